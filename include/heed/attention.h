@@ -1,0 +1,142 @@
+// heed/attention.h: multi-head attention in memory that the caller owns.
+//
+//   constexpr heed::AttentionConfig kConfig = ...;               // the trained shape
+//   constexpr heed::Limits kLimits = ...;                        // the largest call
+//   alignas(64) static std::byte block[heed::WorkspaceBytes(kConfig, kLimits)];
+//   heed::Weights weights;    heed::Weights::Open(file, &weights);
+//   heed::Attention layer;    heed::Attention::Create(kLimits, weights, block, &layer);
+//   layer.Forward(args);      // as often as wanted
+//
+// Nothing here allocates, locks, throws, prints or aborts. One Attention serves one call at a
+// time; two Attentions are independent, also when they share a packed file.
+#ifndef HEED_ATTENTION_H_
+#define HEED_ATTENTION_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/executor.h"
+#include "heed/mask.h"
+#include "heed/sizes.h"
+#include "heed/status.h"
+#include "heed/tensor.h"
+#include "heed/weights.h"
+
+namespace heed {
+
+// The largest call that a block serves; each at least 1 (max_key_len may be 0) and at most
+// kMaxDimension.
+struct Limits {
+  uint32_t max_batch = 1;
+  uint32_t max_query_len = 0;
+  uint32_t max_key_len = 0;  // for self-attention: max_query_len
+  uint32_t max_workers = 1;  // of the executors given to Forward
+};
+
+// Bytes of the block for Create: q (which becomes the merged heads), k and v of the largest call,
+// and about 30 KB + 200 head_dim bytes a worker. A multiple of 64, the same on every CPU.
+// 0 for a config or limits that Create refuses.
+constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
+  const AttentionConfig c = Resolved(config);
+  if (!sizes::ShapeOk(c) || !sizes::DimensionOk(limits.max_batch) ||
+      !sizes::DimensionOk(limits.max_query_len) || limits.max_key_len > kMaxDimension ||
+      !sizes::DimensionOk(limits.max_workers)) {
+    return 0;
+  }
+  const size_t batch = limits.max_batch;
+  const size_t kv_entries = sizes::Mul(batch, c.num_kv_heads);
+  const size_t q_floats = sizes::Mul(limits.max_query_len, size_t{c.num_heads} * c.head_dim);
+  const size_t value_panels =
+      sizes::DivideUp(size_t{c.num_kv_heads} * c.head_dim, sizes::kPanelColumns);
+  size_t bytes = sizes::kPlanBytes;
+  bytes = sizes::Add(bytes, sizes::FloatBytes(sizes::Mul(batch, q_floats)));
+  const size_t kv_bytes = sizes::Add(sizes::KeyBytes(limits.max_key_len, c.head_dim),
+                                     sizes::ValueBytes(limits.max_key_len, c.head_dim));
+  bytes = sizes::Add(bytes, sizes::Mul(kv_entries, kv_bytes));
+  bytes = sizes::Add(bytes, sizes::Mul(batch, sizes::FlagBytes(limits.max_key_len, value_panels)));
+  bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers, sizes::WorkerBytes(0, c.head_dim)));
+  return bytes == SIZE_MAX ? 0 : bytes;
+}
+
+// One call. Tensors are [batch][len][columns] with heads = 1; see heed/tensor.h.
+struct ForwardArgs {
+  ConstTensorView query;  // [batch][query_len][embed_dim]
+  ConstTensorView key;    // [batch][key_len][kdim]; absent: query, as self-attention
+  ConstTensorView value;  // [batch][key_len][vdim]; absent: key; given without key: kBadShape
+  KeepMask keep;          // masks as in heed/mask.h; all that are given intersect
+  IgnoreMask ignore;
+  IgnoreMask key_padding;  // a second ignore mask, usually made by KeyPadding()
+  BiasMask bias;
+  Lengths lengths;
+  bool causal = false;  // hides key j from query i unless j <= i + offset
+  int64_t offset = 0;   // position of query 0 among the keys; used by causal and window
+  int64_t window = 0;   // W > 0: causal, and j > i + offset - W; replaces the file's window
+  TensorView output;    // [batch][query_len][embed_dim]; may be exactly query, no other overlap
+  // Absent, or [batch][num_heads][query_len][key_len + added keys]: the softmax weights, 0 where
+  // hidden. The columns of the added keys (bias_k, then the zero key) are the last.
+  TensorView attention_weights;
+  bool average_weights = false;  // attention_weights is [batch][query_len][key_len + added]
+  const Executor* executor = nullptr;  // null: serial
+};
+
+// What a call would do: see Attention::Explain.
+struct Explanation {
+  const char* target = nullptr;  // dispatch target, e.g. "AVX3_DL" or "REFERENCE"
+  uint64_t flops = 0;            // 2 x multiply-adds actually run, of products only
+  uint64_t weight_bytes = 0;     // the packed file's
+  uint64_t workspace_bytes = 0;  // the block's
+  uint64_t tensor_bytes = 0;     // inputs and outputs
+  uint32_t gemm_rows = 0;        // register tile of the projections
+  uint32_t gemm_columns = 0;
+  uint32_t query_block = 0;  // rows of an attention tile
+  uint32_t key_block = 0;    // keys of an attention tile
+  uint64_t tiles = 0;        // attention tiles of the call: full + masked + skipped
+  uint64_t tiles_full = 0;
+  uint64_t tiles_masked = 0;  // run with a mask applied
+  uint64_t tiles_skipped = 0;  // no visible key: no work
+};
+
+// How Create chooses its kernels.
+struct CreateOptions {
+  // A name that TargetName gives, or "REFERENCE" (scalar, any CPU); null: the best usable one.
+  const char* target = nullptr;
+};
+
+class Attention {
+ public:
+  // Checks everything, chooses the kernels and carves the block (aligned to 64, at least
+  // WorkspaceBytes). Keeps pointers into weights.bytes() and block, both of which must outlive the
+  // layer; the block must not be moved. On failure neither *layer nor the block is written.
+  static Status Create(const Limits& limits, const Weights& weights, MutableBytes block,
+                       Attention* layer, const CreateOptions& options = {});
+  // The same, and refuses (kConfigMismatch, naming the field) a file whose config is not
+  // Resolved(config): for callers whose block is sized by the compiler.
+  static Status Create(const AttentionConfig& config, const Limits& limits, const Weights& weights,
+                       MutableBytes block, Attention* layer, const CreateOptions& options = {});
+
+  // Runs the layer on one batch:
+  //   output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value)))
+  // A batch or query of zero length is a valid call that does nothing. A row without a visible key
+  // gives the output bias. kBadShape, kBadMask, kOverlap, kOverLimit ... come before the first
+  // write; then nothing is written. Same bits on every FMA target and with every executor
+  // (tests/numeric). Error against exact arithmetic: at most 2e-6 of |y|max on random normal
+  // layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc).
+  Status Forward(const ForwardArgs& args) const;
+
+  // What Forward(args) would do; checks args as Forward does and runs nothing.
+  Status Explain(const ForwardArgs& args, Explanation* explanation) const;
+
+  bool is_created() const { return plan_ != nullptr; }
+
+ private:
+  const void* plan_ = nullptr;  // inside the caller's block
+};
+
+// The dispatch targets built in and usable on this CPU, best first; "REFERENCE" (the scalar
+// definition) is always usable, and not counted.
+size_t TargetCount();
+const char* TargetName(size_t index);  // null from TargetCount() on
+
+}  // namespace heed
+
+#endif  // HEED_ATTENTION_H_

@@ -1,0 +1,68 @@
+// heed/sizes.h: arithmetic of the constexpr size functions; include heed/attention.h instead.
+// Every size is computed with saturation, so a hostile shape gives a size nobody can supply.
+#ifndef HEED_SIZES_H_
+#define HEED_SIZES_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heed {
+
+// The largest of any dimension, so that products of two fit in size_t on every 64-bit CPU.
+inline constexpr uint32_t kMaxDimension = 1u << 20;
+
+namespace sizes {
+
+inline constexpr size_t kAlignment = 64;
+inline constexpr size_t kPanelColumns = 16;  // output columns of a weight panel
+inline constexpr size_t kKeyBlock = 64;      // keys are blocked at absolute positions; frozen
+inline constexpr size_t kQueryBlock = 48;    // rows of an attention tile; never affects bits
+inline constexpr size_t kHeaderBytes = 256;  // of the packed file
+inline constexpr size_t kPlanBytes = 1024;   // what Create keeps at the head of the block
+
+constexpr size_t Add(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
+constexpr size_t Mul(size_t a, size_t b) {
+  return a != 0 && b > SIZE_MAX / a ? SIZE_MAX : a * b;
+}
+constexpr size_t DivideUp(size_t a, size_t b) { return a / b + (a % b != 0); }
+constexpr size_t RoundUp(size_t a, size_t b) { return Mul(DivideUp(a, b), b); }
+// Floats, rounded up to whole 64-byte lines.
+constexpr size_t FloatBytes(size_t count) { return RoundUp(Mul(count, sizeof(float)), kAlignment); }
+
+// 1 / sqrt(n) rounded to float from double, as PyTorch computes its default scale.
+constexpr float InverseSqrt(uint32_t n) {
+  double root = n > 1 ? n / 2.0 : 1.0;
+  for (int i = 0; i < 64; ++i) root = 0.5 * (root + n / root);
+  return static_cast<float>(1.0 / root);
+}
+
+constexpr size_t PanelBytes(size_t columns, size_t depth) {
+  return FloatBytes(Mul(RoundUp(columns, kPanelColumns), depth));
+}
+constexpr bool DimensionOk(uint64_t n) { return n >= 1 && n <= kMaxDimension; }
+
+// One worker's scratch: scores, accumulator, row state (maximum, sum, 16 partial sums), and a
+// projection tile of 64 rows x 32 columns that reuses the scores.
+constexpr size_t WorkerBytes(size_t head_dim, size_t value_dim) {
+  size_t bytes = FloatBytes(kKeyBlock * kKeyBlock);               // scores, or the projection tile
+  bytes = Add(bytes, FloatBytes(Mul(kQueryBlock, RoundUp(value_dim, kPanelColumns))));
+  bytes = Add(bytes, FloatBytes(kQueryBlock * (16 + 2)));         // partial sums, maximum, inverse
+  bytes = Add(bytes, FloatBytes(kQueryBlock * 2));                // visible bits
+  return Add(bytes, FloatBytes(Mul(kQueryBlock, head_dim)));      // scaled query of sdpa
+}
+// Keys of one key/value head: [blocks][head_dim][64]; values: [blocks][panels][64][16].
+constexpr size_t KeyBytes(size_t key_len, size_t head_dim) {
+  return FloatBytes(Mul(RoundUp(key_len, kKeyBlock), head_dim));
+}
+constexpr size_t ValueBytes(size_t key_len, size_t value_dim) {
+  return FloatBytes(Mul(RoundUp(key_len, kKeyBlock), RoundUp(value_dim, kPanelColumns)));
+}
+// One byte for each block of keys and value panel: does it hold a non-finite value?
+constexpr size_t FlagBytes(size_t key_len, size_t value_panels) {
+  return RoundUp(Mul(DivideUp(key_len, kKeyBlock), value_panels), kAlignment);
+}
+
+}  // namespace sizes
+}  // namespace heed
+
+#endif  // HEED_SIZES_H_
