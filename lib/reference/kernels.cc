@@ -1,0 +1,212 @@
+// lib/reference/kernels.cc: one loop nest for each operation, no tiling, no shortcut.
+#include "lib/reference/kernels.h"
+
+#include "lib/reference/scalar.h"
+
+namespace heed::reference {
+namespace {
+
+constexpr float kMinusInfinity = -__builtin_huge_valf();
+
+float Project(const ProjectArgs& args, size_t r, size_t column) {
+  const float* input = args.input + r * args.input_stride;
+  const float* weights = args.panels + column / kPanelColumns * args.depth * kPanelColumns +
+                         column % kPanelColumns;
+  float sum = args.bias[column];
+  for (size_t k = 0; k < args.depth; ++k) sum = Fma(input[k], weights[k * kPanelColumns], sum);
+  return sum;
+}
+
+size_t EndColumn(const ProjectArgs& args) {
+  return Min(args.panel_end * kPanelColumns, args.columns);
+}
+
+void ProjectRows(const ProjectArgs& args) {
+  for (size_t r = 0; r < args.rows; ++r) {
+    for (size_t n = args.panel_begin * kPanelColumns; n < EndColumn(args); ++n) {
+      args.output[r * args.output_stride + n] = Project(args, r, n) * args.scale;
+    }
+  }
+}
+
+// Where element d of a key lies in its head.
+float* KeySlot(float* head, size_t head_dim, size_t key, size_t d) {
+  const size_t panel = key / kPanelColumns;  // blocks are four panels, so panels run through
+  return head + (panel * head_dim + d) * kPanelColumns + key % kPanelColumns;
+}
+
+// Where element d of a value lies in its head.
+float* ValueSlot(float* head, size_t value_dim, size_t key, size_t d) {
+  const size_t panels = sizes::DivideUp(value_dim, kPanelColumns);
+  const size_t panel = key / kKeyBlock * panels + d / kPanelColumns;
+  return head + (panel * kKeyBlock + key % kKeyBlock) * kPanelColumns + d % kPanelColumns;
+}
+
+void PadKeys(float* head, size_t head_dim, size_t key_end, size_t d) {
+  for (size_t key = key_end; key % kPanelColumns != 0; ++key) *KeySlot(head, head_dim, key, d) = 0;
+}
+
+// After the last element of a value: zeros up to whole panels.
+void PadValue(float* head, size_t value_dim, size_t key) {
+  float* slot = ValueSlot(head, value_dim, key, value_dim - 1);
+  for (size_t d = value_dim; d % kPanelColumns != 0; ++d) *++slot = 0;
+}
+
+void ProjectKeys(const ProjectArgs& args) {
+  for (size_t n = args.panel_begin * kPanelColumns; n < EndColumn(args); ++n) {
+    float* head = args.heads + n / args.head_dim * args.head_stride;
+    const size_t d = n % args.head_dim;
+    for (size_t r = 0; r < args.rows; ++r) {
+      *KeySlot(head, args.head_dim, args.first_key + r, d) = Project(args, r, n);
+    }
+    PadKeys(head, args.head_dim, args.first_key + args.rows, d);
+  }
+}
+
+void ProjectValues(const ProjectArgs& args) {
+  for (size_t n = args.panel_begin * kPanelColumns; n < EndColumn(args); ++n) {
+    float* head = args.heads + n / args.head_dim * args.head_stride;
+    const size_t d = n % args.head_dim;
+    for (size_t r = 0; r < args.rows; ++r) {
+      const size_t key = args.first_key + r;
+      uint8_t* flag = args.flags + n / kPanelColumns * args.flag_stride + key / kKeyBlock;
+      if (n % kPanelColumns == 0 && key % kKeyBlock == 0) *flag = 0;
+      const float value = Project(args, r, n);
+      if (!IsFinite(value)) *flag = 1;
+      *ValueSlot(head, args.head_dim, key, d) = value;
+      if (d + 1 == args.head_dim) PadValue(head, args.head_dim, key);
+    }
+  }
+}
+
+void LayOutKeys(const LayOutArgs& args) {
+  for (size_t d = 0; d < args.columns; ++d) {
+    for (size_t r = 0; r < args.rows; ++r) {
+      *KeySlot(args.head, args.columns, args.first_key + r, d) =
+          args.source[r * args.source_stride + d];
+    }
+    PadKeys(args.head, args.columns, args.first_key + args.rows, d);
+  }
+}
+
+void LayOutValues(const LayOutArgs& args) {
+  for (size_t r = 0; r < args.rows; ++r) {
+    const size_t key = args.first_key + r;
+    for (size_t d = 0; d < args.columns; ++d) {
+      uint8_t* flag = args.flags + d / kPanelColumns * args.flag_stride + key / kKeyBlock;
+      if (d % kPanelColumns == 0 && key % kKeyBlock == 0) *flag = 0;
+      const float value = args.source[r * args.source_stride + d];
+      if (!IsFinite(value)) *flag = 1;
+      *ValueSlot(args.head, args.columns, key, d) = value;
+    }
+    PadValue(args.head, args.columns, key);
+  }
+}
+
+bool Sees(const TileArgs& tile, size_t r, size_t j) {
+  return tile.visible == nullptr || (tile.visible[r] >> j & 1) != 0;
+}
+
+float Score(const TileArgs& tile, size_t r, size_t j) {
+  const float* query = tile.query + r * tile.query_stride;
+  const float* key = tile.keys + j / kPanelColumns * tile.head_dim * kPanelColumns +
+                     j % kPanelColumns;
+  float score = 0.0f;
+  for (size_t d = 0; d < tile.head_dim; ++d) score = Fma(query[d], key[d * kPanelColumns], score);
+  if (tile.softcap != 0.0f) score = tile.softcap * Tanh(score / tile.softcap);
+  if (tile.bias != nullptr) {
+    score += tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride];
+  }
+  return score;
+}
+
+void AttendTile(const TileArgs& tile) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    float* weights = tile.scores + r * kKeyBlock;
+    const float old_maximum = tile.maximum[r];
+    float maximum = old_maximum;
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      if (!Sees(tile, r, j)) continue;
+      weights[j] = Score(tile, r, j);
+      maximum = maximum < weights[j] ? weights[j] : maximum;
+    }
+    tile.maximum[r] = maximum;
+    const float pivot = maximum == kMinusInfinity ? 0.0f : maximum;
+    const float factor = Exp(old_maximum - pivot);
+
+    float* sums = tile.sums + r * 16;
+    for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
+    const size_t columns = tile.value_panels * kPanelColumns;
+    float* accumulator = tile.accumulator + r * columns;
+    for (size_t c = 0; c < columns; ++c) accumulator[c] *= factor;
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      if (!Sees(tile, r, j)) continue;
+      const float weight = Exp(weights[j] - pivot);
+      sums[j % 16] += weight;
+      for (size_t c = 0; c < columns; ++c) {
+        const float* value = tile.values + c / kPanelColumns * tile.value_panel_stride +
+                             j * kPanelColumns + c % kPanelColumns;
+        accumulator[c] = Fma(weight, *value, accumulator[c]);
+      }
+    }
+  }
+}
+
+void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float pivot = tile.maximum[r] == kMinusInfinity ? 0.0f : tile.maximum[r];
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      const float weight =
+          Sees(tile, r, j) ? Exp(Score(tile, r, j) - pivot) * args.inverse[r] : 0.0f;
+      float* output = args.output + r * args.output_stride + j;
+      *output = args.add ? *output + weight : weight;
+    }
+  }
+}
+
+void Finish(const FinishArgs& args) {
+  for (size_t r = 0; r < args.rows; ++r) {
+    float s[16];
+    memcpy(s, args.sums + r * 16, sizeof(s));
+    for (size_t half = 8; half > 0; half /= 2) {
+      for (size_t l = 0; l < half; ++l) s[l] += s[l + half];
+    }
+    const float inverse = s[0] == 0.0f ? 0.0f : 1.0f / s[0];
+    args.inverse[r] = inverse;
+    for (size_t d = 0; d < args.value_dim; ++d) {
+      args.output[r * args.output_stride + d] =
+          args.accumulator[r * args.accumulator_stride + d] * inverse + 0.0f;
+    }
+  }
+}
+
+void ExpArray(const float* input, float* output, size_t count) {
+  for (size_t i = 0; i < count; ++i) output[i] = Exp(input[i]);
+}
+void TanhArray(const float* input, float* output, size_t count) {
+  for (size_t i = 0; i < count; ++i) output[i] = Tanh(input[i]);
+}
+
+constexpr KernelTable MakeTable() {
+  KernelTable table;
+  table.name = "REFERENCE";
+  table.tile_rows = 1;
+  table.tile_columns = 1;
+  table.project_rows = ProjectRows;
+  table.project_keys = ProjectKeys;
+  table.project_values = ProjectValues;
+  table.lay_out_keys = LayOutKeys;
+  table.lay_out_values = LayOutValues;
+  table.attend_tile = AttendTile;
+  table.finish = Finish;
+  table.weights_tile = WeightsTile;
+  table.exp = ExpArray;
+  table.tanh = TanhArray;
+  return table;
+}
+
+}  // namespace
+
+const KernelTable kKernels = MakeTable();
+
+}  // namespace heed::reference

@@ -1,0 +1,79 @@
+// lib/reference/scalar.h: the scalar operations that define every bit: a fused multiply-add that
+// needs no libm, exp and tanh. Valid in the default floating-point environment.
+#ifndef HEED_LIB_REFERENCE_SCALAR_H_
+#define HEED_LIB_REFERENCE_SCALAR_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "lib/support/bits.h"
+#include "lib/support/polynomials.h"
+
+#if defined(__FMA__) || defined(__aarch64__) || defined(__ARM_FEATURE_FMA) || \
+    (defined(__riscv_flen) && __riscv_flen >= 32)
+#define HEED_HAVE_SCALAR_FMA 1
+#else
+#define HEED_HAVE_SCALAR_FMA 0
+#endif
+
+namespace heed::reference {
+
+// a * b + c, rounded once.
+inline float Fma(float a, float b, float c) {
+#if HEED_HAVE_SCALAR_FMA
+  return __builtin_fmaf(a, b, c);
+#else
+  // The product of two floats is exact in double. The sum is rounded to odd, so that rounding it
+  // again to float cannot meet a tie that was not one (Boldo and Melquiond, 2008).
+  const double product = static_cast<double>(a) * static_cast<double>(b);
+  const double addend = static_cast<double>(c);
+  const double sum = product + addend;
+  const double virtual_addend = sum - product;
+  const double error = (product - (sum - virtual_addend)) + (addend - virtual_addend);
+  uint64_t bits;
+  memcpy(&bits, &sum, sizeof(bits));
+  const bool finite = (bits & 0x7ff0000000000000u) != 0x7ff0000000000000u;
+  if (finite && error != 0.0 && (bits & 1) == 0) {
+    bits += (error > 0.0) == (sum > 0.0) ? 1 : ~uint64_t{0};
+  }
+  double odd;
+  memcpy(&odd, &bits, sizeof(odd));
+  return static_cast<float>(odd);
+#endif
+}
+
+// exp(x) for x <= 0: at most 0.89 ULP on [-87, 0], +0 below, NaN for NaN.
+inline float Exp(float x) {
+  const float shifted = Fma(x, kLog2E, kRoundMagic);
+  const float n = shifted - kRoundMagic;
+  float r = Fma(n, -kLn2High, x);
+  r = Fma(n, -kLn2Low, r);
+  float p = Fma(kExp6, r, kExp5);
+  p = Fma(p, r, kExp4);
+  p = Fma(p, r, kExp3);
+  p = Fma(p, r, kExp2);
+  p = Fma(p, r, 1.0f);
+  p = Fma(p, r, 1.0f);
+  const float power = FloatOf((BitsOf(shifted) << 23) + 0x3f800000u);  // 2^n
+  return x < kExpLowest ? 0.0f : p * power;
+}
+
+// tanh(x): at most 1.44 ULP, odd, NaN for NaN.
+inline float Tanh(float x) {
+  const uint32_t sign = BitsOf(x) & 0x80000000u;
+  const float a = FloatOf(BitsOf(x) ^ sign);
+  const float z = a * a;
+  float p = Fma(kTanh4, z, kTanh3);
+  p = Fma(p, z, kTanh2);
+  p = Fma(p, z, kTanh1);
+  p = Fma(p, z, kTanh0);
+  const float small = Fma(a * z, p, a);
+  const float e = Exp(-2.0f * a);
+  const float large = 1.0f - (e + e) / (1.0f + e);
+  const float magnitude = a < kTanhSplit ? small : large;
+  return FloatOf(BitsOf(magnitude) | sign);
+}
+
+}  // namespace heed::reference
+
+#endif  // HEED_LIB_REFERENCE_SCALAR_H_

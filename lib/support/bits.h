@@ -1,0 +1,34 @@
+// lib/support/bits.h: the bits of a float, and small integer helpers.
+#ifndef HEED_LIB_SUPPORT_BITS_H_
+#define HEED_LIB_SUPPORT_BITS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace heed {
+
+inline uint32_t BitsOf(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+inline float FloatOf(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+inline bool IsFinite(float value) { return (BitsOf(value) & 0x7f800000u) != 0x7f800000u; }
+inline constexpr uint32_t kMinusInfinityBits = 0xff800000u;
+
+// `count` (0..64) low bits set.
+constexpr uint64_t LowBits(size_t count) {
+  return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+}
+
+constexpr size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+constexpr size_t Max(size_t a, size_t b) { return a > b ? a : b; }
+
+}  // namespace heed
+
+#endif  // HEED_LIB_SUPPORT_BITS_H_

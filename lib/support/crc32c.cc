@@ -1,0 +1,43 @@
+// lib/support/crc32c.cc: four bytes a step with four tables (4 KB of constants).
+#include "lib/support/crc32c.h"
+
+namespace heed {
+namespace {
+
+struct Tables {
+  uint32_t entry[4][256];
+};
+
+constexpr Tables MakeTables() {
+  Tables tables{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78u : 0);
+    tables.entry[0][i] = crc;
+  }
+  for (uint32_t i = 0; i < 256; ++i) {
+    for (int t = 1; t < 4; ++t) {
+      const uint32_t previous = tables.entry[t - 1][i];
+      tables.entry[t][i] = (previous >> 8) ^ tables.entry[0][previous & 0xff];
+    }
+  }
+  return tables;
+}
+
+constexpr Tables kTables = MakeTables();
+
+}  // namespace
+
+uint32_t Crc32c(const void* data, size_t size, uint32_t crc) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(data);
+  crc = ~crc;
+  for (; size >= 4; size -= 4, bytes += 4) {
+    crc ^= bytes[0] | uint32_t{bytes[1]} << 8 | uint32_t{bytes[2]} << 16 | uint32_t{bytes[3]} << 24;
+    crc = kTables.entry[3][crc & 0xff] ^ kTables.entry[2][(crc >> 8) & 0xff] ^
+          kTables.entry[1][(crc >> 16) & 0xff] ^ kTables.entry[0][crc >> 24];
+  }
+  for (; size > 0; --size, ++bytes) crc = (crc >> 8) ^ kTables.entry[0][(crc ^ *bytes) & 0xff];
+  return ~crc;
+}
+
+}  // namespace heed

@@ -1,0 +1,134 @@
+// lib/support/kernel_table.h: what a dispatch target offers. lib/kernels fills one table a target,
+// lib/reference fills the scalar one; lib/core calls whichever Create chose and knows no other
+// difference. Every function of every FMA target gives the bits of the scalar one.
+//
+// Layouts, floats throughout, all 64-byte aligned:
+//   weight panels  [panels][depth][16]                 16 output columns x 1 k
+//   keys           [heads][blocks][4][head_dim][16]    panels of 16 keys, blocks of 64
+//   values         [heads][blocks][panels][64][16]     panels of 16 value columns
+#ifndef HEED_LIB_SUPPORT_KERNEL_TABLE_H_
+#define HEED_LIB_SUPPORT_KERNEL_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/sizes.h"
+
+namespace heed {
+
+using sizes::kKeyBlock;
+using sizes::kPanelColumns;
+using sizes::kQueryBlock;
+
+// out[r][n] = bias[n] + sum over k of input[r][k] * weight[k][n], k in order, one fused
+// multiply-add each.
+struct ProjectArgs {
+  const float* input = nullptr;  // [rows][depth], rows input_stride apart
+  size_t input_stride = 0;
+  size_t rows = 0;
+  size_t depth = 0;
+  const float* panels = nullptr;  // the whole matrix
+  const float* bias = nullptr;    // [all panels * 16]
+  size_t columns = 0;             // of the whole matrix
+  size_t panel_begin = 0;         // the part to compute
+  size_t panel_end = 0;
+
+  // project_rows: output[r * output_stride + n] = out[r][n] * scale.
+  float* output = nullptr;
+  size_t output_stride = 0;
+  float scale = 1.0f;
+
+  // project_keys, project_values: row r is key first_key + r, column n is element n % head_dim of
+  // head n / head_dim. first_key is a multiple of 64. Unused keys of the last panel of 16 and
+  // unused columns of a value panel become zero.
+  float* heads = nullptr;
+  size_t head_stride = 0;
+  size_t head_dim = 0;
+  size_t first_key = 0;
+  // project_values: flags[panel * flag_stride + block] = whether out holds a non-finite value in
+  // that weight panel and block of keys.
+  uint8_t* flags = nullptr;
+  size_t flag_stride = 0;
+  float* scratch = nullptr;  // 64 * 32 floats
+};
+
+// Lays out keys or values that no projection made: element (r, c) of source goes where
+// project_keys and project_values put row r, column c of one head.
+struct LayOutArgs {
+  const float* source = nullptr;  // [rows][columns], rows source_stride apart
+  size_t source_stride = 0;
+  size_t rows = 0;
+  size_t columns = 0;  // head_dim or value_dim
+  size_t first_key = 0;
+  float* head = nullptr;
+  uint8_t* flags = nullptr;  // values: as above, flag_stride between panels of 16 columns
+  size_t flag_stride = 0;
+};
+
+// One tile: up to 48 query rows against up to 64 keys of one block.
+struct TileArgs {
+  const float* query = nullptr;  // [rows][head_dim], scaled, rows query_stride apart
+  size_t query_stride = 0;
+  size_t rows = 0;
+  size_t head_dim = 0;
+  const float* keys = nullptr;    // the block: [4][head_dim][16]
+  const float* values = nullptr;  // the block: [value_panels][value_panel_stride]
+  size_t value_panel_stride = 0;
+  size_t value_panels = 0;
+  size_t num_keys = 0;                // 1..64
+  const uint64_t* visible = nullptr;  // [rows], bit j: row sees key j; null: all of num_keys
+  bool row_wise = false;  // values hold a non-finite number: touch visible keys only
+  const float* bias = nullptr;  // null, or added to score (r, j) at r * row + j * key stride
+  size_t bias_row_stride = 0;
+  size_t bias_key_stride = 0;
+  float softcap = 0.0f;
+  float* scores = nullptr;       // scratch [48][64]
+  float* accumulator = nullptr;  // [rows][value_panels * 16]
+  float* maximum = nullptr;      // [rows]
+  float* sums = nullptr;         // [rows][16], key j adds to j % 16
+  float* factors = nullptr;      // scratch [48]
+};
+
+// The end of a query block: inverse[r] = 1 / sum of the row (0 where the sum is 0), and
+// output[r][d] = accumulator[r][d] * inverse[r] + 0.
+struct FinishArgs {
+  size_t rows = 0;
+  const float* sums = nullptr;  // [rows][16]; the tree is s8[l] = s[l] + s[l + 8], then 4, 2, 1
+  const float* accumulator = nullptr;  // [rows][accumulator_stride]
+  size_t accumulator_stride = 0;
+  float* inverse = nullptr;  // [rows]
+  float* output = nullptr;   // [rows][value_dim], rows output_stride apart
+  size_t output_stride = 0;
+  size_t value_dim = 0;
+};
+
+// Softmax weights of a tile, after every tile has been attended.
+struct WeightsArgs {
+  const float* inverse = nullptr;  // [rows], 1 / sum or 0
+  float* output = nullptr;         // [rows][num_keys]
+  size_t output_stride = 0;
+  bool add = false;  // adds to output instead of setting it
+};
+
+struct KernelTable {
+  const char* name = nullptr;
+  uint32_t tile_rows = 0;     // register tile, for Explain
+  uint32_t tile_columns = 0;
+  void (*project_rows)(const ProjectArgs& args) = nullptr;
+  void (*project_keys)(const ProjectArgs& args) = nullptr;
+  void (*project_values)(const ProjectArgs& args) = nullptr;
+  void (*lay_out_keys)(const LayOutArgs& args) = nullptr;
+  void (*lay_out_values)(const LayOutArgs& args) = nullptr;
+  // Online softmax of one tile: updates maximum, sums and accumulator.
+  void (*attend_tile)(const TileArgs& args) = nullptr;
+  void (*finish)(const FinishArgs& args) = nullptr;
+  // output[r][c] = w(r, j) * inverse[r] with the final maximum, 0 where hidden.
+  void (*weights_tile)(const TileArgs& tile, const WeightsArgs& args) = nullptr;
+  // exp of each value, which are at most 0; for tests.
+  void (*exp)(const float* input, float* output, size_t count) = nullptr;
+  void (*tanh)(const float* input, float* output, size_t count) = nullptr;
+};
+
+}  // namespace heed
+
+#endif  // HEED_LIB_SUPPORT_KERNEL_TABLE_H_

@@ -1,0 +1,65 @@
+// lib/weights/config.cc: which configs make sense.
+#include "heed/weights.h"
+#include "lib/support/bits.h"
+#include "lib/support/fail.h"
+
+namespace heed {
+namespace {
+
+Status CheckDimension(const char* name, uint32_t value) {
+  if (value == 0) return Fail(StatusCode::kBadConfig, name, "at least 1", 1, 0);
+  if (value > kMaxDimension) {
+    return Fail(StatusCode::kBadConfig, name, "at most 2^20", kMaxDimension, value);
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status CheckConfig(const AttentionConfig& config) {
+  const AttentionConfig c = Resolved(config);
+  HEED_RETURN_IF_ERROR(CheckDimension("config.embed_dim", c.embed_dim));
+  HEED_RETURN_IF_ERROR(CheckDimension("config.num_heads", c.num_heads));
+  if (config.head_dim == 0 && c.embed_dim % c.num_heads != 0) {
+    return Fail(StatusCode::kBadConfig, "config.num_heads", "divides embed_dim", c.embed_dim,
+                c.num_heads);
+  }
+  HEED_RETURN_IF_ERROR(CheckDimension("config.head_dim", c.head_dim));
+  HEED_RETURN_IF_ERROR(CheckDimension("config.num_kv_heads", c.num_kv_heads));
+  if (c.num_heads % c.num_kv_heads != 0) {
+    return Fail(StatusCode::kBadConfig, "config.num_kv_heads", "divides num_heads", c.num_heads,
+                c.num_kv_heads);
+  }
+  HEED_RETURN_IF_ERROR(CheckDimension("config.kdim", c.kdim));
+  HEED_RETURN_IF_ERROR(CheckDimension("config.vdim", c.vdim));
+  const uint64_t width = uint64_t{c.num_heads} * c.head_dim;
+  if (width > kMaxDimension) {
+    return Fail(StatusCode::kBadConfig, "config.num_heads", "num_heads * head_dim at most 2^20",
+                kMaxDimension, width);
+  }
+  if (!IsFinite(c.scale)) {
+    return Fail(StatusCode::kBadConfig, "config.scale", "a finite number (its bits follow)", 0,
+                BitsOf(c.scale));
+  }
+  if (!IsFinite(c.softcap) || c.softcap < 0.0f) {
+    return Fail(StatusCode::kBadConfig, "config.softcap",
+                "0 or a finite positive number (its bits follow)", 0, BitsOf(c.softcap));
+  }
+  if (c.window > uint32_t{INT32_MAX}) {
+    return Fail(StatusCode::kBadConfig, "config.window", "at most 2^31 - 1", INT32_MAX, c.window);
+  }
+  if (c.weights != WeightType::kF32) {
+    return Fail(StatusCode::kUnsupported, "config.weights", "f32 weights (0)", 0,
+                static_cast<uint32_t>(c.weights));
+  }
+  if (c.core != CoreType::kF32) {
+    return Fail(StatusCode::kUnsupported, "config.core", "the f32 core (0)", 0,
+                static_cast<uint32_t>(c.core));
+  }
+  if (PackedWeightsBytes(c) == 0) {
+    return Fail(StatusCode::kBadConfig, "config", "a packed size below the address space");
+  }
+  return Status();
+}
+
+}  // namespace heed

@@ -1,0 +1,162 @@
+// lib/weights/pack.cc: PyTorch's row-major weights to panels.
+#include <cstring>
+
+#include "lib/support/crc32c.h"
+#include "lib/support/fail.h"
+#include "lib/weights/packed_file.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the packed file is little-endian and used in place: big-endian CPUs are not supported"
+#endif
+
+namespace heed {
+namespace {
+
+using sizes::kPanelColumns;
+
+// weight [columns][depth] -> panels [ceil(columns / 16)][depth][16], zeros beyond `columns`.
+void PackMatrix(const Matrix& matrix, const float* weight, const float* bias) {
+  float* panel = const_cast<float*>(matrix.panels);  // inside the caller's mutable buffer
+  for (size_t begin = 0; begin < matrix.columns; begin += kPanelColumns) {
+    for (size_t k = 0; k < matrix.depth; ++k, panel += kPanelColumns) {
+      for (size_t c = 0; c < kPanelColumns; ++c) {
+        const size_t n = begin + c;
+        panel[c] = n < matrix.columns ? weight[n * matrix.depth + k] : 0.0f;
+      }
+    }
+  }
+  float* packed_bias = const_cast<float*>(matrix.bias);
+  for (size_t n = 0; n < matrix.num_panels() * kPanelColumns; ++n) {
+    packed_bias[n] = bias != nullptr && n < matrix.columns ? bias[n] : 0.0f;
+  }
+}
+
+// bias_k, bias_v [H_kv * D] become key 0; the zero key follows, all zeros.
+void PackAddedKeys(const AttentionConfig& config, const LayerTensors& tensors,
+                   const PackedView& view) {
+  const size_t dim = config.head_dim;
+  const size_t value_panels = sizes::DivideUp(dim, kPanelColumns);
+  float* keys = const_cast<float*>(view.added_keys);
+  float* values = const_cast<float*>(view.added_values);
+  memset(keys, 0, sizes::FloatBytes(config.num_kv_heads * dim * kPanelColumns));
+  memset(values, 0, sizes::FloatBytes(config.num_kv_heads * value_panels * 2 * kPanelColumns));
+  if (!config.add_bias_kv) return;
+  for (size_t h = 0; h < config.num_kv_heads; ++h) {
+    for (size_t d = 0; d < dim; ++d) {
+      keys[(h * dim + d) * kPanelColumns] = tensors.bias_k[h * dim + d];
+      values[(h * value_panels + d / kPanelColumns) * 2 * kPanelColumns + d % kPanelColumns] =
+          tensors.bias_v[h * dim + d];
+    }
+  }
+}
+
+Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) {
+  struct Required {
+    const char* name;
+    const float* data;
+    bool required;
+  };
+  const Required all[] = {
+      {"q_weight", tensors.q_weight, true},
+      {"k_weight", tensors.k_weight, true},
+      {"v_weight", tensors.v_weight, true},
+      {"out_weight", tensors.out_weight, true},
+      {"q_bias", tensors.q_bias, config.q_bias},
+      {"k_bias", tensors.k_bias, config.k_bias},
+      {"v_bias", tensors.v_bias, config.v_bias},
+      {"out_bias", tensors.out_bias, config.out_bias},
+      {"bias_k", tensors.bias_k, config.add_bias_kv},
+      {"bias_v", tensors.bias_v, config.add_bias_kv},
+  };
+  for (const Required& tensor : all) {
+    if (tensor.required && tensor.data == nullptr) {
+      return Fail(StatusCode::kNullPointer, tensor.name, "required by the config");
+    }
+  }
+  return Status();
+}
+
+uint32_t FlagsOf(const AttentionConfig& c) {
+  return (c.q_bias ? kFlagQBias : 0u) | (c.k_bias ? kFlagKBias : 0u) |
+         (c.v_bias ? kFlagVBias : 0u) | (c.out_bias ? kFlagOutBias : 0u) |
+         (c.add_bias_kv ? kFlagBiasKv : 0u) | (c.add_zero_attn ? kFlagZeroAttn : 0u);
+}
+
+}  // namespace
+
+PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
+  const float* next = reinterpret_cast<const float*>(base + sizes::kHeaderBytes);
+  const auto take = [&next](size_t count) {
+    const float* section = next;
+    next += count;
+    return section;
+  };
+  const auto matrix = [&take](size_t columns, size_t depth) {
+    Matrix m;
+    m.columns = columns;
+    m.depth = depth;
+    m.panels = take(m.num_panels() * kPanelColumns * depth);
+    m.bias = take(m.num_panels() * kPanelColumns);
+    return m;
+  };
+  const size_t dim = config.head_dim;
+  PackedView view;
+  view.q = matrix(config.num_heads * dim, config.embed_dim);
+  view.k = matrix(config.num_kv_heads * dim, config.kdim);
+  view.v = matrix(config.num_kv_heads * dim, config.vdim);
+  view.out = matrix(config.embed_dim, config.num_heads * dim);
+  if (sizes::AddedKeys(config) != 0) {
+    view.added_keys = take(config.num_kv_heads * dim * kPanelColumns);
+    view.added_values = next;
+  }
+  return view;
+}
+
+Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, MutableBytes out) {
+  HEED_RETURN_IF_ERROR(CheckConfig(config));
+  const AttentionConfig c = Resolved(config);
+  HEED_RETURN_IF_ERROR(CheckTensors(c, tensors));
+  const size_t bytes = PackedWeightsBytes(c);
+  if (out.data == nullptr) return Fail(StatusCode::kNullPointer, "out", "not null");
+  if (reinterpret_cast<uintptr_t>(out.data) % sizes::kAlignment != 0) {
+    return Fail(StatusCode::kMisaligned, "out", "address modulo 64", 0,
+                reinterpret_cast<uintptr_t>(out.data) % sizes::kAlignment);
+  }
+  if (out.size < bytes) {
+    return Fail(StatusCode::kBlockTooSmall, "out", "PackedWeightsBytes(config)", bytes, out.size);
+  }
+
+  const PackedView view = ViewOf(c, out.data);
+  PackMatrix(view.q, tensors.q_weight, c.q_bias ? tensors.q_bias : nullptr);
+  PackMatrix(view.k, tensors.k_weight, c.k_bias ? tensors.k_bias : nullptr);
+  PackMatrix(view.v, tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr);
+  PackMatrix(view.out, tensors.out_weight, c.out_bias ? tensors.out_bias : nullptr);
+  if (view.added_keys != nullptr) PackAddedKeys(c, tensors, view);
+
+  FileHeader header = {};
+  memcpy(header.magic, "HEED", 4);
+  header.version = kFileVersion;
+  header.header_bytes = sizes::kHeaderBytes;
+  header.file_bytes = bytes;
+  header.payload_crc = Crc32c(out.data + sizes::kHeaderBytes, bytes - sizes::kHeaderBytes);
+  header.panel_columns = kPanelColumns;
+  header.embed_dim = c.embed_dim;
+  header.num_heads = c.num_heads;
+  header.num_kv_heads = c.num_kv_heads;
+  header.head_dim = c.head_dim;
+  header.kdim = c.kdim;
+  header.vdim = c.vdim;
+  memcpy(&header.scale_bits, &c.scale, sizeof(float));
+  memcpy(&header.softcap_bits, &c.softcap, sizeof(float));
+  header.window = c.window;
+  header.flags = FlagsOf(c);
+  header.weights = static_cast<uint32_t>(c.weights);
+  header.core = static_cast<uint32_t>(c.core);
+  memset(out.data, 0, sizes::kHeaderBytes);
+  memcpy(out.data, &header, sizeof(header));
+  header.header_crc = Crc32c(out.data, sizes::kHeaderBytes);
+  memcpy(out.data, &header, sizeof(header));
+  return Status();
+}
+
+}  // namespace heed

@@ -1,0 +1,71 @@
+// lib/weights/packed_file.h: the packed file, version 1. Little-endian; every section begins at a
+// multiple of 64 and follows the one before without a gap, so the config alone gives every offset.
+//
+//   0    header, 256 bytes (FileHeader, then zeros)
+//   256  q panels [ceil(H D / 16)][embed_dim][16]     q bias [16 ceil(H D / 16)]
+//        k panels [ceil(H_kv D / 16)][kdim][16]       k bias
+//        v panels [ceil(H_kv D / 16)][vdim][16]       v bias
+//        out panels [ceil(E / 16)][H D][16]           out bias
+//        added keys [H_kv][D][16], added values [H_kv][ceil(D / 16)][2][16], where there are any
+// Panel columns beyond the matrix are zero; absent biases are zeros.
+#ifndef HEED_LIB_WEIGHTS_PACKED_FILE_H_
+#define HEED_LIB_WEIGHTS_PACKED_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/weights.h"
+
+namespace heed {
+
+struct FileHeader {
+  char magic[4];  // "HEED"
+  uint32_t version;
+  uint32_t header_bytes;
+  uint32_t header_crc;  // CRC-32C of the 256 bytes with this field zero
+  uint64_t file_bytes;
+  uint32_t payload_crc;  // CRC-32C of everything behind the header
+  uint32_t panel_columns;
+  uint32_t embed_dim, num_heads, num_kv_heads, head_dim, kdim, vdim;
+  uint32_t scale_bits, softcap_bits;  // float
+  uint32_t window;
+  uint32_t flags;  // HeaderFlag
+  uint32_t weights, core;
+};
+static_assert(sizeof(FileHeader) == 80, "no padding");
+
+enum HeaderFlag : uint32_t {
+  kFlagQBias = 1,
+  kFlagKBias = 2,
+  kFlagVBias = 4,
+  kFlagOutBias = 8,
+  kFlagBiasKv = 16,
+  kFlagZeroAttn = 32,
+  kAllHeaderFlags = 63,
+};
+
+inline constexpr uint32_t kFileVersion = 1;
+
+// One projection of a packed file.
+struct Matrix {
+  const float* panels = nullptr;
+  const float* bias = nullptr;
+  size_t columns = 0;  // outputs
+  size_t depth = 0;    // inputs
+
+  size_t num_panels() const { return sizes::DivideUp(columns, sizes::kPanelColumns); }
+};
+
+// Pointers into a packed file.
+struct PackedView {
+  Matrix q, k, v, out;
+  const float* added_keys = nullptr;  // null without added keys
+  const float* added_values = nullptr;
+};
+
+// The sections of the file that begins at `base`, for a resolved config that CheckConfig accepts.
+PackedView ViewOf(const AttentionConfig& config, const std::byte* base);
+
+}  // namespace heed
+
+#endif  // HEED_LIB_WEIGHTS_PACKED_FILE_H_
