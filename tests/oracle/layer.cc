@@ -1,0 +1,135 @@
+// tests/oracle/layer.cc: the projections around Attend, and the two public forms.
+#include <cmath>
+
+#include "tests/oracle/attend.h"
+#include "tests/oracle/oracle.h"
+
+namespace heed::oracle {
+namespace {
+
+template <typename Args>
+Masks MasksOf(const Args& args) {
+  Masks masks;
+  masks.keep = args.keep;
+  masks.ignore = args.ignore;
+  masks.key_padding = args.key_padding;
+  masks.bias = args.bias;
+  masks.lengths = args.lengths;
+  masks.causal = args.causal;
+  masks.offset = args.offset;
+  masks.window = args.window;
+  return masks;
+}
+
+double ScaleOf(float scale, size_t head_dim) {
+  return scale != 0.0f ? static_cast<double>(scale)
+                       : 1.0 / std::sqrt(static_cast<double>(head_dim));
+}
+
+// x [batch][rows][columns] times weight [heads * head_dim][columns], plus bias where not null.
+Heads Project(const ConstTensorView& x, const float* weight, const float* bias, size_t heads,
+              size_t head_dim) {
+  Heads out(x.batch, heads, x.rows, head_dim);
+  for (size_t b = 0; b < x.batch; ++b) {
+    for (size_t r = 0; r < x.rows; ++r) {
+      const float* row = x.data + b * x.batch_stride + r * x.row_stride;
+      for (size_t n = 0; n < heads * head_dim; ++n) {
+        double sum = bias == nullptr ? 0.0 : static_cast<double>(bias[n]);
+        for (size_t k = 0; k < x.columns; ++k) {
+          sum += static_cast<double>(row[k]) * static_cast<double>(weight[n * x.columns + k]);
+        }
+        out.Row(b, n / head_dim, r)[n % head_dim] = sum;
+      }
+    }
+  }
+  return out;
+}
+
+// The trained key or value, then the zero one, of each key/value head.
+Heads Added(const AttentionConfig& config, const float* trained) {
+  const size_t rows = (config.add_bias_kv ? 1u : 0u) + (config.add_zero_attn ? 1u : 0u);
+  Heads added(1, config.num_kv_heads, rows, config.head_dim);
+  if (!config.add_bias_kv) return added;
+  for (size_t h = 0; h < config.num_kv_heads; ++h) {
+    for (size_t d = 0; d < config.head_dim; ++d) {
+      added.Row(0, h, 0)[d] = static_cast<double>(trained[h * config.head_dim + d]);
+    }
+  }
+  return added;
+}
+
+Heads FromView(const ConstTensorView& view) {
+  Heads heads(view.batch, view.heads, view.rows, view.columns);
+  for (size_t b = 0; b < view.batch; ++b) {
+    for (size_t h = 0; h < view.heads; ++h) {
+      for (size_t r = 0; r < view.rows; ++r) {
+        const float* row =
+            view.data + b * view.batch_stride + h * view.head_stride + r * view.row_stride;
+        for (size_t c = 0; c < view.columns; ++c) {
+          heads.Row(b, h, r)[c] = static_cast<double>(row[c]);
+        }
+      }
+    }
+  }
+  return heads;
+}
+
+}  // namespace
+
+Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args) {
+  const AttentionConfig c = Resolved(config);
+  const ConstTensorView key = args.key.present() ? args.key : args.query;
+  const ConstTensorView value = args.value.present() ? args.value : key;
+  const size_t d = c.head_dim;
+  AttendInput input;
+  input.query = Project(args.query, tensors.q_weight, c.q_bias ? tensors.q_bias : nullptr,
+                        c.num_heads, d);
+  input.key =
+      Project(key, tensors.k_weight, c.k_bias ? tensors.k_bias : nullptr, c.num_kv_heads, d);
+  input.value =
+      Project(value, tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr, c.num_kv_heads, d);
+  input.added_keys = Added(c, tensors.bias_k);
+  input.added_values = Added(c, tensors.bias_v);
+  input.masks = MasksOf(args);
+  if (input.masks.window == 0) input.masks.window = c.window;
+  input.scale = ScaleOf(config.scale, d);
+  input.softcap = static_cast<double>(c.softcap);
+
+  Result result;
+  Heads merged;
+  Attend(input, &merged, &result);
+
+  const size_t batch = args.query.batch;
+  const size_t query_len = args.query.rows;
+  result.output.resize(batch * query_len * c.embed_dim);
+  for (size_t b = 0; b < batch; ++b) {
+    for (size_t i = 0; i < query_len; ++i) {
+      for (size_t n = 0; n < c.embed_dim; ++n) {
+        double sum = c.out_bias ? static_cast<double>(tensors.out_bias[n]) : 0.0;
+        const float* weight = tensors.out_weight + n * c.num_heads * d;
+        for (size_t k = 0; k < c.num_heads * d; ++k) {
+          sum += merged.Row(b, k / d, i)[k % d] * static_cast<double>(weight[k]);
+        }
+        result.output[(b * query_len + i) * c.embed_dim + n] = sum;
+      }
+    }
+  }
+  return result;
+}
+
+Result ScaledDotProductAttention(const SdpaArgs& args) {
+  AttendInput input;
+  input.query = FromView(args.query);
+  input.key = FromView(args.key);
+  input.value = FromView(args.value);
+  input.masks = MasksOf(args);
+  input.scale = ScaleOf(args.scale, args.query.columns);
+  input.softcap = static_cast<double>(args.softcap);
+  Result result;
+  Heads merged;
+  Attend(input, &merged, &result);
+  result.output = merged.values;
+  return result;
+}
+
+}  // namespace heed::oracle

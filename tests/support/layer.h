@@ -1,0 +1,81 @@
+// tests/support/layer.h: a layer with its tensors, packed and created in memory of its own.
+#ifndef HEED_TESTS_SUPPORT_LAYER_H_
+#define HEED_TESTS_SUPPORT_LAYER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "heed/attention.h"
+#include "heed/sdpa.h"
+#include "tests/support/memory.h"
+#include "tests/support/random.h"
+
+namespace heed::test {
+
+// The tensors of one layer in PyTorch's layout; those that the config does not have are empty.
+struct LayerData {
+  AttentionConfig config;  // as written, zeros included
+  std::vector<float> q_weight, k_weight, v_weight, out_weight;
+  std::vector<float> q_bias, k_bias, v_bias, out_bias;
+  std::vector<float> bias_k, bias_v;
+
+  LayerTensors tensors() const;
+};
+
+// W ~ N(0, 1 / columns), times query_gain for the query's; biases 0.1 N(0, 1), as shapes.md says.
+LayerData NormalLayer(const AttentionConfig& config, Random& random, double query_gain = 1.0);
+// The same in spirit, and the same bits on every CPU: deviations are powers of two.
+LayerData BellLayer(const AttentionConfig& config, Random& random);
+
+AttentionConfig Shape(uint32_t embed_dim, uint32_t num_heads, bool biases = true);
+
+// "bad shape: key: ..." or "ok", for messages of failed checks.
+std::string Text(const Status& status);
+
+// The packed file of a layer. Fails the test where packing does.
+AlignedBytes Pack(const LayerData& data);
+
+// A created layer together with what it points to.
+class Runner {
+ public:
+  // Fails the test where the layer cannot be made. A null target is the best usable one.
+  Runner(const LayerData& data, const Limits& limits, const char* target = nullptr);
+
+  Status Forward(const ForwardArgs& args) const { return layer_.Forward(args); }
+  const Attention& layer() const { return layer_; }
+  const AlignedBytes& file() const { return file_; }
+  const AlignedBytes& block() const { return block_; }
+  const AttentionConfig& config() const { return weights_.config(); }
+
+ private:
+  AlignedBytes file_;
+  AlignedBytes block_;
+  Weights weights_;
+  Attention layer_;
+};
+
+// What a call gave. The shapes come from the args, whose output views are ignored.
+struct Outputs {
+  std::vector<float> output;
+  std::vector<float> weights;  // where asked for
+};
+enum class WeightsWanted { kNone, kPerHead, kAverage };
+
+// Runs a layer made for exactly this call; outputs start as a pattern of NaNs. Fails the test
+// where the call is refused.
+Outputs RunLayer(const LayerData& data, ForwardArgs args, const char* target = nullptr,
+                 WeightsWanted wanted = WeightsWanted::kNone);
+Outputs RunLayer(const Runner& runner, ForwardArgs args,
+                 WeightsWanted wanted = WeightsWanted::kNone);
+Outputs RunSdpa(SdpaArgs args, const char* target = nullptr,
+                WeightsWanted wanted = WeightsWanted::kNone);
+
+// Limits that just hold the call.
+Limits LimitsFor(const ForwardArgs& args);
+SdpaLimits LimitsFor(const SdpaArgs& args);
+
+}  // namespace heed::test
+
+#endif  // HEED_TESTS_SUPPORT_LAYER_H_
