@@ -24,12 +24,11 @@
 
 namespace heed {
 
-// The largest call that a block serves; each at least 1 (max_key_len may be 0) and at most
-// kMaxDimension.
+// The largest call that a block serves; each from 1 to kMaxDimension.
 struct Limits {
   uint32_t max_batch = 1;
   uint32_t max_query_len = 0;
-  uint32_t max_key_len = 0;  // for self-attention: max_query_len
+  uint32_t max_key_len = 0;  // 0: max_query_len, as self-attention needs
   uint32_t max_workers = 1;  // of the executors given to Forward
 };
 
@@ -38,8 +37,10 @@ struct Limits {
 // 0 for a config or limits that Create refuses.
 constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   const AttentionConfig c = Resolved(config);
+  const uint32_t max_key_len =
+      limits.max_key_len != 0 ? limits.max_key_len : limits.max_query_len;
   if (!sizes::ShapeOk(c) || !sizes::DimensionOk(limits.max_batch) ||
-      !sizes::DimensionOk(limits.max_query_len) || limits.max_key_len > kMaxDimension ||
+      !sizes::DimensionOk(limits.max_query_len) || !sizes::DimensionOk(max_key_len) ||
       !sizes::DimensionOk(limits.max_workers)) {
     return 0;
   }
@@ -50,10 +51,10 @@ constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& lim
       sizes::DivideUp(size_t{c.num_kv_heads} * c.head_dim, sizes::kPanelColumns);
   size_t bytes = sizes::kPlanBytes;
   bytes = sizes::Add(bytes, sizes::FloatBytes(sizes::Mul(batch, q_floats)));
-  const size_t kv_bytes = sizes::Add(sizes::KeyBytes(limits.max_key_len, c.head_dim),
-                                     sizes::ValueBytes(limits.max_key_len, c.head_dim));
+  const size_t kv_bytes = sizes::Add(sizes::KeyBytes(max_key_len, c.head_dim),
+                                     sizes::ValueBytes(max_key_len, c.head_dim));
   bytes = sizes::Add(bytes, sizes::Mul(kv_entries, kv_bytes));
-  bytes = sizes::Add(bytes, sizes::Mul(batch, sizes::FlagBytes(limits.max_key_len, value_panels)));
+  bytes = sizes::Add(bytes, sizes::Mul(batch, sizes::FlagBytes(max_key_len, value_panels)));
   bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers, sizes::WorkerBytes(0, c.head_dim)));
   return bytes == SIZE_MAX ? 0 : bytes;
 }

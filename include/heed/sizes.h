@@ -41,14 +41,14 @@ constexpr size_t PanelBytes(size_t columns, size_t depth) {
 }
 constexpr bool DimensionOk(uint64_t n) { return n >= 1 && n <= kMaxDimension; }
 
-// One worker's scratch: scores, accumulator, row state (maximum, sum, 16 partial sums), and a
-// projection tile of 64 rows x 32 columns that reuses the scores.
+// One worker's scratch: scores of a tile (or 64 x 32 floats of a projection), accumulator, row
+// state (16 partial sums, maximum, inverse, factor), visible bits, and sdpa's scaled query.
 constexpr size_t WorkerBytes(size_t head_dim, size_t value_dim) {
-  size_t bytes = FloatBytes(kKeyBlock * kKeyBlock);               // scores, or the projection tile
+  size_t bytes = FloatBytes(kQueryBlock * kKeyBlock);
   bytes = Add(bytes, FloatBytes(Mul(kQueryBlock, RoundUp(value_dim, kPanelColumns))));
-  bytes = Add(bytes, FloatBytes(kQueryBlock * (16 + 2)));         // partial sums, maximum, inverse
-  bytes = Add(bytes, FloatBytes(kQueryBlock * 2));                // visible bits
-  return Add(bytes, FloatBytes(Mul(kQueryBlock, head_dim)));      // scaled query of sdpa
+  bytes = Add(bytes, FloatBytes(kQueryBlock * (16 + 3)));
+  bytes = Add(bytes, FloatBytes(kQueryBlock * 2));
+  return Add(bytes, FloatBytes(Mul(kQueryBlock, head_dim)));
 }
 // Keys of one key/value head: [blocks][head_dim][64]; values: [blocks][panels][64][16].
 constexpr size_t KeyBytes(size_t key_len, size_t head_dim) {

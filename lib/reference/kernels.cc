@@ -180,6 +180,8 @@ void Finish(const FinishArgs& args) {
   }
 }
 
+void TileSize(uint32_t* rows, uint32_t* columns) { *rows = *columns = 1; }
+
 void ExpArray(const float* input, float* output, size_t count) {
   for (size_t i = 0; i < count; ++i) output[i] = Exp(input[i]);
 }
@@ -190,8 +192,7 @@ void TanhArray(const float* input, float* output, size_t count) {
 constexpr KernelTable MakeTable() {
   KernelTable table;
   table.name = "REFERENCE";
-  table.tile_rows = 1;
-  table.tile_columns = 1;
+  table.tile_size = TileSize;
   table.project_rows = ProjectRows;
   table.project_keys = ProjectKeys;
   table.project_values = ProjectValues;

@@ -112,8 +112,7 @@ struct WeightsArgs {
 
 struct KernelTable {
   const char* name = nullptr;
-  uint32_t tile_rows = 0;     // register tile, for Explain
-  uint32_t tile_columns = 0;
+  void (*tile_size)(uint32_t* rows, uint32_t* columns) = nullptr;  // of the register tile
   void (*project_rows)(const ProjectArgs& args) = nullptr;
   void (*project_keys)(const ProjectArgs& args) = nullptr;
   void (*project_values)(const ProjectArgs& args) = nullptr;

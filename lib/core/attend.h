@@ -1,0 +1,65 @@
+// lib/core/attend.h: attention over laid-out keys and values, by query blocks and heads.
+#ifndef HEED_LIB_CORE_ATTEND_H_
+#define HEED_LIB_CORE_ATTEND_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/attention.h"
+#include "lib/core/mask_plan.h"
+#include "lib/core/run.h"
+#include "lib/support/kernel_table.h"
+
+namespace heed {
+
+// Everything that the tasks of one attention share. Strides are in floats. Heads are counted from
+// head_begin: key/value head (h - head_begin) / group of the laid-out keys serves query head h.
+struct AttendPlan {
+  const KernelTable* kernels = nullptr;
+  MaskPlan masks;
+  size_t batch_begin = 0, batch_end = 0;
+  size_t head_begin = 0, head_end = 0;
+  size_t num_heads = 0;  // of the whole call; averaged weights sum over them
+  size_t group = 1;  // query heads that share a key/value head
+  size_t query_len = 0;
+  size_t head_dim = 0;
+  size_t value_dim = 0;
+  float softcap = 0.0f;
+
+  ConstTensorView query;      // [batch][num_heads][query_len][head_dim]
+  bool scale_query = false;   // multiply by query_scale first; else it is scaled already
+  float query_scale = 1.0f;
+  const float* keys = nullptr;  // laid out, of batch_begin
+  size_t key_batch_stride = 0, key_head_stride = 0;
+  const float* values = nullptr;
+  size_t value_batch_stride = 0, value_head_stride = 0;
+  const uint8_t* flags = nullptr;  // [panels][flag_stride] of non-finite values
+  size_t flag_batch_stride = 0, flag_stride = 0;
+  size_t num_added = 0;  // keys of the file's own, seen by every row
+  const float* added_keys = nullptr;
+  const float* added_values = nullptr;
+
+  TensorView output;   // [batch][num_heads][query_len][value_dim]; may be query
+  TensorView weights;  // absent, or [batch][num_heads or 1][query_len][key_len + num_added]
+  bool average_weights = false;
+
+  size_t num_query_blocks() const { return sizes::DivideUp(query_len, kQueryBlock); }
+  // With averaged weights a task sums its heads in order; else every head is a task of its own.
+  size_t heads_per_task() const {
+    return weights.present() && average_weights ? head_end - head_begin : 1;
+  }
+  size_t num_tasks() const {
+    return (batch_end - batch_begin) * ((head_end - head_begin) / heads_per_task()) *
+           num_query_blocks();
+  }
+};
+
+// Runs task `task` of num_tasks().
+void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratch);
+
+// Adds the tiles and multiply-adds of the whole plan to *explanation.
+void CountTiles(const AttendPlan& plan, Explanation* explanation);
+
+}  // namespace heed
+
+#endif  // HEED_LIB_CORE_ATTEND_H_

@@ -1,0 +1,355 @@
+// lib/core/attention.cc: Create checks and carves, Forward projects, attends and projects again.
+#include "heed/attention.h"
+
+#include <new>
+
+#include "lib/core/attend.h"
+#include "lib/core/check.h"
+#include "lib/core/plan.h"
+#include "lib/core/project.h"
+#include "lib/core/run.h"
+#include "lib/core/targets.h"
+#include "lib/support/fail.h"
+
+namespace heed {
+namespace {
+
+Status CheckLimit(const char* name, uint32_t value) {
+  if (value < 1 || value > kMaxDimension) {
+    return Fail(StatusCode::kBadValue, name, "1 to 2^20", kMaxDimension, value);
+  }
+  return Status();
+}
+
+Status CheckSameConfig(const AttentionConfig& expected, const AttentionConfig& actual) {
+  struct Field {
+    const char* name;
+    uint64_t expected, actual;
+  };
+  const AttentionConfig& e = expected;
+  const AttentionConfig& a = actual;
+  const Field fields[] = {
+      {"config.embed_dim", e.embed_dim, a.embed_dim},
+      {"config.num_heads", e.num_heads, a.num_heads},
+      {"config.num_kv_heads", e.num_kv_heads, a.num_kv_heads},
+      {"config.head_dim", e.head_dim, a.head_dim},
+      {"config.kdim", e.kdim, a.kdim},
+      {"config.vdim", e.vdim, a.vdim},
+      {"config.scale (bits)", BitsOf(e.scale), BitsOf(a.scale)},
+      {"config.softcap (bits)", BitsOf(e.softcap), BitsOf(a.softcap)},
+      {"config.window", e.window, a.window},
+      {"config.q_bias", e.q_bias, a.q_bias},
+      {"config.k_bias", e.k_bias, a.k_bias},
+      {"config.v_bias", e.v_bias, a.v_bias},
+      {"config.out_bias", e.out_bias, a.out_bias},
+      {"config.add_bias_kv", e.add_bias_kv, a.add_bias_kv},
+      {"config.add_zero_attn", e.add_zero_attn, a.add_zero_attn},
+      {"config.weights", static_cast<uint32_t>(e.weights), static_cast<uint32_t>(a.weights)},
+      {"config.core", static_cast<uint32_t>(e.core), static_cast<uint32_t>(a.core)},
+  };
+  for (const Field& field : fields) {
+    if (field.expected != field.actual) {
+      return Fail(StatusCode::kConfigMismatch, field.name, "as the caller's config",
+                  field.expected, field.actual);
+    }
+  }
+  return Status();
+}
+
+// A checked call, ready to run.
+struct Call {
+  ConstTensorView key, value;  // query where absent
+  AttendPlan attend;
+  size_t key_rows_begin = 0;  // multiple of 64; keys before it are seen by no row
+};
+
+// The last key that some row of the batch entry sees, plus one.
+size_t KeyRowsEnd(const AttendPlan& attend, size_t batch) {
+  return attend.query_len == 0 ? 0 : attend.masks.Interval(batch, attend.query_len - 1).end;
+}
+
+Status CheckShapes(const Plan& plan, const ForwardArgs& args, Call* call) {
+  const AttentionConfig& config = plan.config;
+  const ConstTensorView& query = args.query;
+  if (query.batch > plan.limits.max_batch) {
+    return Fail(StatusCode::kOverLimit, "query", "batch dimension at most limits.max_batch",
+                plan.limits.max_batch, query.batch);
+  }
+  if (query.rows > plan.limits.max_query_len) {
+    return Fail(StatusCode::kOverLimit, "query", "length at most limits.max_query_len",
+                plan.limits.max_query_len, query.rows);
+  }
+  HEED_RETURN_IF_ERROR(
+      CheckTensor("query", query, {query.batch, 1, query.rows, config.embed_dim}));
+  if (args.value.present() && !args.key.present()) {
+    return Fail(StatusCode::kBadShape, "key", "given where value is given", 1, 0);
+  }
+  call->key = args.key.present() ? args.key : query;
+  call->value = args.value.present() ? args.value : call->key;
+  const size_t key_len = call->key.rows;
+  if (key_len > plan.limits.max_key_len) {
+    return Fail(StatusCode::kOverLimit, "key", "length at most limits.max_key_len",
+                plan.limits.max_key_len, key_len);
+  }
+  HEED_RETURN_IF_ERROR(CheckTensor("key", call->key, {query.batch, 1, key_len, config.kdim}));
+  HEED_RETURN_IF_ERROR(CheckTensor("value", call->value, {query.batch, 1, key_len, config.vdim}));
+  HEED_RETURN_IF_ERROR(
+      CheckTensor("output", args.output, {query.batch, 1, query.rows, config.embed_dim}));
+  HEED_RETURN_IF_ERROR(CheckOutputStrides("output", args.output));
+  if (args.attention_weights.present()) {
+    const size_t columns = key_len + sizes::AddedKeys(config);
+    const size_t heads = args.average_weights ? 1 : config.num_heads;
+    HEED_RETURN_IF_ERROR(CheckTensor("attention_weights", args.attention_weights,
+                                     {query.batch, heads, query.rows, columns}));
+    HEED_RETURN_IF_ERROR(CheckOutputStrides("attention_weights", args.attention_weights));
+  }
+  return Status();
+}
+
+Status CheckCall(const Plan& plan, const ForwardArgs& args, Call* call) {
+  const AttentionConfig& config = plan.config;
+  HEED_RETURN_IF_ERROR(CheckShapes(plan, args, call));
+  HEED_RETURN_IF_ERROR(CheckExecutor(args.executor, plan.limits.max_workers));
+  const size_t key_len = call->key.rows;
+  AttendPlan& attend = call->attend;
+  HEED_RETURN_IF_ERROR(MakeMaskPlan(MaskArgsOf(args), args.query.batch, config.num_heads,
+                                    args.query.rows, key_len, config.window, &attend.masks));
+  OverlapArgs overlap;
+  overlap.output = args.output;
+  overlap.weights = args.attention_weights;
+  overlap.query = args.query;
+  overlap.key = args.key;
+  overlap.value = args.value;
+  overlap.masks = attend.masks;
+  overlap.batch = args.query.batch;
+  overlap.heads = config.num_heads;
+  overlap.query_len = args.query.rows;
+  overlap.block = Memory{plan.block.data, plan.block.size};
+  overlap.file = Memory{plan.file.data, plan.file.size};
+  HEED_RETURN_IF_ERROR(CheckOverlap(overlap));
+
+  const size_t head_dim = config.head_dim;
+  const size_t width = config.num_heads * head_dim;
+  attend.kernels = plan.kernels;
+  attend.batch_end = args.query.batch;
+  attend.num_heads = attend.head_end = config.num_heads;
+  attend.group = config.num_heads / config.num_kv_heads;
+  attend.query_len = args.query.rows;
+  attend.head_dim = attend.value_dim = head_dim;
+  attend.softcap = config.softcap;
+  TensorView heads(plan.query, args.query.batch, config.num_heads, args.query.rows, head_dim);
+  heads.batch_stride = args.query.rows * width;
+  heads.head_stride = head_dim;
+  heads.row_stride = width;
+  attend.query = heads;
+  attend.output = heads;  // each task reads its part of q before it writes the same part
+  attend.keys = plan.keys;
+  attend.key_head_stride = sizes::KeyBytes(key_len, head_dim) / sizeof(float);
+  attend.key_batch_stride = config.num_kv_heads * attend.key_head_stride;
+  attend.values = plan.values;
+  attend.value_head_stride = sizes::ValueBytes(key_len, head_dim) / sizeof(float);
+  attend.value_batch_stride = config.num_kv_heads * attend.value_head_stride;
+  attend.flags = plan.flags;
+  attend.flag_stride = sizes::DivideUp(key_len, kKeyBlock);
+  attend.flag_batch_stride = sizes::FlagBytes(key_len, plan.weights.v.num_panels());
+  attend.num_added = sizes::AddedKeys(config);
+  attend.added_keys = plan.weights.added_keys;
+  attend.added_values = plan.weights.added_values;
+  attend.weights = args.attention_weights;
+  attend.average_weights = args.average_weights;
+  if (attend.query_len != 0 && args.query.batch != 0) {
+    call->key_rows_begin = attend.masks.Interval(0, 0).begin;
+    for (size_t b = 1; b < args.query.batch; ++b) {
+      call->key_rows_begin = Min(call->key_rows_begin, attend.masks.Interval(b, 0).begin);
+    }
+    call->key_rows_begin = call->key_rows_begin / kKeyBlock * kKeyBlock;
+  }
+  return Status();
+}
+
+// The four projections of a call, as jobs of lib/core/project.h.
+Projection QueryJob(const Plan& plan, const ForwardArgs& args) {
+  Projection job;
+  job.kernel = plan.kernels->project_rows;
+  job.matrix = &plan.weights.q;
+  job.input = args.query;
+  job.scale = plan.config.scale;
+  job.output = TensorView(plan.query, args.query.batch, args.query.rows, plan.weights.q.columns);
+  return job;
+}
+
+Projection OutputJob(const Plan& plan, const ForwardArgs& args) {
+  Projection job;
+  job.kernel = plan.kernels->project_rows;
+  job.matrix = &plan.weights.out;
+  job.input =
+      TensorView(plan.query, args.query.batch, args.query.rows, plan.weights.out.depth);
+  job.output = args.output;
+  return job;
+}
+
+Projection KeyJob(const Plan& plan, const Call& call) {
+  Projection job;
+  job.kernel = plan.kernels->project_keys;
+  job.matrix = &plan.weights.k;
+  job.input = call.key;
+  job.head_dim = call.attend.head_dim;
+  job.heads = plan.keys;
+  job.head_stride = call.attend.key_head_stride;
+  job.batch_stride = call.attend.key_batch_stride;
+  return job;
+}
+
+Projection ValueJob(const Plan& plan, const Call& call) {
+  Projection job = KeyJob(plan, call);
+  job.kernel = plan.kernels->project_values;
+  job.matrix = &plan.weights.v;
+  job.input = call.value;
+  job.heads = plan.values;
+  job.head_stride = call.attend.value_head_stride;
+  job.batch_stride = call.attend.value_batch_stride;
+  job.flags = plan.flags;
+  job.flag_stride = call.attend.flag_stride;
+  job.flag_batch_stride = call.attend.flag_batch_stride;
+  return job;
+}
+
+WorkerScratch ScratchOf(const Plan& plan, size_t worker) {
+  return CarveWorker(plan.workers + worker * plan.worker_bytes, plan.config.head_dim);
+}
+
+void RunProjections(const Plan& plan, const Executor* executor, const Call& call,
+                    Projection* jobs, size_t num_jobs) {
+  size_t num_tasks = 0;
+  for (size_t j = 0; j < num_jobs; ++j) num_tasks += jobs[j].Split(NumWorkers(executor));
+  const auto rows_of = [&call](size_t batch) {
+    return RowRange{call.key_rows_begin, KeyRowsEnd(call.attend, batch)};
+  };
+  RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
+    const Projection* job = jobs;
+    for (; task >= job->num_tasks; ++job) task -= job->num_tasks;
+    job->Run(task, rows_of, ScratchOf(plan, worker).scores);
+  });
+}
+
+}  // namespace
+
+Status Attention::Create(const Limits& limits, const Weights& weights, MutableBytes block,
+                         Attention* layer, const CreateOptions& options) {
+  if (layer == nullptr) return Fail(StatusCode::kNullPointer, "layer", "not null");
+  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened");
+  Limits filled = limits;
+  if (filled.max_key_len == 0) filled.max_key_len = filled.max_query_len;
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_batch", filled.max_batch));
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_query_len", filled.max_query_len));
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_key_len", filled.max_key_len));
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_workers", filled.max_workers));
+  const AttentionConfig& config = weights.config();
+  const size_t bytes = WorkspaceBytes(config, filled);
+  if (bytes == 0) {
+    return Fail(StatusCode::kBadValue, "limits", "a workspace below the address space");
+  }
+  if (block.data == nullptr) return Fail(StatusCode::kNullPointer, "block", "not null");
+  const uintptr_t address = reinterpret_cast<uintptr_t>(block.data);
+  if (address % sizes::kAlignment != 0) {
+    return Fail(StatusCode::kMisaligned, "block", "address modulo 64", 0,
+                address % sizes::kAlignment);
+  }
+  if (block.size < bytes) {
+    return Fail(StatusCode::kBlockTooSmall, "block", "WorkspaceBytes(config, limits)", bytes,
+                block.size);
+  }
+  const uintptr_t file = reinterpret_cast<uintptr_t>(weights.bytes().data);
+  if (address < file + weights.bytes().size && file < address + bytes) {
+    return Fail(StatusCode::kOverlap, "block", "no memory shared with the packed file");
+  }
+  const KernelTable* kernels = nullptr;
+  HEED_RETURN_IF_ERROR(ChooseKernels(options.target, &kernels));
+
+  std::byte* next = block.data;
+  const auto take = [&next](size_t count) {
+    std::byte* part = next;
+    next += count;
+    return part;
+  };
+  const size_t kv_entries = size_t{filled.max_batch} * config.num_kv_heads;
+  Plan* plan = new (take(sizes::kPlanBytes)) Plan;
+  plan->config = config;
+  plan->limits = filled;
+  plan->block = MutableBytes(block.data, bytes);
+  plan->file = weights.bytes();
+  plan->weights = ViewOf(config, weights.bytes().data);
+  plan->kernels = kernels;
+  plan->query = reinterpret_cast<float*>(
+      take(sizes::FloatBytes(size_t{filled.max_batch} * filled.max_query_len * config.num_heads *
+                             config.head_dim)));
+  plan->keys = reinterpret_cast<float*>(
+      take(kv_entries * sizes::KeyBytes(filled.max_key_len, config.head_dim)));
+  plan->values = reinterpret_cast<float*>(
+      take(kv_entries * sizes::ValueBytes(filled.max_key_len, config.head_dim)));
+  plan->flags = reinterpret_cast<uint8_t*>(
+      take(filled.max_batch *
+           sizes::FlagBytes(filled.max_key_len, plan->weights.v.num_panels())));
+  plan->workers = next;
+  plan->worker_bytes = sizes::WorkerBytes(0, config.head_dim);
+  layer->plan_ = plan;
+  return Status();
+}
+
+Status Attention::Create(const AttentionConfig& config, const Limits& limits,
+                         const Weights& weights, MutableBytes block, Attention* layer,
+                         const CreateOptions& options) {
+  HEED_RETURN_IF_ERROR(CheckConfig(config));
+  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened");
+  HEED_RETURN_IF_ERROR(CheckSameConfig(Resolved(config), weights.config()));
+  return Create(limits, weights, block, layer, options);
+}
+
+Status Attention::Forward(const ForwardArgs& args) const {
+  if (!is_created()) return Fail(StatusCode::kNullPointer, "layer", "created");
+  const Plan& plan = *static_cast<const Plan*>(plan_);
+  Call call;
+  HEED_RETURN_IF_ERROR(CheckCall(plan, args, &call));
+  if (args.query.batch == 0 || args.query.rows == 0) return Status();
+
+  Projection inputs[] = {QueryJob(plan, args), KeyJob(plan, call), ValueJob(plan, call)};
+  RunProjections(plan, args.executor, call, inputs, 3);
+  RunTasks(args.executor, call.attend.num_tasks(), [&](size_t task, size_t worker) {
+    AttendTask(call.attend, task, ScratchOf(plan, worker));
+  });
+  Projection output = OutputJob(plan, args);
+  RunProjections(plan, args.executor, call, &output, 1);
+  return Status();
+}
+
+Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) const {
+  if (!is_created()) return Fail(StatusCode::kNullPointer, "layer", "created");
+  if (explanation == nullptr) return Fail(StatusCode::kNullPointer, "explanation", "not null");
+  const Plan& plan = *static_cast<const Plan*>(plan_);
+  Call call;
+  HEED_RETURN_IF_ERROR(CheckCall(plan, args, &call));
+  Explanation e;
+  e.target = plan.kernels->name;
+  e.weight_bytes = plan.file.size;
+  e.workspace_bytes = plan.block.size;
+  e.tensor_bytes = TensorBytes(args.query) + TensorBytes(args.key) + TensorBytes(args.value) +
+                   TensorBytes(args.output) + TensorBytes(args.attention_weights);
+  plan.kernels->tile_size(&e.gemm_rows, &e.gemm_columns);
+  e.query_block = kQueryBlock;
+  e.key_block = kKeyBlock;
+  const PackedView& w = plan.weights;
+  const uint64_t per_query_row = 2 * (w.q.columns * w.q.depth + w.out.columns * w.out.depth);
+  const uint64_t per_key_row = 2 * (w.k.columns * w.k.depth + w.v.columns * w.v.depth);
+  if (args.query.rows != 0) {
+    for (size_t b = 0; b < args.query.batch; ++b) {
+      const size_t end = KeyRowsEnd(call.attend, b);
+      const size_t key_rows = end - Min(end, call.key_rows_begin);
+      e.flops += per_query_row * args.query.rows + per_key_row * key_rows;
+    }
+    CountTiles(call.attend, &e);
+  }
+  *explanation = e;
+  return Status();
+}
+
+}  // namespace heed

@@ -1,0 +1,89 @@
+// lib/core/project.h: one projection of a call, cut into tasks.
+#ifndef HEED_LIB_CORE_PROJECT_H_
+#define HEED_LIB_CORE_PROJECT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/tensor.h"
+#include "lib/support/bits.h"
+#include "lib/support/kernel_table.h"
+#include "lib/weights/packed_file.h"
+
+namespace heed {
+
+struct RowRange {
+  size_t begin, end;
+};
+
+struct Projection {
+  void (*kernel)(const ProjectArgs& args) = nullptr;
+  const Matrix* matrix = nullptr;
+  ConstTensorView input;  // [batch][rows][depth]
+  float scale = 1.0f;
+  TensorView output;  // to rows; absent: to heads
+
+  float* heads = nullptr;
+  size_t head_dim = 0, head_stride = 0, batch_stride = 0;
+  uint8_t* flags = nullptr;  // values
+  size_t flag_stride = 0, flag_batch_stride = 0;
+
+  size_t panels_per_task = 0;
+  size_t num_tasks = 0;
+
+  // Chooses the cut for a number of workers and returns num_tasks. Rows that follow each other
+  // without a gap across batch entries are merged, so that short sequences fill register tiles.
+  size_t Split(size_t num_workers) {
+    const auto has_no_gap = [](const auto& t) {
+      return t.batch_stride == t.rows * t.row_stride;
+    };
+    if (output.data != nullptr && has_no_gap(input) && has_no_gap(output)) {
+      input.rows = output.rows = input.batch * input.rows;
+      input.batch = output.batch = 1;
+    }
+    // Four tasks a worker even out their ends; one alone keeps the panels in one sweep.
+    const size_t cuts = num_workers == 1 ? 1 : sizes::DivideUp(4 * num_workers, input.batch);
+    panels_per_task = sizes::DivideUp(matrix->num_panels(), Min(cuts, matrix->num_panels()));
+    num_tasks = input.batch * sizes::DivideUp(matrix->num_panels(), panels_per_task);
+    return num_tasks;
+  }
+
+  // rows_of(batch) gives the rows that heads need; all rows go to an output.
+  template <typename RowsOf>
+  void Run(size_t task, const RowsOf& rows_of, float* scratch) const {
+    const size_t tasks_per_batch = num_tasks / input.batch;
+    const size_t batch = task / tasks_per_batch;
+    ProjectArgs args;
+    args.depth = matrix->depth;
+    args.panels = matrix->panels;
+    args.bias = matrix->bias;
+    args.columns = matrix->columns;
+    args.panel_begin = task % tasks_per_batch * panels_per_task;
+    args.panel_end = Min(args.panel_begin + panels_per_task, matrix->num_panels());
+    args.input = input.data + batch * input.batch_stride;
+    args.input_stride = input.row_stride;
+    args.rows = input.rows;
+    args.scale = scale;
+    args.scratch = scratch;
+    if (output.data != nullptr) {
+      args.output = output.data + batch * output.batch_stride;
+      args.output_stride = output.row_stride;
+    } else {
+      const RowRange rows = rows_of(batch);
+      if (rows.begin >= rows.end) return;
+      args.input += rows.begin * args.input_stride;
+      args.rows = rows.end - rows.begin;
+      args.first_key = rows.begin;
+      args.heads = heads + batch * batch_stride;
+      args.head_stride = head_stride;
+      args.head_dim = head_dim;
+      args.flags = flags == nullptr ? nullptr : flags + batch * flag_batch_stride;
+      args.flag_stride = flag_stride;
+    }
+    kernel(args);
+  }
+};
+
+}  // namespace heed
+
+#endif  // HEED_LIB_CORE_PROJECT_H_

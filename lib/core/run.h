@@ -1,0 +1,63 @@
+// lib/core/run.h: tasks on the caller's executor, and each worker's scratch.
+#ifndef HEED_LIB_CORE_RUN_H_
+#define HEED_LIB_CORE_RUN_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/executor.h"
+#include "lib/support/kernel_table.h"
+
+namespace heed {
+
+inline size_t NumWorkers(const Executor* executor) {
+  return executor == nullptr || executor->run == nullptr ? 1 : executor->num_workers;
+}
+
+// Calls body(task, worker) for every task below num_tasks.
+template <typename Body>
+void RunTasks(const Executor* executor, size_t num_tasks, const Body& body) {
+  if (NumWorkers(executor) == 1 || num_tasks <= 1) {
+    for (size_t task = 0; task < num_tasks; ++task) body(task, 0);
+    return;
+  }
+  const TaskFunction call = [](void* argument, size_t task, size_t worker) {
+    (*static_cast<const Body*>(argument))(task, worker);
+  };
+  executor->run(executor->context, num_tasks, call, const_cast<Body*>(&body));
+}
+
+// The parts of one worker's share of the block, in the order of sizes::WorkerBytes.
+struct WorkerScratch {
+  float* scores;       // [48][64], or the [64][32] tile of a projection
+  float* accumulator;  // [48][value panels * 16]
+  float* sums;         // [48][16]
+  float* maximum;      // [48]
+  float* inverse;      // [48]
+  float* factors;      // [48]
+  uint64_t* visible;   // [48]
+  float* query;        // [48][head_dim], where the size was asked for
+};
+
+inline WorkerScratch CarveWorker(std::byte* base, size_t value_dim) {
+  float* next = reinterpret_cast<float*>(base);
+  const auto take = [&next](size_t count) {
+    float* part = next;
+    next += sizes::FloatBytes(count) / sizeof(float);
+    return part;
+  };
+  WorkerScratch scratch;
+  scratch.scores = take(kQueryBlock * kKeyBlock);
+  scratch.accumulator = take(kQueryBlock * sizes::RoundUp(value_dim, kPanelColumns));
+  scratch.sums = take(kQueryBlock * (16 + 3));
+  scratch.maximum = scratch.sums + kQueryBlock * 16;
+  scratch.inverse = scratch.maximum + kQueryBlock;
+  scratch.factors = scratch.inverse + kQueryBlock;
+  scratch.visible = reinterpret_cast<uint64_t*>(take(kQueryBlock * 2));
+  scratch.query = next;
+  return scratch;
+}
+
+}  // namespace heed
+
+#endif  // HEED_LIB_CORE_RUN_H_

@@ -1,0 +1,150 @@
+// lib/kernels/attend.cc: one tile of attention, 48 queries x 64 keys: scores by the register tile,
+// online softmax by rows, values by the register tile. Scores stay in 12 KB of scratch.
+#include "lib/kernels/ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lib/kernels/attend.cc"
+#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/highway.h"
+
+#if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/softmax-inl.h"
+#include "lib/kernels/tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+namespace {
+
+constexpr float kOne = 1.0f;
+HWY_ALIGN constexpr float kZeros[2 * kPanelColumns] = {};
+
+// scores[r][j] = query[r] . key[j], for whole panels of 16 keys.
+void QueryDotKeys(const TileArgs& tile) {
+  TileCall call;
+  call.a = tile.query;
+  call.a_stride = tile.query_stride;
+  call.b_panel_stride = tile.head_dim * kPanelColumns;
+  call.depth = tile.head_dim;
+  call.init = kZeros;
+  call.init_stride = 0;
+  call.init_factor = &kOne;
+  call.init_factor_stride = 0;
+  call.scale = 1.0f;
+  call.out_stride = kKeyBlock;
+  const size_t end = sizes::RoundUp(tile.num_keys, kPanelColumns);
+  for (size_t j = 0; j < end; j += kTilePanels * kPanelColumns) {
+    call.b = tile.keys + j * tile.head_dim;
+    call.out = tile.scores + j;
+    RunPanels(call, tile.rows, Min(kTilePanels * kPanelColumns, end - j));
+  }
+}
+
+// accumulator[r] = accumulator[r] * factors[r] + sum of weight[r][j] * value[j].
+void AddWeightedValues(const TileArgs& tile) {
+  const size_t columns = tile.value_panels * kPanelColumns;
+  TileCall call;
+  call.a = tile.scores;
+  call.a_stride = kKeyBlock;
+  call.b_panel_stride = tile.value_panel_stride;
+  call.depth = tile.num_keys;
+  call.init_stride = columns;
+  call.init_factor = tile.factors;
+  call.init_factor_stride = 1;
+  call.scale = 1.0f;
+  call.out_stride = columns;
+  for (size_t panel = 0; panel < tile.value_panels; panel += kTilePanels) {
+    call.b = tile.values + panel * tile.value_panel_stride;
+    call.init = tile.accumulator + panel * kPanelColumns;
+    call.out = tile.accumulator + panel * kPanelColumns;
+    RunPanels(call, tile.rows, Min(kTilePanels * kPanelColumns, columns - panel * kPanelColumns));
+  }
+}
+
+// The same over visible keys alone: 0 times a hidden NaN would be NaN.
+void AddVisibleValues(const TileArgs& tile) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  const size_t columns = tile.value_panels * kPanelColumns;
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const auto factor = hn::Set(d, tile.factors[r]);
+    for (size_t c = 0; c < columns; c += lanes) {
+      float* accumulator = tile.accumulator + r * columns + c;
+      auto sum = hn::Mul(hn::LoadU(d, accumulator), factor);
+      const float* values = VectorOfPanels(tile.values, tile.value_panel_stride, c);
+      for (size_t j = 0; j < tile.num_keys; ++j) {
+        if ((tile.visible[r] >> j & 1) == 0) continue;
+        const auto weight = hn::Set(d, tile.scores[r * kKeyBlock + j]);
+        sum = hn::MulAdd(weight, hn::LoadU(d, values + j * kPanelColumns), sum);
+      }
+      hn::StoreU(sum, d, accumulator);
+    }
+  }
+}
+
+}  // namespace
+
+void AttendTile(const TileArgs& tile) {
+  QueryDotKeys(tile);
+  UpdateMaximum(tile);
+  WeighScores(tile);
+  if (tile.row_wise) {
+    AddVisibleValues(tile);
+  } else {
+    AddWeightedValues(tile);
+  }
+}
+
+void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  QueryDotKeys(tile);
+  for (size_t r = 0; r < tile.rows; ++r) {
+    MaskedScores(tile, r);
+    const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
+    const auto inverse = hn::Set(d, args.inverse[r]);
+    const float* scores = tile.scores + r * kKeyBlock;
+    float* output = args.output + r * args.output_stride;
+    for (size_t j = 0; j < tile.num_keys; j += lanes) {
+      const size_t count = tile.num_keys - j;
+      const auto visible = VisibleLanes(d, VisibleBits(tile, r), j);
+      const auto weight = hn::Mul(Exp(d, hn::Sub(hn::LoadU(d, scores + j), pivot)), inverse);
+      auto result = hn::IfThenElseZero(visible, weight);
+      if (args.add) result = hn::Add(hn::LoadN(d, output + j, count), result);
+      hn::StoreN(result, d, output + j, count);
+    }
+  }
+}
+
+void Finish(const FinishArgs& args) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < args.rows; ++r) {
+    const float sum = SumOf16(args.sums + r * 16);
+    const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
+    args.inverse[r] = inverse;
+    const float* accumulator = args.accumulator + r * args.accumulator_stride;
+    float* output = args.output + r * args.output_stride;
+    for (size_t c = 0; c < args.value_dim; c += lanes) {
+      const auto v = hn::Mul(hn::LoadU(d, accumulator + c), hn::Set(d, inverse));
+      StoreUpTo(hn::Add(v, hn::Zero(d)), d, output, args.value_dim, c / lanes);
+    }
+  }
+}
+
+void ExpArray(const float* input, float* output, size_t count) {
+  const TileTag d;
+  for (size_t i = 0; i < count; i += hn::Lanes(d)) {
+    hn::StoreN(Exp(d, hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
+  }
+}
+
+void TanhArray(const float* input, float* output, size_t count) {
+  const TileTag d;
+  for (size_t i = 0; i < count; i += hn::Lanes(d)) {
+    hn::StoreN(Tanh(d, hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
+  }
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // HEED_IS_VECTOR_TARGET

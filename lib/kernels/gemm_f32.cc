@@ -1,0 +1,120 @@
+// lib/kernels/gemm_f32.cc: the projections. Panels outside, rows inside, so that a panel is read
+// from memory once and stays in the cache for all rows; each result goes from the register tile
+// to its place, or through 8 KB of scratch where its place is not a row.
+#include "lib/kernels/ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lib/kernels/gemm_f32.cc"
+#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/highway.h"
+
+#if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/layout-inl.h"
+#include "lib/kernels/tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+namespace {
+
+constexpr size_t kScratchColumns = 2 * kPanelColumns;
+constexpr float kOne = 1.0f;
+
+TileCall PanelCall(const ProjectArgs& args, size_t panel) {
+  TileCall call;
+  call.a = args.input;
+  call.a_stride = args.input_stride;
+  call.b = args.panels + panel * args.depth * kPanelColumns;
+  call.b_panel_stride = args.depth * kPanelColumns;
+  call.depth = args.depth;
+  call.init = args.bias + panel * kPanelColumns;
+  call.init_stride = 0;
+  call.init_factor = &kOne;
+  call.init_factor_stride = 0;
+  call.scale = 1.0f;
+  call.out = args.scratch;
+  call.out_stride = kScratchColumns;
+  return call;
+}
+
+// Columns of the matrix in panels [panel, panel + kTilePanels) of the part.
+size_t ColumnsOf(const ProjectArgs& args, size_t panel) {
+  return Min(Min(panel + kTilePanels, args.panel_end) * kPanelColumns, args.columns) -
+         panel * kPanelColumns;
+}
+
+// Calls store(source) for every piece of at most 64 rows and kTilePanels panels.
+template <class Store>
+HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
+  for (size_t panel = args.panel_begin; panel < args.panel_end; panel += kTilePanels) {
+    LayoutSource piece;
+    piece.rows = args.scratch;
+    piece.stride = kScratchColumns;
+    piece.columns = ColumnsOf(args, panel);
+    piece.column_begin = panel * kPanelColumns;
+    TileCall call = PanelCall(args, panel);
+    for (size_t row = 0; row < args.rows; row += kKeyBlock) {
+      piece.num_rows = Min(kKeyBlock, args.rows - row);
+      piece.first_key = args.first_key + row;
+      call.a = args.input + row * args.input_stride;
+      RunPanels(call, piece.num_rows, piece.columns);
+      store(piece);
+    }
+  }
+}
+
+}  // namespace
+
+void ProjectRows(const ProjectArgs& args) {
+  for (size_t panel = args.panel_begin; panel < args.panel_end; panel += kTilePanels) {
+    TileCall call = PanelCall(args, panel);
+    call.scale = args.scale;
+    call.out = args.output + panel * kPanelColumns;
+    call.out_stride = args.output_stride;
+    RunPanels(call, args.rows, ColumnsOf(args, panel));
+  }
+}
+
+void ProjectKeys(const ProjectArgs& args) {
+  const LayoutTarget target = {args.heads, args.head_stride, args.head_dim};
+  ForEachPiece(args, [&target](const LayoutSource& piece) { StoreKeys(piece, target); });
+}
+
+void ProjectValues(const ProjectArgs& args) {
+  const LayoutTarget target = {args.heads, args.head_stride, args.head_dim};
+  ForEachPiece(args, [&target, &args](const LayoutSource& piece) {
+    StoreValues(piece, target);
+    for (size_t c = 0; c < piece.columns; c += kPanelColumns) {
+      const size_t panel = (piece.column_begin + c) / kPanelColumns;
+      args.flags[panel * args.flag_stride + piece.first_key / kKeyBlock] =
+          HoldsNonFinite(piece.rows + c, piece.stride, piece.num_rows,
+                         Min(kPanelColumns, piece.columns - c));
+    }
+  });
+}
+
+void LayOutKeys(const LayOutArgs& args) {
+  const LayoutSource source = {args.source,  args.source_stride, args.rows,
+                               args.columns, 0,                  args.first_key};
+  StoreKeys(source, LayoutTarget{args.head, 0, args.columns});
+}
+
+void LayOutValues(const LayOutArgs& args) {
+  const LayoutSource source = {args.source,  args.source_stride, args.rows,
+                               args.columns, 0,                  args.first_key};
+  StoreValues(source, LayoutTarget{args.head, 0, args.columns});
+  for (size_t c = 0; c < args.columns; c += kPanelColumns) {
+    args.flags[c / kPanelColumns * args.flag_stride + args.first_key / kKeyBlock] =
+        HoldsNonFinite(args.source + c, args.source_stride, args.rows,
+                       Min(kPanelColumns, args.columns - c));
+  }
+}
+
+void TileSize(uint32_t* rows, uint32_t* columns) {
+  *rows = kTileRows;
+  *columns = static_cast<uint32_t>(
+      Min(kTileVectors * hn::Lanes(TileTag()), kTilePanels * kPanelColumns));
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // HEED_IS_VECTOR_TARGET

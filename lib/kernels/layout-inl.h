@@ -1,0 +1,135 @@
+// lib/kernels/layout-inl.h: rows of keys and values to the layouts of kernel_table.h.
+
+#if defined(HEED_LIB_KERNELS_LAYOUT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_LIB_KERNELS_LAYOUT_INL_H_
+#undef HEED_LIB_KERNELS_LAYOUT_INL_H_
+#else
+#define HEED_LIB_KERNELS_LAYOUT_INL_H_
+#endif
+
+#include <cstring>
+
+#include "lib/kernels/vector-inl.h"
+#include "lib/support/bits.h"
+#include "lib/support/kernel_table.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+
+// Rows to be laid out: columns column_begin .. column_begin + columns of rows first_key + r.
+struct LayoutSource {
+  const float* rows;  // [num_rows][columns], stride apart
+  size_t stride;
+  size_t num_rows;
+  size_t columns;
+  size_t column_begin;  // of rows[0]; counts through the heads
+  size_t first_key;     // multiple of 16
+};
+struct LayoutTarget {
+  float* heads;
+  size_t head_stride;
+  size_t head_dim;
+};
+
+// 4 x 4 floats, rows to columns; out[c] receives column c.
+HWY_INLINE void Transpose4x4(const float* HWY_RESTRICT rows, size_t stride,
+                             float* const HWY_RESTRICT* out) {
+  const hn::FixedTag<float, 4> d4;
+  const auto r0 = hn::LoadU(d4, rows);
+  const auto r1 = hn::LoadU(d4, rows + stride);
+  const auto r2 = hn::LoadU(d4, rows + 2 * stride);
+  const auto r3 = hn::LoadU(d4, rows + 3 * stride);
+  const auto low01 = hn::InterleaveLower(d4, r0, r1);
+  const auto low23 = hn::InterleaveLower(d4, r2, r3);
+  const auto high01 = hn::InterleaveUpper(d4, r0, r1);
+  const auto high23 = hn::InterleaveUpper(d4, r2, r3);
+  hn::StoreU(hn::ConcatLowerLower(d4, low23, low01), d4, out[0]);
+  hn::StoreU(hn::ConcatUpperUpper(d4, low23, low01), d4, out[1]);
+  hn::StoreU(hn::ConcatLowerLower(d4, high23, high01), d4, out[2]);
+  hn::StoreU(hn::ConcatUpperUpper(d4, high23, high01), d4, out[3]);
+}
+
+// Keys: each column of 16 rows becomes 16 floats side by side; missing rows become zero.
+HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target) {
+  for (size_t row = 0; row < source.num_rows; row += kPanelColumns) {
+    const size_t panel = (source.first_key + row) / kPanelColumns;
+    const size_t rows = Min(kPanelColumns, source.num_rows - row);
+    const float* from = source.rows + row * source.stride;
+    size_t head = source.column_begin / target.head_dim;
+    size_t d = source.column_begin % target.head_dim;
+    for (size_t c = 0; c < source.columns; c += 4) {
+      const size_t columns = Min(4, source.columns - c);
+      float* slots[4];
+      for (size_t i = 0; i < columns; ++i) {
+        slots[i] = target.heads + head * target.head_stride +
+                   (panel * target.head_dim + d) * kPanelColumns;
+        if (++d == target.head_dim) {
+          d = 0;
+          ++head;
+        }
+      }
+      size_t r = 0;
+      for (; columns == 4 && r + 4 <= rows; r += 4) {
+        Transpose4x4(from + r * source.stride + c, source.stride, slots);
+        for (float*& slot : slots) slot += 4;
+      }
+      for (size_t i = 0; i < columns; ++i) {
+        for (size_t k = r; k < kPanelColumns; ++k) {
+          *slots[i]++ = k < rows ? from[k * source.stride + c + i] : 0.0f;
+        }
+      }
+    }
+  }
+}
+
+// Values: runs of columns that stay inside one head and one panel are copied row by row.
+HWY_INLINE void StoreValues(const LayoutSource& source, const LayoutTarget& target) {
+  const TileTag tag;
+  const size_t lanes = hn::Lanes(tag);
+  const size_t panels = sizes::DivideUp(target.head_dim, kPanelColumns);
+  for (size_t c = 0; c < source.columns;) {
+    const size_t n = source.column_begin + c;
+    const size_t d = n % target.head_dim;
+    const size_t run = Min(Min(target.head_dim - d, kPanelColumns - d % kPanelColumns),
+                           source.columns - c);
+    const size_t padding = d + run == target.head_dim ? (0 - target.head_dim) % kPanelColumns : 0;
+    float* head = target.heads + n / target.head_dim * target.head_stride + d % kPanelColumns;
+    for (size_t r = 0; r < source.num_rows; ++r) {
+      const size_t key = source.first_key + r;
+      const size_t panel = key / kKeyBlock * panels + d / kPanelColumns;
+      float* to = head + (panel * kKeyBlock + key % kKeyBlock) * kPanelColumns;
+      const float* from = source.rows + r * source.stride + c;
+      if (run == kPanelColumns) {
+        for (size_t i = 0; i < kPanelColumns; i += lanes) {
+          hn::StoreU(hn::LoadU(tag, from + i), tag, to + i);
+        }
+      } else {
+        for (size_t i = 0; i < run; ++i) to[i] = from[i];
+        for (size_t i = run; i < run + padding; ++i) to[i] = 0.0f;
+      }
+    }
+    c += run;
+  }
+}
+
+// Whether any of rows x columns is infinite or NaN.
+HWY_INLINE bool HoldsNonFinite(const float* rows, size_t stride, size_t num_rows, size_t columns) {
+  const TileTag d;
+  const hn::RebindToSigned<TileTag> di;
+  const auto highest_finite = hn::Set(di, 0x7f7fffff);
+  const size_t lanes = hn::Lanes(d);
+  bool any = false;
+  for (size_t r = 0; r < num_rows; ++r) {
+    for (size_t c = 0; c < columns; c += lanes) {
+      const auto v = hn::LoadN(d, rows + r * stride + c, columns - c);
+      const auto bits = hn::BitCast(di, hn::Abs(v));
+      any |= !hn::AllFalse(di, hn::Gt(bits, highest_finite));
+    }
+  }
+  return any;
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

@@ -1,0 +1,132 @@
+// lib/kernels/softmax-inl.h: online softmax over the rows of a tile of scores.
+//
+//   new   = max(old, visible scores)          pivot = new, or 0 where new is -inf
+//   factor = exp(old - pivot)                 weight = exp(score - pivot), 0 where hidden
+//   sums[l] = sums[l] * factor + weights of keys l, l + 16, l + 32, l + 48, in that order
+//
+// A row that sees nothing keeps its state: its factor is 1 (or it was empty and stays so).
+
+#if defined(HEED_LIB_KERNELS_SOFTMAX_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_LIB_KERNELS_SOFTMAX_INL_H_
+#undef HEED_LIB_KERNELS_SOFTMAX_INL_H_
+#else
+#define HEED_LIB_KERNELS_SOFTMAX_INL_H_
+#endif
+
+#include "lib/kernels/vector-inl.h"
+#include "lib/support/bits.h"
+#include "lib/support/kernel_table.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+
+inline constexpr float kMinusInfinity = -__builtin_huge_valf();
+
+HWY_INLINE float PivotOf(float maximum) { return maximum == kMinusInfinity ? 0.0f : maximum; }
+
+HWY_INLINE uint64_t VisibleBits(const TileArgs& tile, size_t row) {
+  return tile.visible == nullptr ? LowBits(tile.num_keys) : tile.visible[row];
+}
+
+// Lane l is set where bit `first` + l of `visible` is.
+template <class D>
+HWY_INLINE hn::Mask<D> VisibleLanes(D d, uint64_t visible, size_t first) {
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::Set(du, static_cast<uint32_t>(visible >> first));
+  const auto lane_bit = hn::Shl(hn::Set(du, 1), hn::Iota(du, 0));
+  return hn::RebindMask(d, hn::TestBit(bits, lane_bit));
+}
+
+// Adds the bias of keys [first, first + lanes) to v; keys from num_keys on have none.
+template <class D, class V>
+HWY_INLINE V AddBias(D d, V v, const TileArgs& tile, size_t row, size_t first) {
+  const float* bias = tile.bias + row * tile.bias_row_stride + first * tile.bias_key_stride;
+  const size_t count = tile.num_keys - first;
+  if (tile.bias_key_stride == 1) return hn::Add(v, hn::LoadN(d, bias, count));
+  if (tile.bias_key_stride == 0) return hn::Add(v, hn::Set(d, *bias));
+  HWY_ALIGN float gathered[16] = {};
+  for (size_t l = 0; l < Min(count, hn::Lanes(d)); ++l) {
+    gathered[l] = bias[l * tile.bias_key_stride];
+  }
+  return hn::Add(v, hn::Load(d, gathered));
+}
+
+// Applies softcap, bias and mask to one row of scores, in place; hidden keys become -inf. Returns
+// the largest, whatever it is where a NaN is among them: the row's sum is NaN then.
+HWY_INLINE float MaskedScores(const TileArgs& tile, size_t row) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  const auto hidden = hn::Set(d, kMinusInfinity);
+  const uint64_t visible = VisibleBits(tile, row);
+  const bool is_masked = tile.visible != nullptr || tile.num_keys % kPanelColumns != 0;
+  float* scores = tile.scores + row * kKeyBlock;
+  auto maximum = hidden;
+  for (size_t j = 0; j < tile.num_keys; j += lanes) {
+    auto v = hn::LoadU(d, scores + j);
+    if (tile.softcap != 0.0f) {
+      const auto cap = hn::Set(d, tile.softcap);
+      v = hn::Mul(cap, Tanh(d, Divide(d, v, cap)));
+    }
+    if (tile.bias != nullptr) v = AddBias(d, v, tile, row, j);
+    if (is_masked) v = hn::IfThenElse(VisibleLanes(d, visible, j), v, hidden);
+    hn::StoreU(v, d, scores + j);
+    maximum = hn::Max(maximum, v);
+  }
+  // Vectors up to the end of the panel of 16 take part in the sums.
+  for (size_t j = sizes::RoundUp(tile.num_keys, lanes);
+       j < sizes::RoundUp(tile.num_keys, kPanelColumns); j += lanes) {
+    hn::StoreU(hidden, d, scores + j);
+  }
+  return hn::ReduceMax(d, maximum);
+}
+
+HWY_INLINE void UpdateMaximum(const TileArgs& tile) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float old_maximum = tile.maximum[r];
+    const float block_maximum = MaskedScores(tile, r);
+    const float maximum = old_maximum < block_maximum ? block_maximum : old_maximum;
+    tile.maximum[r] = maximum;
+    tile.factors[r] = old_maximum - PivotOf(maximum);
+  }
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < tile.rows; r += lanes) {  // scratch of 48, a whole number of vectors
+    hn::StoreU(Exp(d, hn::LoadU(d, tile.factors + r)), d, tile.factors + r);
+  }
+}
+
+// Scores to weights, in place.
+HWY_INLINE void WeighScores(const TileArgs& tile) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  const size_t end = sizes::RoundUp(tile.num_keys, kPanelColumns);
+  for (size_t r = 0; r < tile.rows; ++r) {
+    float* scores = tile.scores + r * kKeyBlock;
+    float* sums = tile.sums + r * 16;
+    const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
+    const auto factor = hn::Set(d, tile.factors[r]);
+    for (size_t l = 0; l < kPanelColumns; l += lanes) {
+      auto sum = hn::Mul(hn::LoadU(d, sums + l), factor);
+      for (size_t j = l; j < end; j += kPanelColumns) {
+        const auto weight = Exp(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
+        hn::StoreU(weight, d, scores + j);
+        sum = hn::Add(sum, weight);
+      }
+      hn::StoreU(sum, d, sums + l);
+    }
+  }
+}
+
+// The fixed tree over 16 partial sums.
+HWY_INLINE float SumOf16(const float* sums) {
+  float s[8];
+  for (size_t l = 0; l < 8; ++l) s[l] = sums[l] + sums[l + 8];
+  for (size_t l = 0; l < 4; ++l) s[l] += s[l + 4];
+  for (size_t l = 0; l < 2; ++l) s[l] += s[l + 2];
+  return s[0] + s[1];
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

@@ -1,0 +1,172 @@
+// lib/kernels/tile-inl.h: the register tile that every product of heed runs through.
+//
+//   out[r][c] = (init[r][c] * init_factor[r] + sum over k of a[r][k] * b[k][c]) * scale
+//
+// k runs in order, one fused multiply-add each; vectors run across columns, so the order is that
+// of the scalar definition on every target. Factors of 1 are exact, which saves variants.
+//
+// b is cut in panels of 16 columns, of which one tile covers half, one or two. Accumulators have
+// names because scalable vectors cannot live in arrays.
+
+#if defined(HEED_LIB_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_LIB_KERNELS_TILE_INL_H_
+#undef HEED_LIB_KERNELS_TILE_INL_H_
+#else
+#define HEED_LIB_KERNELS_TILE_INL_H_
+#endif
+
+#include "lib/kernels/vector-inl.h"
+#include "lib/support/bits.h"
+#include "lib/support/kernel_table.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+
+struct TileCall {
+  const float* HWY_RESTRICT a;  // [rows][depth], rows a_stride apart
+  size_t a_stride;
+  const float* HWY_RESTRICT b;  // [panels][..][16], panels b_panel_stride apart
+  size_t b_panel_stride;
+  size_t depth;
+  const float* init;  // [rows][columns], rows init_stride apart
+  size_t init_stride;
+  const float* init_factor;  // [rows], init_factor_stride (0 or 1) apart
+  size_t init_factor_stride;
+  float scale;
+  float* out;  // rows out_stride apart; may be init
+  size_t out_stride;
+};
+
+// Rows and vectors of the register tile, and the panels it can span. 32 vector registers hold
+// 12 x 2 or 6 x 4 accumulators beside the operands, 16 registers 6 x 2.
+#if HWY_TARGET <= HWY_AVX3  // smaller is better: AVX-512
+inline constexpr size_t kTileRows = 12;
+inline constexpr size_t kTileVectors = 2;
+inline constexpr size_t kTilePanels = 2;
+#elif HWY_ARCH_X86 || HWY_ARCH_WASM || HWY_ARCH_ARM_V7
+inline constexpr size_t kTileRows = 6;
+inline constexpr size_t kTileVectors = 2;
+inline constexpr size_t kTilePanels = 1;
+#else
+inline constexpr size_t kTileRows = 6;
+inline constexpr size_t kTileVectors = kVectorsPerPanelMax;
+inline constexpr size_t kTilePanels = 1;
+#endif
+static_assert(kTileVectors <= 4, "RunTile names four accumulators a row");
+
+#define HEED_FOR_ROWS(M) \
+  M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
+
+// kRows rows by kVectors vectors, all inside the panels; `columns` (in whole vectors unless it is
+// the last panel of a matrix) limits what is stored.
+template <size_t kRows, size_t kVectors>
+HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
+  const TileTag d;
+  using V = hn::Vec<TileTag>;
+  const size_t lanes = hn::Lanes(d);
+  const float* HWY_RESTRICT a = call.a;
+  const size_t a_stride = call.a_stride;
+  // Vector v of a row of b lies in panel v * lanes / 16.
+  const float* HWY_RESTRICT b0 = call.b;
+  const float* HWY_RESTRICT b1 = VectorOfPanels(call.b, call.b_panel_stride, lanes);
+  const float* HWY_RESTRICT b2 = VectorOfPanels(call.b, call.b_panel_stride, 2 * lanes);
+  const float* HWY_RESTRICT b3 = VectorOfPanels(call.b, call.b_panel_stride, 3 * lanes);
+
+#define HEED_LOAD_INIT(i)                                                          \
+  V c##i##_0 = hn::Zero(d), c##i##_1 = c##i##_0, c##i##_2 = c##i##_0,              \
+    c##i##_3 = c##i##_0;                                                           \
+  if constexpr (i < kRows) {                                                       \
+    const float* init = call.init + i * call.init_stride;                          \
+    const V factor = hn::Set(d, call.init_factor[i * call.init_factor_stride]);                              \
+    c##i##_0 = hn::Mul(hn::LoadU(d, init), factor);                                \
+    if constexpr (kVectors > 1) c##i##_1 = hn::Mul(hn::LoadU(d, init + lanes), factor);     \
+    if constexpr (kVectors > 2) c##i##_2 = hn::Mul(hn::LoadU(d, init + 2 * lanes), factor); \
+    if constexpr (kVectors > 3) c##i##_3 = hn::Mul(hn::LoadU(d, init + 3 * lanes), factor); \
+  }
+  HEED_FOR_ROWS(HEED_LOAD_INIT)
+#undef HEED_LOAD_INIT
+
+  for (size_t k = 0; k < call.depth; ++k) {
+    const V w0 = hn::LoadU(d, b0 + k * kPanelColumns);
+    const V w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanelColumns) : w0;
+    const V w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanelColumns) : w0;
+    const V w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanelColumns) : w0;
+#define HEED_MULTIPLY_ADD(i)                                            \
+  if constexpr (i < kRows) {                                            \
+    const V x = hn::Set(d, a[i * a_stride + k]);                        \
+    c##i##_0 = hn::MulAdd(x, w0, c##i##_0);                             \
+    if constexpr (kVectors > 1) c##i##_1 = hn::MulAdd(x, w1, c##i##_1); \
+    if constexpr (kVectors > 2) c##i##_2 = hn::MulAdd(x, w2, c##i##_2); \
+    if constexpr (kVectors > 3) c##i##_3 = hn::MulAdd(x, w3, c##i##_3); \
+  }
+    HEED_FOR_ROWS(HEED_MULTIPLY_ADD)
+#undef HEED_MULTIPLY_ADD
+  }
+
+  const V scale = hn::Set(d, call.scale);
+#define HEED_STORE(i)                                                                     \
+  if constexpr (i < kRows) {                                                              \
+    float* out = call.out + i * call.out_stride;                                          \
+    StoreUpTo(hn::Mul(c##i##_0, scale), d, out, columns, 0);                              \
+    if constexpr (kVectors > 1) StoreUpTo(hn::Mul(c##i##_1, scale), d, out, columns, 1);  \
+    if constexpr (kVectors > 2) StoreUpTo(hn::Mul(c##i##_2, scale), d, out, columns, 2);  \
+    if constexpr (kVectors > 3) StoreUpTo(hn::Mul(c##i##_3, scale), d, out, columns, 3);  \
+  }
+  HEED_FOR_ROWS(HEED_STORE)
+#undef HEED_STORE
+}
+#undef HEED_FOR_ROWS
+
+// All rows of one group of panels: full register tiles, then the rest in powers of two.
+template <size_t kVectors>
+HWY_INLINE void RunRows(TileCall call, size_t rows, size_t columns) {
+  const auto step = [&call, &rows](size_t done) {
+    call.a += done * call.a_stride;
+    call.init += done * call.init_stride;
+    call.out += done * call.out_stride;
+    call.init_factor += done * call.init_factor_stride;
+    rows -= done;
+  };
+  while (rows >= kTileRows) {
+    RunTile<kTileRows, kVectors>(call, columns);
+    step(kTileRows);
+  }
+  if (kTileRows > 8 && rows >= 8) {
+    RunTile<8, kVectors>(call, columns);
+    step(8);
+  }
+  if (rows >= 4) {
+    RunTile<4, kVectors>(call, columns);
+    step(4);
+  }
+  if (rows >= 2) {
+    RunTile<2, kVectors>(call, columns);
+    step(2);
+  }
+  if (rows >= 1) RunTile<1, kVectors>(call, columns);
+}
+
+// One panel, or up to kTilePanels side by side; `columns` of them exist.
+HWY_INLINE void RunPanels(TileCall call, size_t rows, size_t columns) {
+  const size_t lanes = hn::Lanes(TileTag());
+  for (size_t c = 0; c < columns;) {
+    const size_t vectors = Min(sizes::DivideUp(columns - c, lanes), kTileVectors);
+    TileCall part = call;
+    part.b += c;
+    part.init += c;
+    part.out += c;
+    if (kTileVectors > 2 && vectors > 2) {
+      RunRows<Min(4, kTileVectors)>(part, rows, columns - c);
+    } else if (kTileVectors > 1 && vectors > 1) {
+      RunRows<Min(2, kTileVectors)>(part, rows, columns - c);
+    } else {
+      RunRows<1>(part, rows, columns - c);
+    }
+    c += lanes * (vectors > 2 ? 4 : vectors);
+  }
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

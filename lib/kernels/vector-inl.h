@@ -1,0 +1,100 @@
+// lib/kernels/vector-inl.h: the vector tag of all float kernels, loads and stores at the edges,
+// and our exp and tanh.
+
+#if defined(HEED_LIB_KERNELS_VECTOR_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_LIB_KERNELS_VECTOR_INL_H_
+#undef HEED_LIB_KERNELS_VECTOR_INL_H_
+#else
+#define HEED_LIB_KERNELS_VECTOR_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+#include "hwy/highway.h"
+#include "lib/support/polynomials.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// At most 16 lanes: a panel is a whole number of vectors.
+using TileTag = hn::CappedTag<float, 16>;
+
+// How many vectors a panel can be at most: 4 lanes are the fewest of any target.
+inline constexpr size_t kVectorsPerPanelMax =
+    HWY_HAVE_SCALABLE ? 4 : 16 / HWY_MAX_LANES_D(TileTag);
+
+// Column `column` of row 0 of panels that lie panel_stride apart.
+HWY_INLINE const float* VectorOfPanels(const float* panels, size_t panel_stride, size_t column) {
+  return panels + column / 16 * panel_stride + column % 16;
+}
+
+// Stores vector number `index` of a row, of which only `columns` columns exist.
+template <class D, class V>
+HWY_INLINE void StoreUpTo(V v, D d, float* row, size_t columns, size_t index) {
+  const size_t lanes = hn::Lanes(d);
+  const size_t begin = index * lanes;
+  if (HWY_LIKELY(begin + lanes <= columns)) {
+    hn::StoreU(v, d, row + begin);
+  } else if (begin < columns) {
+    hn::StoreN(v, d, row + begin, columns - begin);
+  }
+}
+
+// x / y, correctly rounded on every target: Armv7 has no vector division, and the estimate that
+// Highway uses there would give other bits.
+template <class D, class V>
+HWY_INLINE V Divide(D d, V x, V y) {
+#if HWY_ARCH_ARM_V7
+  alignas(64) float a[16], b[16];
+  hn::Store(x, d, a);
+  hn::Store(y, d, b);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) a[i] /= b[i];
+  return hn::Load(d, a);
+#else
+  (void)d;
+  return hn::Div(x, y);
+#endif
+}
+
+// exp(x), x <= 0: lib/reference/scalar.h, lane by lane. NaN stays NaN.
+template <class D, class V>
+HWY_INLINE V Exp(D d, V x) {
+  const hn::RebindToUnsigned<D> du;
+  const V magic = hn::Set(d, kRoundMagic);
+  const V shifted = hn::MulAdd(x, hn::Set(d, kLog2E), magic);
+  const V n = hn::Sub(shifted, magic);
+  V r = hn::MulAdd(n, hn::Set(d, -kLn2High), x);
+  r = hn::MulAdd(n, hn::Set(d, -kLn2Low), r);
+  V p = hn::MulAdd(hn::Set(d, kExp6), r, hn::Set(d, kExp5));
+  p = hn::MulAdd(p, r, hn::Set(d, kExp4));
+  p = hn::MulAdd(p, r, hn::Set(d, kExp3));
+  p = hn::MulAdd(p, r, hn::Set(d, kExp2));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  const auto power = hn::Add(hn::ShiftLeft<23>(hn::BitCast(du, shifted)), hn::Set(du, 0x3f800000u));
+  const V y = hn::Mul(p, hn::BitCast(d, power));
+  return hn::IfThenElse(hn::Lt(x, hn::Set(d, kExpLowest)), hn::Zero(d), y);
+}
+
+// tanh(x): lib/reference/scalar.h, lane by lane.
+template <class D, class V>
+HWY_INLINE V Tanh(D d, V x) {
+  const V a = hn::Abs(x);
+  const V z = hn::Mul(a, a);
+  V p = hn::MulAdd(hn::Set(d, kTanh4), z, hn::Set(d, kTanh3));
+  p = hn::MulAdd(p, z, hn::Set(d, kTanh2));
+  p = hn::MulAdd(p, z, hn::Set(d, kTanh1));
+  p = hn::MulAdd(p, z, hn::Set(d, kTanh0));
+  const V small = hn::MulAdd(hn::Mul(a, z), p, a);
+  const V one = hn::Set(d, 1.0f);
+  const V e = Exp(d, hn::Mul(hn::Set(d, -2.0f), a));
+  const V large = hn::Sub(one, Divide(d, hn::Add(e, e), hn::Add(one, e)));
+  return hn::CopySign(hn::IfThenElse(hn::Lt(a, hn::Set(d, kTanhSplit)), small, large), x);
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard
