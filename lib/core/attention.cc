@@ -3,7 +3,7 @@
 
 #include <new>
 
-#include "lib/core/attend.h"
+#include "lib/core/attend_tasks.h"
 #include "lib/core/check.h"
 #include "lib/core/plan.h"
 #include "lib/core/project.h"

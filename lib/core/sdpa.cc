@@ -2,7 +2,7 @@
 // time, so the block does not grow with heads or batch.
 #include "heed/sdpa.h"
 
-#include "lib/core/attend.h"
+#include "lib/core/attend_tasks.h"
 #include "lib/core/check.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"

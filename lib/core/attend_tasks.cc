@@ -1,5 +1,5 @@
-// lib/core/attend.cc: walks heads, query blocks and tiles; the arithmetic is the kernels'.
-#include "lib/core/attend.h"
+// lib/core/attend_tasks.cc: walks heads, query blocks and tiles; the arithmetic is the kernels'.
+#include "lib/core/attend_tasks.h"
 
 #include <cstring>
 

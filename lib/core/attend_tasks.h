@@ -1,6 +1,6 @@
-// lib/core/attend.h: attention over laid-out keys and values, by query blocks and heads.
-#ifndef HEED_LIB_CORE_ATTEND_H_
-#define HEED_LIB_CORE_ATTEND_H_
+// lib/core/attend_tasks.h: attention over laid-out keys and values, by query blocks and heads.
+#ifndef HEED_LIB_CORE_ATTEND_TASKS_H_
+#define HEED_LIB_CORE_ATTEND_TASKS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -62,4 +62,4 @@ void CountTiles(const AttendPlan& plan, Explanation* explanation);
 
 }  // namespace heed
 
-#endif  // HEED_LIB_CORE_ATTEND_H_
+#endif  // HEED_LIB_CORE_ATTEND_TASKS_H_
