@@ -1,0 +1,202 @@
+#include "lib/reference/layer.h"
+
+#include "lib/reference/scalar.h"
+#include "lib/support/bits.h"
+
+namespace heed::reference {
+namespace {
+
+constexpr size_t kKeyBlock = sizes::kKeyBlock;
+constexpr float kMinusInfinity = -__builtin_huge_valf();
+
+// output[r][n] = (bias[n] + sum over k of input[r][k] * weight[n][k]) * scale
+struct Linear {
+  const float* weight;  // [columns][depth]
+  const float* bias;    // [columns] or null
+  size_t columns, depth;
+  float scale;
+};
+void Apply(const Linear& linear, const float* input, size_t input_stride, size_t rows,
+           float* output, size_t output_stride) {
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t n = 0; n < linear.columns; ++n) {
+      float sum = linear.bias == nullptr ? 0.0f : linear.bias[n];
+      for (size_t k = 0; k < linear.depth; ++k) {
+        sum = Fma(input[r * input_stride + k], linear.weight[n * linear.depth + k], sum);
+      }
+      output[r * output_stride + n] = sum * linear.scale;
+    }
+  }
+}
+
+template <typename T>
+T MaskAt(const MaskView<T>& m, size_t b, size_t h, size_t i, size_t j) {
+  return m.data[(m.batch == 1 ? 0 : b * m.batch_stride) + (m.heads == 1 ? 0 : h * m.head_stride) +
+                (m.query_len == 1 ? 0 : i * m.query_stride) +
+                (m.key_len == 1 ? 0 : j * m.key_stride)];
+}
+
+// One query row of one head.
+struct Row {
+  const AttentionConfig& config;
+  const ForwardArgs& args;
+  size_t batch, head, query;  // indices
+  const float* q;             // [head_dim], scaled
+  const float* key;           // of the head; rows key_stride apart
+  const float* value;
+  size_t key_stride;
+  size_t key_len;
+  size_t num_added;
+};
+
+bool IsVisible(const Row& row, size_t j) {
+  const ForwardArgs& a = row.args;
+  const size_t b = row.batch, h = row.head, i = row.query;
+  if (a.lengths.data != nullptr && j >= static_cast<size_t>(a.lengths.data[b])) return false;
+  const int64_t window = a.window != 0 ? a.window : int64_t{row.config.window};
+  if (a.causal || window != 0) {
+    const int64_t position = static_cast<int64_t>(i) + a.offset;
+    const int64_t key = static_cast<int64_t>(j);
+    if (key > position || (window != 0 && key <= position - window)) return false;
+  }
+  if (a.keep.data != nullptr && MaskAt(a.keep, b, h, i, j) == 0) return false;
+  if (a.ignore.data != nullptr && MaskAt(a.ignore, b, h, i, j) != 0) return false;
+  if (a.key_padding.data != nullptr && MaskAt(a.key_padding, b, h, i, j) != 0) return false;
+  return a.bias.data == nullptr || MaskAt(a.bias, b, h, i, j) != kMinusInfinity;
+}
+
+float Score(const Row& row, size_t j) {
+  float score = 0.0f;
+  for (size_t d = 0; d < row.config.head_dim; ++d) {
+    score = Fma(row.q[d], row.key[j * row.key_stride + d], score);
+  }
+  const float cap = row.config.softcap;
+  if (cap != 0.0f) score = cap * Tanh(score / cap);
+  if (row.args.bias.data != nullptr && j < row.key_len) {
+    score += MaskAt(row.args.bias, row.batch, row.head, row.query, j);
+  }
+  return score;
+}
+
+// The running state of a row: heed's online softmax, block by block of keys.
+struct Softmax {
+  float maximum = kMinusInfinity;
+  float sums[16] = {};
+
+  float pivot() const { return maximum == kMinusInfinity ? 0.0f : maximum; }
+  float Inverse() const {
+    float s[16];
+    memcpy(s, sums, sizeof(s));
+    for (size_t half = 8; half > 0; half /= 2) {
+      for (size_t l = 0; l < half; ++l) s[l] += s[l + half];
+    }
+    return s[0] == 0.0f ? 0.0f : 1.0f / s[0];
+  }
+};
+
+// Keys [begin, end) are one block; `scores` is scratch, NaN marks nothing: visibility is asked.
+void AttendBlock(const Row& row, size_t begin, size_t end, bool added, float* scores,
+                 Softmax* state, float* output) {
+  const size_t head_dim = row.config.head_dim;
+  const float old_maximum = state->maximum;
+  bool any = false;
+  for (size_t j = begin; j < end; ++j) {
+    if (!added && !IsVisible(row, j)) continue;
+    any = true;
+    scores[j] = Score(row, j);
+    state->maximum = state->maximum < scores[j] ? scores[j] : state->maximum;
+  }
+  if (!any) return;
+  const float factor = Exp(old_maximum - state->pivot());
+  for (float& sum : state->sums) sum *= factor;
+  for (size_t d = 0; d < head_dim; ++d) output[d] *= factor;
+  for (size_t j = begin; j < end; ++j) {
+    if (!added && !IsVisible(row, j)) continue;
+    const float weight = Exp(scores[j] - state->pivot());
+    state->sums[(j - begin) % 16] += weight;
+    for (size_t d = 0; d < head_dim; ++d) {
+      output[d] = Fma(weight, row.value[j * row.key_stride + d], output[d]);
+    }
+  }
+}
+
+void AttendRow(const Row& row, float* scores, float* output) {
+  const size_t head_dim = row.config.head_dim;
+  Softmax state;
+  for (size_t d = 0; d < head_dim; ++d) output[d] = 0.0f;
+  const size_t added_end = row.key_len + row.num_added;
+  if (row.num_added != 0) {
+    AttendBlock(row, row.key_len, added_end, true, scores, &state, output);
+  }
+  for (size_t begin = 0; begin < row.key_len; begin += kKeyBlock) {
+    AttendBlock(row, begin, Min(begin + kKeyBlock, row.key_len), false, scores, &state, output);
+  }
+  const float inverse = state.Inverse();
+  for (size_t d = 0; d < head_dim; ++d) output[d] = Fma(output[d], inverse, 0.0f);
+
+  const TensorView& weights = row.args.attention_weights;
+  if (!weights.present()) return;
+  const bool average = row.args.average_weights;
+  float* out = weights.data + row.batch * weights.batch_stride +
+               (average ? 0 : row.head * weights.head_stride) + row.query * weights.row_stride;
+  for (size_t j = 0; j < added_end; ++j) {
+    const bool visible = j >= row.key_len || IsVisible(row, j);
+    const float weight = visible ? Exp(Score(row, j) - state.pivot()) * inverse : 0.0f;
+    out[j] = average && row.head != 0 ? out[j] + weight : weight;
+    if (average && row.head + 1 == row.config.num_heads) {
+      out[j] *= 1.0f / static_cast<float>(row.config.num_heads);
+    }
+  }
+}
+
+// The file's own keys behind the last key of the call: bias_k and bias_v, then zeros.
+size_t AppendAddedKeys(const AttentionConfig& config, const float* bias, float* rows,
+                       size_t columns) {
+  size_t count = 0;
+  if (config.add_bias_kv) memcpy(rows + columns * count++, bias, columns * sizeof(float));
+  if (config.add_zero_attn) memset(rows + columns * count++, 0, columns * sizeof(float));
+  return count;
+}
+
+}  // namespace
+
+void Layer(const AttentionConfig& given, const LayerTensors& t, const ForwardArgs& args,
+           const LayerBuffers& buffers) {
+  const AttentionConfig c = Resolved(given);
+  const ConstTensorView& query = args.query;
+  const ConstTensorView key = args.key.present() ? args.key : ConstTensorView(query);
+  const ConstTensorView value = args.value.present() ? args.value : key;
+  const size_t width = size_t{c.num_heads} * c.head_dim;
+  const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
+  const Linear q_proj = {t.q_weight, c.q_bias ? t.q_bias : nullptr, width, c.embed_dim, c.scale};
+  const Linear k_proj = {t.k_weight, c.k_bias ? t.k_bias : nullptr, kv_width, c.kdim, 1.0f};
+  const Linear v_proj = {t.v_weight, c.v_bias ? t.v_bias : nullptr, kv_width, c.vdim, 1.0f};
+  const Linear out_proj = {t.out_weight, c.out_bias ? t.out_bias : nullptr, c.embed_dim, width,
+                           1.0f};
+
+  for (size_t b = 0; b < query.batch; ++b) {
+    Apply(q_proj, query.data + b * query.batch_stride, query.row_stride, query.rows,
+          buffers.query, width);
+    Apply(k_proj, key.data + b * key.batch_stride, key.row_stride, key.rows, buffers.key,
+          kv_width);
+    Apply(v_proj, value.data + b * value.batch_stride, value.row_stride, key.rows, buffers.value,
+          kv_width);
+    const size_t num_added =
+        AppendAddedKeys(c, t.bias_k, buffers.key + key.rows * kv_width, kv_width);
+    AppendAddedKeys(c, t.bias_v, buffers.value + key.rows * kv_width, kv_width);
+    for (size_t h = 0; h < c.num_heads; ++h) {
+      const size_t kv_offset = h / (c.num_heads / c.num_kv_heads) * c.head_dim;
+      for (size_t i = 0; i < query.rows; ++i) {
+        const size_t offset = i * width + h * c.head_dim;
+        const Row row = {c,         args,     b,        h, i, buffers.query + offset,
+                         buffers.key + kv_offset, buffers.value + kv_offset,
+                         kv_width,  key.rows, num_added};
+        AttendRow(row, buffers.scores, buffers.merged + offset);
+      }
+    }
+    Apply(out_proj, buffers.merged, width, query.rows,
+          args.output.data + b * args.output.batch_stride, args.output.row_stride);
+  }
+}
+
+}  // namespace heed::reference

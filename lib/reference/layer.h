@@ -1,0 +1,27 @@
+// lib/reference/layer.h: the whole layer in plain loops, in the order that defines every bit. It
+// knows no panel, no tile and no register: read it to learn what heed computes. Kernels and core
+// must give the same bits on every FMA target (tests/numeric/layer_bits_test.cc).
+//
+// It does not check its arguments; Attention::Forward documents them.
+#ifndef HEED_LIB_REFERENCE_LAYER_H_
+#define HEED_LIB_REFERENCE_LAYER_H_
+
+#include "heed/attention.h"
+
+namespace heed::reference {
+
+// Memory of the caller, for one batch entry.
+struct LayerBuffers {
+  float* query = nullptr;   // [query_len][num_heads * head_dim]
+  float* key = nullptr;     // [key_len + 2][num_kv_heads * head_dim]; added keys are the last
+  float* value = nullptr;   // likewise
+  float* merged = nullptr;  // [query_len][num_heads * head_dim]
+  float* scores = nullptr;  // [key_len + 2]
+};
+
+void Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args,
+           const LayerBuffers& buffers);
+
+}  // namespace heed::reference
+
+#endif  // HEED_LIB_REFERENCE_LAYER_H_

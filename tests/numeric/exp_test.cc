@@ -1,0 +1,177 @@
+// exp and tanh against libm's double results, over every float where they are computed, on every
+// usable target.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "lib/kernels/table.h"
+#include "lib/reference/kernels.h"
+#include "lib/reference/scalar.h"
+#include "tests/support/targets.h"
+
+namespace heed::test {
+namespace {
+
+// |got - exact| in units of the last place of exact, as of a float.
+double UlpError(float got, double exact) {
+  int exponent;
+  std::frexp(exact, &exponent);
+  return std::fabs(got - exact) / std::ldexp(1.0, exponent - 24);
+}
+
+constexpr uint32_t kSparse = 997;  // every 997th float
+#if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
+constexpr uint32_t kEveryFloat = kSparse;  // instrumented or emulated: too slow for all
+#else
+constexpr uint32_t kEveryFloat = 1;
+#endif
+
+using ArrayFunction = void (*)(const float*, float*, size_t);
+
+// Largest error of function(sign * x) over floats x from `begin` to `end`.
+double WorstUlp(ArrayFunction function, double (*exact)(double), float sign, float begin,
+                float end, uint32_t step) {
+  constexpr size_t kBatch = 4096;
+  std::vector<float> input(kBatch), output(kBatch);
+  double worst = 0.0;
+  for (uint64_t bits = BitsOf(begin); bits <= BitsOf(end); bits += uint64_t{kBatch} * step) {
+    size_t count = 0;
+    for (; count < kBatch && bits + count * step <= BitsOf(end); ++count) {
+      input[count] = sign * FloatOf(static_cast<uint32_t>(bits + count * step));
+    }
+    function(input.data(), output.data(), count);
+    for (size_t i = 0; i < count; ++i) {
+      const double error = UlpError(output[i], exact(static_cast<double>(input[i])));
+      worst = error > worst ? error : worst;
+    }
+  }
+  return worst;
+}
+
+double LibmExp(double x) { return std::exp(x); }
+double LibmTanh(double x) { return std::tanh(x); }
+
+std::vector<const KernelTable*> AllTables() {
+  std::vector<const KernelTable*> tables = {&reference::kKernels};
+  for (size_t i = 0; const KernelTable* table = kernels::UsableTable(i); ++i) {
+    tables.push_back(table);
+  }
+  return tables;
+}
+
+// The fastest table with fused multiply-adds. That it equals the reference is tested below.
+const KernelTable& BestFused() {
+  const KernelTable* best = kernels::UsableTable(0);
+  return best != nullptr && HasFma(best->name) ? *best : reference::kKernels;
+}
+
+// Below 2^-26 the exact exp rounds to 1, and 1 + x is at most half a unit away.
+double WorstExp(const KernelTable& table, uint32_t step) {
+  return WorstUlp(table.exp, LibmExp, -1.0f, 0x1p-26f, 87.0f, step);
+}
+// Below 2^-13 tanh(x) is x - x^3 / 3, and the first term is all that a float can hold.
+double WorstTanh(const KernelTable& table, uint32_t step) {
+  return WorstUlp(table.tanh, LibmTanh, 1.0f, 0x1p-13f, 10.0f, step);
+}
+
+}  // namespace
+
+TEST_CASE("exp is within 0.89 ULP of exact on every float in [-87, 0]") {
+  const double worst = WorstExp(BestFused(), kEveryFloat);
+  CAPTURE(worst);
+  CHECK(worst <= 0.89);
+  CHECK(WorstExp(reference::kKernels, kSparse) <= 0.89);
+}
+
+TEST_CASE("tanh is within 1.44 ULP of exact on every float in [0, 10]; it is odd, and 1 beyond") {
+  const double worst = WorstTanh(BestFused(), kEveryFloat);
+  CAPTURE(worst);
+  CHECK(worst <= 1.44);
+  CHECK(WorstTanh(reference::kKernels, kSparse) <= 1.44);
+}
+
+TEST_CASE("exp and tanh of every FMA target equal the reference to the bit, others are in bound") {
+  constexpr uint32_t kStride = 257;  // prime, so that every exponent and lane is met
+  std::vector<float> input;
+  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += uint64_t{kStride} * 64) {
+    input.push_back(FloatOf(static_cast<uint32_t>(bits)));
+  }
+  std::vector<float> want(input.size()), got(input.size());
+  for (const KernelTable* table : AllTables()) {
+    CAPTURE(table->name);
+    for (const bool is_exp : {true, false}) {
+      CAPTURE(is_exp);
+      (is_exp ? reference::kKernels.exp : reference::kKernels.tanh)(input.data(), want.data(),
+                                                                    input.size());
+      (is_exp ? table->exp : table->tanh)(input.data(), got.data(), input.size());
+      size_t differing = 0;
+      for (size_t i = 0; i < input.size(); ++i) {
+        if (is_exp && input[i] > 0.0f) continue;  // outside exp's domain
+        if (std::isnan(want[i]) ? !std::isnan(got[i]) : BitsOf(want[i]) != BitsOf(got[i])) {
+          ++differing;
+        }
+      }
+      if (HasFma(table->name)) CHECK(differing == 0);
+    }
+    if (!HasFma(table->name)) {
+      // Unfused, the polynomials round once more a step: 2 ULP for exp, 3 for tanh.
+      CHECK(WorstExp(*table, kSparse) <= 2.0);
+      CHECK(WorstTanh(*table, kSparse) <= 3.0);
+    }
+  }
+}
+
+TEST_CASE("exp is exactly 1 at 0, +0 below -87 and NaN for NaN; tanh keeps signs and ends") {
+  const float kInfinity = INFINITY;
+  const std::vector<float> input = {0.0f, -0.0f, -87.0f, -87.00001f, -kInfinity, NAN};
+  for (const KernelTable* table : AllTables()) {
+    CAPTURE(table->name);
+    std::vector<float> out(input.size());
+    table->exp(input.data(), out.data(), input.size());
+    CHECK(BitsOf(out[0]) == BitsOf(1.0f));
+    CHECK(BitsOf(out[1]) == BitsOf(1.0f));
+    CHECK(out[2] > 1.6e-38f);
+    CHECK(BitsOf(out[3]) == 0);
+    CHECK(BitsOf(out[4]) == 0);
+    CHECK(std::isnan(out[5]));
+    const std::vector<float> ends = {0.0f, -0.0f, kInfinity, -kInfinity, NAN, 1e-40f};
+    table->tanh(ends.data(), out.data(), ends.size());
+    CHECK(BitsOf(out[0]) == 0);
+    CHECK(BitsOf(out[1]) == 0x80000000u);
+    CHECK(out[2] == 1.0f);
+    CHECK(out[3] == -1.0f);
+    CHECK(std::isnan(out[4]));
+    CHECK(out[5] == 1e-40f);
+  }
+}
+
+TEST_CASE("the portable fused multiply-add equals libm's, ties, cancellation and limits included") {
+  uint64_t state = 1;
+  const auto next = [&state] {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<uint32_t>(state >> 32);
+  };
+  for (int i = 0; i < 2000000; ++i) {
+    float a = FloatOf(next());
+    float b = FloatOf(next());
+    float c = FloatOf(next());
+    if (i % 2 == 0) {  // close exponents, where rounding twice would show
+      a = FloatOf((next() & 0x007fffffu) | 0x3f800000u);
+      b = FloatOf((next() & 0x00000fffu) << 11 | 0x3f800000u);
+      c = FloatOf((next() & 0x807fffffu) | (0x3f800000u - (next() % 40 << 23)));
+    }
+    const float want = std::fma(a, b, c);
+    const float got = reference::Fma(a, b, c);
+    if (std::isnan(want) ? std::isnan(got) : BitsOf(want) == BitsOf(got)) continue;
+    CAPTURE(a);
+    CAPTURE(b);
+    CAPTURE(c);
+    FAIL_CHECK("differs");
+    return;
+  }
+}
+
+}  // namespace heed::test

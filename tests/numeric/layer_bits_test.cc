@@ -1,0 +1,169 @@
+// Every target against lib/reference/layer.h, the layer in plain loops: no panel, tile, skipped
+// key or merged batch may show in a single bit.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "lib/reference/layer.h"
+#include "tests/support/compare.h"
+#include "tests/support/executors.h"
+#include "tests/support/layer.h"
+#include "tests/support/random.h"
+#include "tests/support/targets.h"
+
+namespace heed::test {
+namespace {
+
+Outputs RunPlain(const LayerData& data, ForwardArgs args, WeightsWanted wanted) {
+  const AttentionConfig c = Resolved(data.config);
+  const size_t key_len = args.key.present() ? args.key.rows : args.query.rows;
+  const size_t width = size_t{c.num_heads} * c.head_dim;
+  const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
+  std::vector<float> query(args.query.rows * width), merged(query.size());
+  std::vector<float> key((key_len + 2) * kv_width), value(key.size()), scores(key_len + 2);
+  Outputs outputs;
+  outputs.output.resize(args.query.batch * args.query.rows * c.embed_dim);
+  args.output =
+      TensorView(outputs.output.data(), args.query.batch, args.query.rows, c.embed_dim);
+  if (wanted != WeightsWanted::kNone) {
+    args.average_weights = wanted == WeightsWanted::kAverage;
+    const size_t heads = args.average_weights ? 1 : c.num_heads;
+    const size_t columns = key_len + sizes::AddedKeys(c);
+    outputs.weights.resize(args.query.batch * heads * args.query.rows * columns);
+    args.attention_weights = TensorView(outputs.weights.data(), args.query.batch, heads,
+                                        args.query.rows, columns);
+  }
+  reference::Layer(data.config, data.tensors(), args,
+                   {query.data(), key.data(), value.data(), merged.data(), scores.data()});
+  return outputs;
+}
+
+// A random call: odd sizes, every mask, a NaN among the keys now and then.
+struct RandomCall {
+  LayerData data;
+  std::vector<float> query, key, value, bias;
+  std::vector<uint8_t> keep, ignore, padding;
+  std::vector<int32_t> lengths;
+  ForwardArgs args;
+  WeightsWanted wanted = WeightsWanted::kNone;
+
+  explicit RandomCall(uint64_t seed);
+};
+
+RandomCall::RandomCall(uint64_t seed) {
+  Random random(seed);
+  const size_t kHeadDims[] = {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 33, 48, 80};
+  AttentionConfig config;
+  config.num_kv_heads = static_cast<uint32_t>(random.Between(1, 3));
+  config.num_heads = config.num_kv_heads * static_cast<uint32_t>(random.Between(1, 3));
+  config.head_dim = static_cast<uint32_t>(kHeadDims[random.Below(13)]);
+  config.embed_dim = static_cast<uint32_t>(random.Between(1, 70));
+  const bool self = random.Chance(40);
+  if (!self) config.kdim = static_cast<uint32_t>(random.Between(1, 40));
+  if (!self) config.vdim = static_cast<uint32_t>(random.Between(1, 40));
+  config.q_bias = random.Chance(50);
+  config.k_bias = random.Chance(50);
+  config.v_bias = random.Chance(50);
+  config.out_bias = random.Chance(50);
+  config.add_bias_kv = random.Chance(20);
+  config.add_zero_attn = random.Chance(20);
+  if (random.Chance(25)) config.softcap = 0.5f;
+  if (random.Chance(15)) config.window = static_cast<uint32_t>(random.Between(1, 90));
+  data = NormalLayer(config, random, 2.0);
+
+  const size_t batch = random.Between(1, 3);
+  const size_t query_len = random.Between(1, 101);
+  const size_t key_len = self ? query_len : random.Between(0, 200);
+  query = NormalVector(random, batch * query_len * config.embed_dim);
+  args.query = ConstTensorView(query.data(), batch, query_len, config.embed_dim);
+  if (!self) {
+    key = NormalVector(random, batch * key_len * config.kdim);
+    value = NormalVector(random, batch * key_len * config.vdim);
+    if (!value.empty() && random.Chance(30)) {
+      value[random.Below(value.size())] = random.Chance(50) ? NAN : INFINITY;
+    }
+    args.key = ConstTensorView(key.data(), batch, key_len, config.kdim);
+    args.value = ConstTensorView(value.data(), batch, key_len, config.vdim);
+  }
+  const auto batch_or_1 = [&] { return random.Chance(50) ? batch : 1; };
+  const auto heads_or_1 = [&] { return random.Chance(50) ? config.num_heads : 1; };
+  const auto query_or_1 = [&] { return random.Chance(70) ? query_len : 1; };
+  const auto key_or_1 = [&] { return random.Chance(80) ? key_len : 1; };
+  const auto make_flags = [&](auto* mask, std::vector<uint8_t>* flags, size_t percent) {
+    const size_t b = batch_or_1(), h = heads_or_1(), q = query_or_1(), k = key_or_1();
+    *flags = FlagVector(random, b * h * q * k, percent);
+    *mask = std::remove_pointer_t<decltype(mask)>(flags->data(), b, h, q, k);
+  };
+  if (random.Chance(25)) make_flags(&args.keep, &keep, 70);
+  if (random.Chance(25)) make_flags(&args.ignore, &ignore, 30);
+  if (random.Chance(25)) {
+    padding = FlagVector(random, batch * key_len, 25);
+    args.key_padding = KeyPadding(padding.data(), batch, key_len);
+  }
+  if (random.Chance(30)) {
+    const size_t b = batch_or_1(), h = heads_or_1(), q = query_or_1(), k = key_or_1();
+    bias = NormalVector(random, b * h * q * k);
+    for (float& x : bias) {
+      if (random.Chance(15)) x = -INFINITY;
+    }
+    args.bias = BiasMask(bias.data(), b, h, q, k);
+  }
+  if (random.Chance(30)) {
+    for (size_t b = 0; b < batch; ++b) {
+      lengths.push_back(static_cast<int32_t>(random.Between(0, key_len)));
+    }
+    args.lengths = Lengths(lengths.data(), batch);
+  }
+  if (random.Chance(35)) {
+    args.causal = true;
+    args.offset = random.Chance(50) ? 0 : random.BetweenSigned(-70, 130);
+  }
+  if (random.Chance(15)) args.window = random.BetweenSigned(1, 80);
+  if (random.Chance(25)) {
+    wanted = random.Chance(50) ? WeightsWanted::kPerHead : WeightsWanted::kAverage;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every FMA target gives the bits of the plain layer on random shapes and masks") {
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+  constexpr uint64_t kCases = 400;
+#else
+  constexpr uint64_t kCases = 80;
+#endif
+  for (uint64_t seed = 1; seed <= kCases; ++seed) {
+    CAPTURE(seed);
+    const RandomCall call(seed);
+    const Outputs want = RunPlain(call.data, call.args, call.wanted);
+    ForEachTarget([&](const char* target) {
+      const Outputs got = RunLayer(call.data, call.args, target, call.wanted);
+      if (HasFma(target)) {
+        CHECK(SameBits(got.output, want.output));
+        CHECK(SameBits(got.weights, want.weights));
+      }
+    });
+  }
+}
+
+TEST_CASE("a large layer gives the bits of the plain layer: whole tiles, many panels and blocks") {
+  AttentionConfig config = Shape(192, 3);
+  Random random(7);
+  const LayerData data = NormalLayer(config, random);
+  const std::vector<float> query = NormalVector(random, 2 * 150 * 192);
+  for (const bool causal : {false, true}) {
+    CAPTURE(causal);
+    ForwardArgs args;
+    args.query = ConstTensorView(query.data(), 2, 150, 192);
+    args.causal = causal;
+    const Outputs want = RunPlain(data, args, WeightsWanted::kNone);
+    ForEachTarget([&](const char* target) {
+      if (!HasFma(target)) return;
+      CHECK(SameBits(RunLayer(data, args, target).output, want.output));
+    });
+  }
+}
+
+}  // namespace heed::test
