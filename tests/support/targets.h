@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <string>
 
 #include <doctest/doctest.h>
 
@@ -26,12 +27,11 @@ template <typename Function>
 void ForEachTarget(const Function& function) {
   for (size_t i = 0; i < TargetCount(); ++i) {
     const char* target = TargetName(i);
-    CAPTURE(target);
+    INFO("target: ", std::string(target));
     function(target);
   }
-  const char* target = kReference;
-  CAPTURE(target);
-  function(target);
+  INFO("target: ", std::string(kReference));
+  function(kReference);
 }
 
 }  // namespace heed::test
