@@ -1,0 +1,374 @@
+/* heed/heed.h: the C ABI of heed, multi-head attention in memory that the caller owns. C99.
+ *
+ *   heed_weights weights;     status = heed_weights_open(file, file_bytes, &weights);
+ *   heed_attention layer;     status = heed_attention_create(&limits, &weights, block,
+ *                                                            block_bytes, &layer, NULL);
+ *   status = heed_attention_forward(&layer, &args);        // as often as wanted
+ *
+ * Nothing here allocates, locks, prints or aborts. Every struct of arguments means its defaults
+ * when all its bytes are zero: write `heed_forward_args args = {0};` and set what differs.
+ * A null pointer where this header does not allow one gives HEED_NULL_POINTER with the name of
+ * the argument, never a crash; functions that return a size give 0. A call that fails writes
+ * nothing. Truth values are uint8_t: any value but 0 is true.
+ *
+ * Threads: one heed_attention serves one call at a time; two of them are independent, also when
+ * they share a packed file. All other functions may be called from anywhere at any time.
+ *
+ * ABI: codes and constants are appended, never renumbered. Structs change only together with
+ * HEED_ABI_VERSION; a program that loads heed dynamically compares it with heed_abi_version().
+ */
+#ifndef HEED_HEED_H_
+#define HEED_HEED_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heed/version.h"
+
+#define HEED_ABI_VERSION 1
+
+#if defined(__GNUC__)
+#define HEED_NODISCARD __attribute__((warn_unused_result))
+#else
+#define HEED_NODISCARD
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  HEED_ALIGNMENT = 64,          /* of blocks and packed files, in bytes */
+  HEED_MAX_DIMENSION = 1048576, /* the largest of any dimension */
+};
+
+/* ------------------------------------------------------------------------------------ status */
+
+typedef int32_t heed_status_code;
+enum {
+  HEED_OK = 0,
+  HEED_NULL_POINTER = 1,     /* a pointer that this call needs is null */
+  HEED_BAD_CONFIG = 2,       /* the config contradicts itself */
+  HEED_BAD_VALUE = 3,        /* a scalar argument (window, offset, scale) out of range */
+  HEED_BAD_SHAPE = 10,       /* a tensor's shape or strides */
+  HEED_BAD_MASK = 11,        /* a mask's shape, or a key length out of range */
+  HEED_OVERLAP = 12,         /* an output shares memory with something else */
+  HEED_MISALIGNED = 13,      /* a pointer lacks the alignment the declaration names */
+  HEED_OVER_LIMIT = 14,      /* a shape is larger than the limits given to create */
+  HEED_BLOCK_TOO_SMALL = 20, /* the caller's memory is smaller than the size function says */
+  HEED_BAD_MAGIC = 30,       /* not a .heed file */
+  HEED_BAD_VERSION = 31,     /* a .heed file of another version */
+  HEED_BAD_CHECKSUM = 32,    /* header or payload were altered */
+  HEED_BAD_HEADER = 33,      /* a header that contradicts itself or the file's size */
+  HEED_CONFIG_MISMATCH = 34, /* the file holds another layer than the caller expects */
+  HEED_UNKNOWN_TARGET = 40,  /* no such dispatch target, or this CPU cannot run it */
+  HEED_UNSUPPORTED = 41,     /* known to the format, not built into this library */
+  HEED_INTERNAL = 50,        /* a bug in heed; please report it */
+};
+
+/* The answer of a call. The texts are static strings, null when ok; nothing is to be freed. */
+typedef struct heed_status {
+  heed_status_code code;
+  const char* argument;    /* what was wrong: "key", "limits.max_batch" */
+  const char* expectation; /* what was expected of it: "last dimension" */
+  int64_t expected;
+  int64_t actual;
+} heed_status;
+
+/* The name of a code, "bad shape"; "unknown status" for any other number. Static storage. */
+const char* heed_status_code_name(heed_status_code code);
+/* Writes "bad shape: key: length (rows): expected 64, got 60" (NUL-terminated, cut to fit) into
+ * buffer[size] and returns the length of the whole sentence, as snprintf does. buffer may be null
+ * where only the length is wanted. */
+size_t heed_format_status(const heed_status* status, char* buffer, size_t size);
+
+/* --------------------------------------------------------------------- tensors, masks, lengths */
+
+/* A float tensor [batch][heads][rows][columns]; a [B, S, E] tensor has heads = 1. Element
+ * (b, h, r, c) is data[b * batch_stride + h * head_stride + r * row_stride + c]: strides count
+ * elements, the last one is 1. data needs the alignment of float only. Inputs may repeat memory
+ * (stride 0); outputs must not. All zero: absent. */
+typedef struct heed_tensor {
+  float* data;
+  size_t batch, heads, rows, columns;
+  size_t batch_stride, head_stride, row_stride;
+} heed_tensor;
+typedef struct heed_const_tensor {
+  const float* data;
+  size_t batch, heads, rows, columns;
+  size_t batch_stride, head_stride, row_stride;
+} heed_const_tensor;
+
+/* Contiguous [batch][rows][columns] and [batch][heads][rows][columns]. */
+heed_tensor heed_tensor_3d(float* data, size_t batch, size_t rows, size_t columns);
+heed_tensor heed_tensor_4d(float* data, size_t batch, size_t heads, size_t rows, size_t columns);
+heed_const_tensor heed_const_tensor_3d(const float* data, size_t batch, size_t rows,
+                                       size_t columns);
+heed_const_tensor heed_const_tensor_4d(const float* data, size_t batch, size_t heads, size_t rows,
+                                       size_t columns);
+
+/* A mask of logical shape [batch][num_heads][query_len][key_len]; each dimension may instead be 1,
+ * which repeats it (its stride is not used). Strides count elements. All zero: absent.
+ * The argument's name gives the polarity: keep, ignore or bias. */
+typedef struct heed_byte_mask {
+  const uint8_t* data; /* zero or not zero */
+  size_t batch, heads, query_len, key_len;
+  size_t batch_stride, head_stride, query_stride, key_stride;
+} heed_byte_mask;
+typedef struct heed_float_mask {
+  const float* data;
+  size_t batch, heads, query_len, key_len;
+  size_t batch_stride, head_stride, query_stride, key_stride;
+} heed_float_mask;
+
+/* Contiguous [query_len][key_len], the same for every batch entry and head. */
+heed_byte_mask heed_byte_mask_2d(const uint8_t* data, size_t query_len, size_t key_len);
+heed_float_mask heed_float_mask_2d(const float* data, size_t query_len, size_t key_len);
+/* Contiguous [batch][heads][query_len][key_len]; dimensions of 1 repeat. */
+heed_byte_mask heed_byte_mask_4d(const uint8_t* data, size_t batch, size_t heads,
+                                 size_t query_len, size_t key_len);
+heed_float_mask heed_float_mask_4d(const float* data, size_t batch, size_t heads,
+                                   size_t query_len, size_t key_len);
+/* nn.MultiheadAttention's key_padding_mask [batch][key_len]: non-zero is ignored. */
+heed_byte_mask heed_key_padding(const uint8_t* data, size_t batch, size_t key_len);
+
+/* Key lengths [batch], each 0..key_len: keys at or behind the length are hidden, and neither
+ * projected nor read. All zero: absent. */
+typedef struct heed_lengths {
+  const int32_t* data;
+  size_t count;
+} heed_lengths;
+
+/* ----------------------------------------------------------------------------------- executor */
+
+/* One task of a call; no two run at the same time with the same worker number. */
+typedef void (*heed_task_function)(void* argument, size_t task, size_t worker);
+
+/* How a call uses more than one core: run(context, num_tasks, function, argument) calls
+ * function(argument, t, worker) once for every t below num_tasks, in any order, with worker below
+ * num_workers, and returns when all have ended; what they wrote is then visible to the caller.
+ * run null: one worker, on the calling thread. Results have the same bits with any executor. */
+typedef struct heed_executor {
+  void* context;
+  size_t num_workers; /* 0: 1 */
+  void (*run)(void* context, size_t num_tasks, heed_task_function function, void* argument);
+} heed_executor;
+
+/* ------------------------------------------------------------------- the layer and its weights */
+
+enum { HEED_WEIGHTS_F32 = 0, HEED_WEIGHTS_BF16 = 1, HEED_WEIGHTS_INT8 = 2, HEED_WEIGHTS_INT4 = 3 };
+enum { HEED_CORE_F32 = 0, HEED_CORE_INT8 = 1 };
+
+/* The trained shape. Zeros mean the default beside them; heed_resolve_config replaces them. */
+typedef struct heed_attention_config {
+  uint32_t embed_dim;    /* columns of query and output */
+  uint32_t num_heads;    /* query heads */
+  uint32_t num_kv_heads; /* 0: num_heads; divides num_heads: query head h reads h / (H / H_kv) */
+  uint32_t head_dim;     /* 0: embed_dim / num_heads, which then must divide */
+  uint32_t kdim;         /* 0: embed_dim; columns of key */
+  uint32_t vdim;         /* 0: embed_dim; columns of value */
+  float scale;           /* 0: 1 / sqrt(head_dim); multiplies q once, rounded */
+  float softcap;         /* 0: none; else scores become softcap * tanh(score / softcap) */
+  uint32_t window;       /* 0: none; else sliding causal window of that many keys */
+  uint8_t q_bias, k_bias, v_bias, out_bias;
+  uint8_t add_bias_kv;   /* one trained key and value seen by every row (bias_k, bias_v) */
+  uint8_t add_zero_attn; /* one zero key and value seen by every row */
+  uint32_t weights;      /* HEED_WEIGHTS_...: any other number is refused */
+  uint32_t core;         /* HEED_CORE_...: the same */
+} heed_attention_config;
+
+/* *resolved = *config with its zeros replaced (1 / sqrt and divisions); does not check shapes.
+ * The two may be the same object. */
+HEED_NODISCARD heed_status heed_resolve_config(const heed_attention_config* config,
+                                               heed_attention_config* resolved);
+/* HEED_BAD_CONFIG or HEED_UNSUPPORTED with the name of the field that is wrong. */
+HEED_NODISCARD heed_status heed_check_config(const heed_attention_config* config);
+
+/* The tensors of one layer as PyTorch keeps them: row-major [out][in], contiguous float32; with E,
+ * H, H_kv, D as in the config. Biases are required where the config has them, else ignored. */
+typedef struct heed_layer_tensors {
+  const float* q_weight;   /* [H * D][embed_dim] */
+  const float* k_weight;   /* [H_kv * D][kdim] */
+  const float* v_weight;   /* [H_kv * D][vdim] */
+  const float* out_weight; /* [embed_dim][H * D] */
+  const float* q_bias;     /* [H * D] */
+  const float* k_bias;     /* [H_kv * D] */
+  const float* v_bias;     /* [H_kv * D] */
+  const float* out_bias;   /* [embed_dim] */
+  const float* bias_k;     /* [H_kv * D], where add_bias_kv */
+  const float* bias_v;     /* [H_kv * D], where add_bias_kv */
+} heed_layer_tensors;
+
+/* Bytes of the packed file: a multiple of 64, the same on every CPU; 0 for a config whose shape
+ * is refused. */
+size_t heed_packed_weights_bytes(const heed_attention_config* config);
+/* Writes the packed file into out (aligned to 64, out_bytes at least heed_packed_weights_bytes;
+ * no memory shared with the tensors). One pass over the weights. */
+HEED_NODISCARD heed_status heed_pack_weights(const heed_attention_config* config,
+                                             const heed_layer_tensors* tensors, void* out,
+                                             size_t out_bytes);
+
+/* A checked view of a packed file: nothing to free, copied by assignment. Not open until
+ * heed_weights_open has filled it. */
+typedef struct heed_weights {
+  uint64_t storage[16];
+} heed_weights;
+
+/* Checks magic, version, header CRC, config and sizes: O(1), reads the first 256 bytes. `file`
+ * (aligned to 64, at least as long as the packed file) stays where it is and must outlive the
+ * view and every layer made of it; flash or a mapped file will do. Survives any bytes. */
+HEED_NODISCARD heed_status heed_weights_open(const void* file, size_t file_bytes,
+                                             heed_weights* weights);
+/* Checks the CRC-32C of the payload: one read of the whole file. For files from outside; open
+ * alone already keeps every access inside the file. */
+HEED_NODISCARD heed_status heed_weights_verify(const heed_weights* weights);
+/* The resolved config of the file. */
+HEED_NODISCARD heed_status heed_weights_config(const heed_weights* weights,
+                                               heed_attention_config* config);
+/* The packed file itself, without what followed it in memory. */
+HEED_NODISCARD heed_status heed_weights_bytes(const heed_weights* weights, const void** file,
+                                              size_t* file_bytes);
+
+/* The largest call that a block serves; each up to HEED_MAX_DIMENSION. */
+typedef struct heed_limits {
+  uint32_t max_batch;     /* 0: 1 */
+  uint32_t max_query_len; /* at least 1 */
+  uint32_t max_key_len;   /* 0: max_query_len, as self-attention needs */
+  uint32_t max_workers;   /* 0: 1; of the executors given to forward */
+} heed_limits;
+
+/* Bytes of the block: a multiple of 64, the same on every CPU, so that a program without a heap
+ * may write the number down; 0 for a config or limits that create refuses. */
+size_t heed_workspace_bytes(const heed_attention_config* config, const heed_limits* limits);
+
+/* How kernels are chosen. Where a function takes a pointer to it, null means the defaults. */
+typedef struct heed_create_options {
+  const char* target; /* a name of heed_target_name, or "REFERENCE"; null: the best usable one */
+} heed_create_options;
+
+/* A layer, ready to run: a handle on the caller's block, copied by assignment. Not created until
+ * heed_attention_create has filled it. */
+typedef struct heed_attention {
+  uint64_t storage[4];
+} heed_attention;
+
+/* Checks everything, chooses the kernels and carves the block (aligned to 64, at least
+ * heed_workspace_bytes). Keeps pointers into the packed file and the block: both outlive the
+ * layer and stay in place; weights, limits and options need not. */
+HEED_NODISCARD heed_status heed_attention_create(const heed_limits* limits,
+                                                 const heed_weights* weights, void* block,
+                                                 size_t block_bytes, heed_attention* layer,
+                                                 const heed_create_options* options);
+/* The same, and refuses (HEED_CONFIG_MISMATCH, naming the field) a file whose config is not the
+ * resolved `expected`: for callers who wrote the size of their block down. */
+HEED_NODISCARD heed_status heed_attention_create_checked(
+    const heed_attention_config* expected, const heed_limits* limits, const heed_weights* weights,
+    void* block, size_t block_bytes, heed_attention* layer, const heed_create_options* options);
+
+/* One call. Tensors are [batch][len][columns] with heads = 1. */
+typedef struct heed_forward_args {
+  heed_const_tensor query; /* [batch][query_len][embed_dim] */
+  heed_const_tensor key;   /* [batch][key_len][kdim]; absent: query, as self-attention */
+  heed_const_tensor value; /* [batch][key_len][vdim]; absent: key; not without key */
+  heed_byte_mask keep;     /* non-zero takes part; all masks that are given intersect */
+  heed_byte_mask ignore;   /* non-zero is ignored, as in nn.MultiheadAttention */
+  heed_byte_mask key_padding; /* a second ignore mask, usually made by heed_key_padding */
+  heed_float_mask bias;    /* added to the score; -inf hides, +inf or NaN make the row NaN */
+  heed_lengths lengths;
+  uint8_t causal;          /* hides key j from query i unless j <= i + offset */
+  int64_t offset;          /* position of query 0 among the keys; used by causal and window */
+  int64_t window;          /* W > 0: causal, and j > i + offset - W; replaces the file's window */
+  heed_tensor output;      /* [batch][query_len][embed_dim]; exactly query, or no overlap */
+  heed_tensor attention_weights; /* absent, or [batch][num_heads][query_len][key_len + added] */
+  uint8_t average_weights; /* attention_weights is [batch][query_len][key_len + added] */
+  const heed_executor* executor; /* null: serial */
+} heed_forward_args;
+
+/* output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value))). A batch or query of zero
+ * length is a valid call that does nothing; a row without a visible key gives the output bias.
+ * Every refusal comes before the first write. Same bits on every FMA target and with every
+ * executor (tests/numeric). Error against exact arithmetic: at most 2e-6 of |y|max on random
+ * normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc). */
+HEED_NODISCARD heed_status heed_attention_forward(const heed_attention* layer,
+                                                  const heed_forward_args* args);
+
+/* What a call would do. */
+typedef struct heed_explanation {
+  const char* target;       /* static: "AVX3_DL", "NEON", "REFERENCE" ... */
+  uint64_t flops;           /* 2 x multiply-adds actually run, of products only */
+  uint64_t weight_bytes;    /* the packed file's */
+  uint64_t workspace_bytes; /* the block's */
+  uint64_t tensor_bytes;    /* inputs and outputs */
+  uint32_t gemm_rows;       /* register tile of the projections */
+  uint32_t gemm_columns;
+  uint32_t query_block;     /* rows of an attention tile */
+  uint32_t key_block;       /* keys of an attention tile */
+  uint64_t tiles;           /* attention tiles of the call: full + masked + skipped */
+  uint64_t tiles_full;
+  uint64_t tiles_masked;    /* run with a mask applied */
+  uint64_t tiles_skipped;   /* no visible key: no work */
+} heed_explanation;
+
+/* What forward(args) would do; checks args as forward does and runs nothing. */
+HEED_NODISCARD heed_status heed_attention_explain(const heed_attention* layer,
+                                                  const heed_forward_args* args,
+                                                  heed_explanation* explanation);
+
+/* ----------------------------------------------------------- attention without the projections */
+
+typedef struct heed_sdpa_limits {
+  uint32_t max_key_len;
+  uint32_t max_head_dim;  /* at least 1 */
+  uint32_t max_value_dim; /* 0: max_head_dim */
+  uint32_t max_workers;   /* 0: 1 */
+} heed_sdpa_limits;
+
+typedef struct heed_sdpa_args {
+  heed_const_tensor query; /* [batch][num_heads][query_len][head_dim] */
+  heed_const_tensor key;   /* [batch][num_kv_heads][key_len][head_dim]; num_kv_heads divides */
+  heed_const_tensor value; /* [batch][num_kv_heads][key_len][value_dim] */
+  heed_byte_mask keep;     /* masks as in heed_forward_args */
+  heed_byte_mask ignore;
+  heed_byte_mask key_padding;
+  heed_float_mask bias;
+  heed_lengths lengths;
+  uint8_t causal;
+  int64_t offset;
+  int64_t window;          /* 0: none */
+  float scale;             /* 0: 1 / sqrt(head_dim) */
+  float softcap;           /* 0: none */
+  heed_tensor output;      /* [batch][num_heads][query_len][value_dim]; may be exactly query */
+  heed_tensor attention_weights; /* absent, or [batch][num_heads][query_len][key_len] */
+  uint8_t average_weights; /* attention_weights is [batch][1][query_len][key_len] */
+  const heed_executor* executor; /* null: serial */
+} heed_sdpa_args;
+
+/* Bytes of the block: a multiple of 64, the same on every CPU; 0 for limits out of range. */
+size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits);
+/* output = softmax(scale * query key^T, softcap, bias, masks) value, with the arithmetic and the
+ * rules of forward; torch.nn.functional.scaled_dot_product_attention. The block (aligned to 64, at
+ * least heed_sdpa_workspace_bytes) is scratch: nothing is kept in it. */
+HEED_NODISCARD heed_status heed_sdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
+                                     void* block, size_t block_bytes,
+                                     const heed_create_options* options);
+HEED_NODISCARD heed_status heed_sdpa_explain(const heed_sdpa_args* args,
+                                             const heed_sdpa_limits* limits,
+                                             heed_explanation* explanation,
+                                             const heed_create_options* options);
+
+/* ----------------------------------------------------------------------------- the library */
+
+/* The dispatch targets built in and usable on this CPU, best first. "REFERENCE" (scalar) is always
+ * usable, and not counted. */
+size_t heed_target_count(void);
+const char* heed_target_name(size_t index); /* null from heed_target_count() on */
+
+uint32_t heed_abi_version(void);         /* HEED_ABI_VERSION of the library */
+uint32_t heed_version(void);             /* major * 10000 + minor * 100 + patch of the library */
+const char* heed_version_string(void);   /* "0.1.0" */
+
+#ifdef __cplusplus
+}  /* extern "C" */
+#endif
+
+#endif  /* HEED_HEED_H_ */

@@ -1,0 +1,245 @@
+#include "lib/capi/convert.h"
+
+#include <cstddef>
+
+#include "lib/support/fail.h"
+
+namespace heed::capi {
+namespace {
+
+// A field added to one side alone changes its size; the twins have the same layout otherwise.
+static_assert(sizeof(heed_status) == sizeof(Status));
+static_assert(sizeof(heed_const_tensor) == sizeof(ConstTensorView));
+static_assert(sizeof(heed_tensor) == sizeof(TensorView));
+static_assert(sizeof(heed_byte_mask) == sizeof(KeepMask));
+static_assert(sizeof(heed_float_mask) == sizeof(BiasMask));
+static_assert(sizeof(heed_lengths) == sizeof(Lengths));
+static_assert(sizeof(heed_executor) == sizeof(Executor));
+static_assert(sizeof(heed_attention_config) == sizeof(AttentionConfig));
+static_assert(sizeof(heed_layer_tensors) == sizeof(LayerTensors));
+static_assert(sizeof(heed_limits) == sizeof(Limits));
+static_assert(sizeof(heed_sdpa_limits) == sizeof(SdpaLimits));
+static_assert(sizeof(heed_create_options) == sizeof(CreateOptions));
+static_assert(sizeof(heed_forward_args) == sizeof(ForwardArgs));
+static_assert(sizeof(heed_sdpa_args) == sizeof(SdpaArgs));
+static_assert(sizeof(heed_explanation) == sizeof(Explanation));
+
+constexpr bool Same(int32_t c, StatusCode cpp) { return c == static_cast<int32_t>(cpp); }
+static_assert(Same(HEED_OK, StatusCode::kOk));
+static_assert(Same(HEED_NULL_POINTER, StatusCode::kNullPointer));
+static_assert(Same(HEED_BAD_CONFIG, StatusCode::kBadConfig));
+static_assert(Same(HEED_BAD_VALUE, StatusCode::kBadValue));
+static_assert(Same(HEED_BAD_SHAPE, StatusCode::kBadShape));
+static_assert(Same(HEED_BAD_MASK, StatusCode::kBadMask));
+static_assert(Same(HEED_OVERLAP, StatusCode::kOverlap));
+static_assert(Same(HEED_MISALIGNED, StatusCode::kMisaligned));
+static_assert(Same(HEED_OVER_LIMIT, StatusCode::kOverLimit));
+static_assert(Same(HEED_BLOCK_TOO_SMALL, StatusCode::kBlockTooSmall));
+static_assert(Same(HEED_BAD_MAGIC, StatusCode::kBadMagic));
+static_assert(Same(HEED_BAD_VERSION, StatusCode::kBadVersion));
+static_assert(Same(HEED_BAD_CHECKSUM, StatusCode::kBadChecksum));
+static_assert(Same(HEED_BAD_HEADER, StatusCode::kBadHeader));
+static_assert(Same(HEED_CONFIG_MISMATCH, StatusCode::kConfigMismatch));
+static_assert(Same(HEED_UNKNOWN_TARGET, StatusCode::kUnknownTarget));
+static_assert(Same(HEED_UNSUPPORTED, StatusCode::kUnsupported));
+static_assert(Same(HEED_INTERNAL, StatusCode::kInternal));
+
+constexpr bool Same(uint32_t c, WeightType cpp) { return c == static_cast<uint32_t>(cpp); }
+constexpr bool Same(uint32_t c, CoreType cpp) { return c == static_cast<uint32_t>(cpp); }
+static_assert(Same(uint32_t{HEED_WEIGHTS_F32}, WeightType::kF32));
+static_assert(Same(uint32_t{HEED_WEIGHTS_BF16}, WeightType::kBf16));
+static_assert(Same(uint32_t{HEED_WEIGHTS_INT8}, WeightType::kInt8));
+static_assert(Same(uint32_t{HEED_WEIGHTS_INT4}, WeightType::kInt4));
+static_assert(Same(uint32_t{HEED_CORE_F32}, CoreType::kF32));
+static_assert(Same(uint32_t{HEED_CORE_INT8}, CoreType::kInt8));
+static_assert(size_t{HEED_ALIGNMENT} == sizes::kAlignment);
+static_assert(uint32_t{HEED_MAX_DIMENSION} == kMaxDimension);
+
+template <typename View, typename Tensor>
+View TensorOf(const Tensor& t) {
+  View view;
+  view.data = t.data;
+  view.batch = t.batch;
+  view.heads = t.heads;
+  view.rows = t.rows;
+  view.columns = t.columns;
+  view.batch_stride = t.batch_stride;
+  view.head_stride = t.head_stride;
+  view.row_stride = t.row_stride;
+  return view;
+}
+
+template <typename View, typename Mask>
+View MaskOf(const Mask& m) {
+  View view;
+  view.data = m.data;
+  view.batch = m.batch;
+  view.heads = m.heads;
+  view.query_len = m.query_len;
+  view.key_len = m.key_len;
+  view.batch_stride = m.batch_stride;
+  view.head_stride = m.head_stride;
+  view.query_stride = m.query_stride;
+  view.key_stride = m.key_stride;
+  return view;
+}
+
+// What both kinds of call share.
+template <typename Args, typename CArgs>
+Args ArgsOf(const CArgs& c, Executor* executor) {
+  Args args;
+  args.query = TensorOf<ConstTensorView>(c.query);
+  args.key = TensorOf<ConstTensorView>(c.key);
+  args.value = TensorOf<ConstTensorView>(c.value);
+  args.keep = MaskOf<KeepMask>(c.keep);
+  args.ignore = MaskOf<IgnoreMask>(c.ignore);
+  args.key_padding = MaskOf<IgnoreMask>(c.key_padding);
+  args.bias = MaskOf<BiasMask>(c.bias);
+  args.lengths = Lengths(c.lengths.data, c.lengths.count);
+  args.causal = c.causal != 0;
+  args.offset = c.offset;
+  args.window = c.window;
+  args.output = TensorOf<TensorView>(c.output);
+  args.attention_weights = TensorOf<TensorView>(c.attention_weights);
+  args.average_weights = c.average_weights != 0;
+  if (c.executor != nullptr) {
+    executor->context = c.executor->context;
+    executor->num_workers = c.executor->num_workers != 0 ? c.executor->num_workers : 1;
+    executor->run = c.executor->run;
+    args.executor = executor;
+  }
+  return args;
+}
+
+}  // namespace
+
+heed_status ToC(const Status& status) {
+  return heed_status{static_cast<int32_t>(status.code), status.argument, status.expectation,
+                     status.expected, status.actual};
+}
+
+heed_attention_config ToC(const AttentionConfig& config) {
+  heed_attention_config c = {};
+  c.embed_dim = config.embed_dim;
+  c.num_heads = config.num_heads;
+  c.num_kv_heads = config.num_kv_heads;
+  c.head_dim = config.head_dim;
+  c.kdim = config.kdim;
+  c.vdim = config.vdim;
+  c.scale = config.scale;
+  c.softcap = config.softcap;
+  c.window = config.window;
+  c.q_bias = config.q_bias ? 1 : 0;
+  c.k_bias = config.k_bias ? 1 : 0;
+  c.v_bias = config.v_bias ? 1 : 0;
+  c.out_bias = config.out_bias ? 1 : 0;
+  c.add_bias_kv = config.add_bias_kv ? 1 : 0;
+  c.add_zero_attn = config.add_zero_attn ? 1 : 0;
+  c.weights = static_cast<uint32_t>(config.weights);
+  c.core = static_cast<uint32_t>(config.core);
+  return c;
+}
+
+heed_explanation ToC(const Explanation& e) {
+  return heed_explanation{e.target,      e.flops,        e.weight_bytes, e.workspace_bytes,
+                          e.tensor_bytes, e.gemm_rows,   e.gemm_columns, e.query_block,
+                          e.key_block,   e.tiles,        e.tiles_full,   e.tiles_masked,
+                          e.tiles_skipped};
+}
+
+heed_status NullPointer(const char* argument, const char* expectation) {
+  return ToC(Fail(StatusCode::kNullPointer, argument, expectation));
+}
+
+Status ToCpp(const heed_status& status) {
+  Status result;
+  result.code = static_cast<StatusCode>(status.code);
+  result.argument = status.argument;
+  result.expectation = status.expectation;
+  result.expected = status.expected;
+  result.actual = status.actual;
+  return result;
+}
+
+Status ToCpp(const heed_attention_config& c, AttentionConfig* result) {
+  if (c.weights > HEED_WEIGHTS_INT4) {
+    return Fail(StatusCode::kBadConfig, "config.weights", "a HEED_WEIGHTS_ constant, at most",
+                HEED_WEIGHTS_INT4, c.weights);
+  }
+  if (c.core > HEED_CORE_INT8) {
+    return Fail(StatusCode::kBadConfig, "config.core", "a HEED_CORE_ constant, at most",
+                HEED_CORE_INT8, c.core);
+  }
+  AttentionConfig config;
+  config.embed_dim = c.embed_dim;
+  config.num_heads = c.num_heads;
+  config.num_kv_heads = c.num_kv_heads;
+  config.head_dim = c.head_dim;
+  config.kdim = c.kdim;
+  config.vdim = c.vdim;
+  config.scale = c.scale;
+  config.softcap = c.softcap;
+  config.window = c.window;
+  config.q_bias = c.q_bias != 0;
+  config.k_bias = c.k_bias != 0;
+  config.v_bias = c.v_bias != 0;
+  config.out_bias = c.out_bias != 0;
+  config.add_bias_kv = c.add_bias_kv != 0;
+  config.add_zero_attn = c.add_zero_attn != 0;
+  config.weights = static_cast<WeightType>(c.weights);
+  config.core = static_cast<CoreType>(c.core);
+  *result = config;
+  return Status();
+}
+
+LayerTensors ToCpp(const heed_layer_tensors& c) {
+  LayerTensors tensors;
+  tensors.q_weight = c.q_weight;
+  tensors.k_weight = c.k_weight;
+  tensors.v_weight = c.v_weight;
+  tensors.out_weight = c.out_weight;
+  tensors.q_bias = c.q_bias;
+  tensors.k_bias = c.k_bias;
+  tensors.v_bias = c.v_bias;
+  tensors.out_bias = c.out_bias;
+  tensors.bias_k = c.bias_k;
+  tensors.bias_v = c.bias_v;
+  return tensors;
+}
+
+Limits ToCpp(const heed_limits& c) {
+  Limits limits;
+  limits.max_batch = c.max_batch != 0 ? c.max_batch : 1;
+  limits.max_query_len = c.max_query_len;
+  limits.max_key_len = c.max_key_len;
+  limits.max_workers = c.max_workers != 0 ? c.max_workers : 1;
+  return limits;
+}
+
+SdpaLimits ToCpp(const heed_sdpa_limits& c) {
+  SdpaLimits limits;
+  limits.max_key_len = c.max_key_len;
+  limits.max_head_dim = c.max_head_dim;
+  limits.max_value_dim = c.max_value_dim;
+  limits.max_workers = c.max_workers != 0 ? c.max_workers : 1;
+  return limits;
+}
+
+CreateOptions ToCpp(const heed_create_options* c) {
+  CreateOptions options;
+  if (c != nullptr) options.target = c->target;
+  return options;
+}
+
+ForwardArgs ToCpp(const heed_forward_args& args, Executor* executor) {
+  return ArgsOf<ForwardArgs>(args, executor);
+}
+
+SdpaArgs ToCpp(const heed_sdpa_args& c, Executor* executor) {
+  SdpaArgs args = ArgsOf<SdpaArgs>(c, executor);
+  args.scale = c.scale;
+  args.softcap = c.softcap;
+  return args;
+}
+
+}  // namespace heed::capi

@@ -1,0 +1,32 @@
+// lib/capi/convert.h: the structs of heed.h, field by field, to and from those of the C++ API.
+#ifndef HEED_LIB_CAPI_CONVERT_H_
+#define HEED_LIB_CAPI_CONVERT_H_
+
+#include "heed/attention.h"
+#include "heed/heed.h"
+#include "heed/sdpa.h"
+#include "heed/status.h"
+#include "heed/weights.h"
+
+namespace heed::capi {
+
+heed_status ToC(const Status& status);
+heed_attention_config ToC(const AttentionConfig& config);
+heed_explanation ToC(const Explanation& explanation);
+heed_status NullPointer(const char* argument, const char* expectation = "not null");
+
+Status ToCpp(const heed_status& status);
+// kBadConfig where weights or core is a number that the format does not know.
+Status ToCpp(const heed_attention_config& config, AttentionConfig* result);
+LayerTensors ToCpp(const heed_layer_tensors& tensors);
+Limits ToCpp(const heed_limits& limits);
+SdpaLimits ToCpp(const heed_sdpa_limits& limits);
+CreateOptions ToCpp(const heed_create_options* options);  // null: the defaults
+
+// `executor` is storage for the one that args point to, and lives as long as the result.
+ForwardArgs ToCpp(const heed_forward_args& args, Executor* executor);
+SdpaArgs ToCpp(const heed_sdpa_args& args, Executor* executor);
+
+}  // namespace heed::capi
+
+#endif  // HEED_LIB_CAPI_CONVERT_H_
