@@ -193,9 +193,9 @@ def sdpa_definition(q, k, v, keep, bias, scale, softcap, causal, offset, window)
     return weights @ v, weights
 
 
-def sdpa_case(archive, name, *, batch=2, heads=2, kv_heads=None, query_len=5, key_len=6, head_dim=4,
-              value_dim=None, keep=None, bias=None, scale=0.0, softcap=0.0, causal=False, offset=0,
-              window=0):
+def sdpa_case(archive, name, *, batch=2, heads=2, kv_heads=None, query_len=5, key_len=6,
+              head_dim=4, value_dim=None, keep=None, bias=None, scale=0.0, softcap=0.0,
+              causal=False, offset=0, window=0):
     """keep and bias are mask shapes."""
     q = torch.randn(batch, heads, query_len, head_dim)
     k = torch.randn(batch, kv_heads or heads, key_len, head_dim)
@@ -216,8 +216,8 @@ def sdpa_case(archive, name, *, batch=2, heads=2, kv_heads=None, query_len=5, ke
     y, _ = run(torch.float32)
     y64, w64 = run(torch.float64)  # the weights are stored rounded to float, to keep the file small
     assert torch.isfinite(y64).all(), name
-    known = not (scale or softcap or offset or window or kv_heads) and (keep is None or bias is None)
-    if known and not (causal and (keep is not None or bias is not None)):
+    num_masks = (keep is not None) + (bias is not None) + causal
+    if num_masks <= 1 and not (scale or softcap or offset or window or kv_heads):
         mask = keep if keep is not None else bias
         if mask is not None:
             mask = mask.expand(batch, heads, query_len, key_len)

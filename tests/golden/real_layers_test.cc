@@ -76,9 +76,9 @@ void CheckModel(const std::string& model, size_t num_layers, uint32_t num_heads,
       const Outputs outputs = RunLayer(real.layer, real.args(), target);
       const double error = RelativeError(outputs.output, real.y);
       const double error64 = RelativeError(outputs.output, real.y64);
-      MESSAGE(model, " layer ", index, ", ", std::string(target), ": ", error, " of |y|max against y, ",
-              error64, " against y64, ", RelativeError(outputs.output, exact.output),
-              " against the oracle");
+      MESSAGE(model, " layer ", index, ", ", std::string(target), ": ", error,
+              " of |y|max against y, ", error64, " against y64, ",
+              RelativeError(outputs.output, exact.output), " against the oracle");
       CHECK(error <= bound);
       CHECK(error64 <= bound);
     });

@@ -39,7 +39,7 @@ void CheckSame(const LayerData& layer, const ForwardArgs& a, const ForwardArgs& 
   });
 }
 
-TEST_CASE("keep, ignore and a bias of -inf hide the same keys to the bit; any non-zero byte counts") {
+TEST_CASE("keep, ignore and a bias of -inf hide alike to the bit, and any non-zero byte counts") {
   const Fixture f;
   Random random(62);
   const size_t count = Fixture::kBatch * Fixture::kHeads * Fixture::kLen * Fixture::kLen;

@@ -1,4 +1,4 @@
-// tests/unit/pack_test.cc: configs that contradict themselves, and packing into the caller's memory.
+// tests/unit/pack_test.cc: configs that contradict themselves, and packing into caller's memory.
 #include <cstring>
 #include <limits>
 #include <string>

@@ -1,0 +1,75 @@
+// tests/numeric/accuracy_test.cc: the float layer's error against exact arithmetic.
+//
+// Bound: 2e-6 of |y|max up to embed_dim 1024, then growing with its square root (design section 8,
+// shapes.md). An output sums embed_dim products one after another; roundings of 2^-24 relative to
+// partial sums of random signs add up as a random walk, hence the root, and 2e-6 is 34 x 2^-24:
+// the square root of 1024, and a little.
+#include <cmath>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/oracle/oracle.h"
+#include "tests/support/compare.h"
+#include "tests/support/layer.h"
+#include "tests/support/targets.h"
+
+namespace heed::test {
+namespace {
+
+double Bound(size_t embed_dim) {
+  return embed_dim <= 1024 ? 2e-6 : 2e-6 * std::sqrt(static_cast<double>(embed_dim) / 1024.0);
+}
+
+struct Case {
+  uint32_t embed_dim, num_heads;
+  size_t query_len, key_len;  // key_len 0: self-attention
+  double query_gain;          // 2: a sharper softmax
+};
+
+// x ~ N(0, 1), W ~ N(0, 1 / E), biases 0.1 N(0, 1).
+void CheckError(const Case& c, uint64_t seed, bool best_target_only) {
+  CAPTURE(c.embed_dim);
+  CAPTURE(c.query_gain);
+  CAPTURE(seed);
+  Random random(seed);
+  const LayerData layer = NormalLayer(Shape(c.embed_dim, c.num_heads), random, c.query_gain);
+  const std::vector<float> query = NormalVector(random, c.query_len * c.embed_dim);
+  const std::vector<float> key = NormalVector(random, c.key_len * c.embed_dim);
+  ForwardArgs args;
+  args.query = ConstTensorView(query.data(), 1, c.query_len, c.embed_dim);
+  if (c.key_len != 0) args.key = ConstTensorView(key.data(), 1, c.key_len, c.embed_dim);
+  const oracle::Result exact = oracle::Layer(layer.config, layer.tensors(), args);
+  const auto check = [&](const char* target) {
+    const double error = RelativeError(RunLayer(layer, args, target).output, exact.output);
+    MESSAGE("E ", c.embed_dim, ", gain ", c.query_gain, ", seed ", seed, ", ",
+            target == nullptr ? std::string("best target") : std::string(target), ": ", error,
+            " of |y|max");
+    CHECK(error <= Bound(c.embed_dim));
+  };
+  if (best_target_only) {
+    check(nullptr);
+  } else {
+    ForEachTarget(check);
+  }
+}
+
+TEST_CASE("random normal layers of embed_dim 64 are within 2e-6 of |y|max on every target") {
+  for (double gain : {1.0, 2.0}) {
+    for (uint64_t seed = 1; seed <= 4; ++seed) CheckError({64, 4, 98, 0, gain}, seed, false);
+  }
+}
+
+TEST_CASE("random normal layers of embed_dim 384 are within 2e-6 of |y|max") {
+  for (double gain : {1.0, 2.0}) CheckError({384, 12, 128, 0, gain}, 5, true);
+  CheckError({384, 12, 9, 130, 1.0}, 6, false);
+}
+
+TEST_CASE("random normal layers of embed_dim 1024 are within 2e-6 of |y|max") {
+  for (double gain : {1.0, 2.0}) {
+    for (uint64_t seed = 7; seed <= 8; ++seed) CheckError({1024, 16, 128, 0, gain}, seed, true);
+  }
+}
+
+}  // namespace
+}  // namespace heed::test
