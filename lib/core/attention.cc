@@ -35,8 +35,8 @@ Status CheckSameConfig(const AttentionConfig& expected, const AttentionConfig& a
       {"config.head_dim", e.head_dim, a.head_dim},
       {"config.kdim", e.kdim, a.kdim},
       {"config.vdim", e.vdim, a.vdim},
-      {"config.scale (bits)", BitsOf(e.scale), BitsOf(a.scale)},
-      {"config.softcap (bits)", BitsOf(e.softcap), BitsOf(a.softcap)},
+      {"config.scale", BitsOf(e.scale), BitsOf(a.scale)},
+      {"config.softcap", BitsOf(e.softcap), BitsOf(a.softcap)},
       {"config.window", e.window, a.window},
       {"config.q_bias", e.q_bias, a.q_bias},
       {"config.k_bias", e.k_bias, a.k_bias},
@@ -49,7 +49,7 @@ Status CheckSameConfig(const AttentionConfig& expected, const AttentionConfig& a
   };
   for (const Field& field : fields) {
     if (field.expected != field.actual) {
-      return Fail(StatusCode::kConfigMismatch, field.name, "as the caller's config",
+      return Fail(StatusCode::kConfigMismatch, field.name, "the caller's (of floats the bits)",
                   field.expected, field.actual);
     }
   }

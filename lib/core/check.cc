@@ -114,6 +114,10 @@ Status CheckMask(const char* name, const MaskView<T>& given, size_t batch, size_
   return Status();
 }
 
+// Rows and keys end at 2^20: shifts beyond 2^29 see the same keys as 2^29.
+constexpr int64_t kFar = int64_t{1} << 29;
+int64_t NearShift(int64_t shift) { return shift < -kFar ? -kFar : shift > kFar ? kFar : shift; }
+
 }  // namespace
 
 Status CheckTensor(const char* name, const ConstTensorView& tensor,
@@ -213,13 +217,13 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
     return Fail(StatusCode::kBadValue, "window", "at least 1, or 0 for none", 0,
                 static_cast<uint64_t>(args.window));
   }
-  // Positions beyond 2^29 see the same keys as 2^29, since lengths end at 2^20.
-  constexpr int64_t kFar = int64_t{1} << 29;
   p.key_len = key_len;
-  p.window = args.window != 0 ? args.window : int64_t{default_window};
-  if (p.window > kFar * 3) p.window = 0;  // wider than any distance: causal alone
-  p.causal = args.causal || args.window != 0 || default_window != 0;
-  p.offset = args.offset < -kFar ? -kFar : args.offset > kFar ? kFar : args.offset;
+  const int64_t window = args.window != 0 ? args.window : int64_t{default_window};
+  p.causal = args.causal || window != 0;
+  // i + offset + 1 and i + offset - window + 1, of which the second may be below int64.
+  p.end_shift = NearShift(args.offset) + 1;
+  const bool is_far_below = args.offset < INT64_MIN + window;
+  p.begin_shift = window == 0 || is_far_below ? -kFar : NearShift(args.offset - window) + 1;
   *plan = p;
   return Status();
 }

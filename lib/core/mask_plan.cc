@@ -47,9 +47,9 @@ KeyInterval MaskPlan::Interval(size_t batch, size_t row) const {
   KeyInterval interval;
   interval.end = lengths == nullptr ? key_len : static_cast<size_t>(lengths[batch]);
   if (causal) {
-    const int64_t position = static_cast<int64_t>(row) + offset;
-    if (window > 0) interval.begin = Clamp(position - window + 1, interval.end);
-    interval.end = Clamp(position + 1, interval.end);
+    const int64_t position = static_cast<int64_t>(row);
+    interval.begin = Clamp(position + begin_shift, interval.end);
+    interval.end = Clamp(position + end_shift, interval.end);
   }
   return interval;
 }

@@ -24,8 +24,9 @@ struct MaskPlan {
   const int32_t* lengths = nullptr;
   size_t key_len = 0;
   bool causal = false;  // a window implies it
-  int64_t offset = 0;
-  int64_t window = 0;
+  // Row i sees keys [i + begin_shift, i + end_shift), where causal.
+  int64_t begin_shift = 0;
+  int64_t end_shift = 0;
 
   bool dense() const {
     return keep.data != nullptr || ignore.data != nullptr || key_padding.data != nullptr ||

@@ -36,7 +36,8 @@ Status ChooseKernels(const char* target, const KernelTable** kernels) {
     *kernels = &reference::kKernels;
     return Status();
   }
-  return Fail(StatusCode::kUnknownTarget, "options.target", "a name that TargetName gives, or REFERENCE");
+  return Fail(StatusCode::kUnknownTarget, "options.target",
+              "a name that TargetName gives, or REFERENCE");
 }
 
 }  // namespace heed

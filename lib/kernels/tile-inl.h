@@ -72,16 +72,16 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
   const float* HWY_RESTRICT b2 = VectorOfPanels(call.b, call.b_panel_stride, 2 * lanes);
   const float* HWY_RESTRICT b3 = VectorOfPanels(call.b, call.b_panel_stride, 3 * lanes);
 
-#define HEED_LOAD_INIT(i)                                                          \
-  V c##i##_0 = hn::Zero(d), c##i##_1 = c##i##_0, c##i##_2 = c##i##_0,              \
-    c##i##_3 = c##i##_0;                                                           \
-  if constexpr (i < kRows) {                                                       \
-    const float* init = call.init + i * call.init_stride;                          \
-    const V factor = hn::Set(d, call.init_factor[i * call.init_factor_stride]);                              \
-    c##i##_0 = hn::Mul(hn::LoadU(d, init), factor);                                \
-    if constexpr (kVectors > 1) c##i##_1 = hn::Mul(hn::LoadU(d, init + lanes), factor);     \
-    if constexpr (kVectors > 2) c##i##_2 = hn::Mul(hn::LoadU(d, init + 2 * lanes), factor); \
-    if constexpr (kVectors > 3) c##i##_3 = hn::Mul(hn::LoadU(d, init + 3 * lanes), factor); \
+#define HEED_LOAD_INIT(i)                                                            \
+  V c##i##_0 = hn::Zero(d), c##i##_1 = c##i##_0, c##i##_2 = c##i##_0,                \
+    c##i##_3 = c##i##_0;                                                             \
+  if constexpr (i < kRows) {                                                         \
+    const float* init = call.init + i * call.init_stride;                            \
+    const V f = hn::Set(d, call.init_factor[i * call.init_factor_stride]);           \
+    c##i##_0 = hn::Mul(hn::LoadU(d, init), f);                                       \
+    if constexpr (kVectors > 1) c##i##_1 = hn::Mul(hn::LoadU(d, init + lanes), f);   \
+    if constexpr (kVectors > 2) c##i##_2 = hn::Mul(hn::LoadU(d, init + 2 * lanes), f); \
+    if constexpr (kVectors > 3) c##i##_3 = hn::Mul(hn::LoadU(d, init + 3 * lanes), f); \
   }
   HEED_FOR_ROWS(HEED_LOAD_INIT)
 #undef HEED_LOAD_INIT

@@ -19,7 +19,7 @@ namespace {
 double UlpError(float got, double exact) {
   int exponent;
   std::frexp(exact, &exponent);
-  return std::fabs(got - exact) / std::ldexp(1.0, exponent - 24);
+  return std::fabs(static_cast<double>(got) - exact) / std::ldexp(1.0, exponent - 24);
 }
 
 constexpr uint32_t kSparse = 997;  // every 997th float

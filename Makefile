@@ -1,0 +1,51 @@
+# heed's front door. `make help` lists what it opens.
+CMAKE_FLAGS ?=
+JOBS ?= $(shell nproc)
+SAMPLE = ports/example/ppocrv4_rec
+
+.PHONY: all help deps run test test-sanitize test-aarch64 limits format clean
+
+all: ## builds the library and the program into build/release (the default)
+	@.ci/deps build program tests highway
+	@cmake -S . -B build/release $(CMAKE_FLAGS) > /dev/null
+	@cmake --build build/release -j $(JOBS) --target heed_programs
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+
+deps: ## installs what is missing (Debian and Ubuntu) and fetches Highway
+	@.ci/deps
+
+run: all ## packs and runs a real layer: PP-OCRv4's text recogniser
+	@for i in 0 1; do \
+	  build/release/bin/heed pack $(SAMPLE)/layer$$i.safetensors build/release/layer$$i.heed \
+	    --heads 8 || exit 1; done
+	@build/release/bin/heed_ppocrv4 $(SAMPLE) build/release/layer0.heed build/release/layer1.heed
+
+test: all ## builds and runs all tests, limits and installation included
+	@cmake --build build/release -j $(JOBS)
+	@.ci/ctest build/release
+
+test-sanitize: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@.ci/deps build program tests highway
+	@cmake -S . -B build/sanitize -DHEED_SANITIZE=ON $(CMAKE_FLAGS) > /dev/null
+	@cmake --build build/sanitize -j $(JOBS)
+	@.ci/ctest build/sanitize
+
+test-aarch64: ## cross-compiles for 64-bit ARM and runs the tests under QEMU, without and with SVE
+	@.ci/deps build program tests highway aarch64
+	@cmake -S . -B build/aarch64 \
+	  -DCMAKE_TOOLCHAIN_FILE=ports/linux-aarch64/toolchain.cmake $(CMAKE_FLAGS) > /dev/null
+	@cmake --build build/aarch64 -j $(JOBS)
+	@QEMU_CPU=cortex-a53 .ci/ctest build/aarch64
+	@QEMU_CPU=max,sve256=on,sve512=off .ci/ctest build/aarch64
+
+limits: all ## what the archive needs, its size, the dependency rule, headers, installation
+	@cd build/release && ctest -L limits -V | grep -E '^[0-9]+: |tests passed|Failed'
+
+format: ## clang-format over all sources (needs clang-format)
+	@find include lib ports tests bench -name '*.h' -o -name '*.cc' -o -name '*.c' | \
+	  xargs clang-format -i
+
+clean: ## removes build
+	@rm -rf build

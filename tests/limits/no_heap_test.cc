@@ -1,0 +1,99 @@
+// Create and Forward under an allocator that traps: any call of malloc and its kin while `armed`
+// is counted, and the count must stay zero.
+#include <cstdlib>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/layer.h"
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#define HEED_CAN_INTERPOSE 1
+namespace {
+volatile bool armed = false;
+volatile int calls = 0;
+void Count() {
+  if (armed) calls = calls + 1;
+}
+}  // namespace
+
+extern "C" {
+void* __libc_malloc(size_t size);
+void* __libc_calloc(size_t count, size_t size);
+void* __libc_realloc(void* pointer, size_t size);
+void __libc_free(void* pointer);
+void* __libc_memalign(size_t alignment, size_t size);
+void* malloc(size_t size) {
+  Count();
+  return __libc_malloc(size);
+}
+void* calloc(size_t count, size_t size) {
+  Count();
+  return __libc_calloc(count, size);
+}
+void* realloc(void* pointer, size_t size) {
+  Count();
+  return __libc_realloc(pointer, size);
+}
+void free(void* pointer) {
+  Count();
+  __libc_free(pointer);
+}
+void* aligned_alloc(size_t alignment, size_t size) {
+  Count();
+  return __libc_memalign(alignment, size);
+}
+}
+#endif
+
+namespace heed::test {
+
+TEST_CASE("Open, Create, Forward and sdpa never call the allocator") {
+#if defined(HEED_CAN_INTERPOSE)
+  Random random(1);
+  AttentionConfig config = Shape(40, 4);
+  config.add_bias_kv = true;
+  const LayerData data = NormalLayer(config, random);
+  const AlignedBytes file = Pack(data);
+  Limits limits;
+  limits.max_batch = 2;
+  limits.max_query_len = limits.max_key_len = 70;
+  const AlignedBytes block(WorkspaceBytes(config, limits));
+  const std::vector<float> x = NormalVector(random, 2 * 70 * 40);
+  std::vector<float> y(x.size()), weights(2 * 4 * 70 * 71);
+  ForwardArgs args;
+  args.query = ConstTensorView(x.data(), 2, 70, 40);
+  args.output = TensorView(y.data(), 2, 70, 40);
+  args.attention_weights = TensorView(weights.data(), 2, 4, 70, 71);
+  args.causal = true;
+  SdpaLimits sdpa_limits;
+  sdpa_limits.max_key_len = 70;
+  sdpa_limits.max_head_dim = 10;
+  const AlignedBytes sdpa_block(SdpaWorkspaceBytes(sdpa_limits));
+  SdpaArgs sdpa;
+  sdpa.query = ConstTensorView(x.data(), 2, 4, 70, 10);
+  sdpa.key = sdpa.value = sdpa.query;
+  sdpa.output = TensorView(y.data(), 2, 4, 70, 10);
+
+  calls = 0;
+  armed = true;
+  void* volatile planted = malloc(1);  // the trap itself works
+  free(planted);
+  const int planted_calls = calls;
+  Weights opened;
+  Attention layer;
+  bool ok = Weights::Open(file.bytes(), &opened).ok() && opened.Verify().ok();
+  ok = ok && Attention::Create(limits, opened, block.bytes(), &layer).ok();
+  ok = ok && layer.Forward(args).ok();
+  ok = ok && ScaledDotProductAttention(sdpa, sdpa_limits, sdpa_block.bytes()).ok();
+  const int all_calls = calls;
+  armed = false;
+  CHECK(ok);
+  CHECK(planted_calls == 2);
+  CHECK(all_calls == planted_calls);
+#else
+  MESSAGE("skipped: this C library or build does not let malloc be replaced");
+#endif
+}
+
+}  // namespace heed::test

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# tree.sh ROOT: who may include whom (the dependency rule), line lengths, the top level.
+set -euo pipefail
+cd "$1"
+files() { find include lib ports tests bench -name '*.h' -o -name '*.cc' -o -name '*.c' 2>/dev/null; }
+
+# check FILE...: prints every include that the rule forbids.
+#   tests, bench -> anything     ports -> include     lib/capi -> lib/core
+#   lib/core -> lib/kernels, lib/weights, lib/reference -> lib/support -> include
+#   Highway in lib/kernels alone
+check() {
+  awk '
+    function room(path, parts) {
+      split(path, parts, "/")
+      return parts[1] == "lib" ? parts[1] "/" parts[2] : parts[1]
+    }
+    BEGIN {
+      allowed["include"] = "^heed/"
+      allowed["lib/support"] = "^(heed|lib/support)/"
+      allowed["lib/reference"] = "^(heed|lib/support|lib/reference)/"
+      allowed["lib/weights"] = "^(heed|lib/support|lib/weights)/"
+      allowed["lib/kernels"] = "^(heed|lib/support|lib/kernels|hwy)/"
+      allowed["lib/core"] = "^(heed|lib/(support|kernels|weights|reference|core))/"
+      allowed["lib/capi"] = "^(heed|lib/(support|core|capi))/"
+      allowed["ports"] = "^(heed|nlohmann|CLI|cli|threads|xnnpack|pytorch)/"
+    }
+    /^ *# *include/ {
+      where = room(FILENAME)
+      name = $0
+      sub(/^[^<"]*[<"]/, "", name)
+      sub(/[>"].*/, "", name)
+      if (where == "tests" || where == "bench") next
+      system_header = ($0 ~ /</) && name !~ /\// && where != "ports"
+      if (where == "ports" && ($0 ~ /</) && name !~ /^(heed|lib|hwy)\//) next
+      if (system_header) next
+      if (!(where in allowed) || name !~ allowed[where]) print FILENAME ": includes " name
+    }' "$@"
+}
+found=$(check $(files))
+[ -z "$found" ] || { echo "$found"; exit 1; }
+
+# The check itself: planted includes must be found.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/lib/kernels" "$work/lib/reference" "$work/ports/cli" "$work/include/heed"
+echo '#include "lib/core/plan.h"' > "$work/lib/kernels/a.cc"
+echo '#include "hwy/highway.h"' > "$work/lib/reference/a.cc"
+echo '#include "lib/support/bits.h"' > "$work/ports/cli/a.cc"
+echo '#include "lib/support/bits.h"' > "$work/include/heed/a.h"
+count=$(cd "$work" && check lib/kernels/a.cc lib/reference/a.cc ports/cli/a.cc include/heed/a.h |
+  wc -l)
+[ "$count" = 4 ] || { echo "planted includes: expected 4 finds, got $count"; exit 1; }
+
+long=$(awk 'length > 100 { print FILENAME ":" FNR ": longer than 100 columns" }' $(files))
+[ -z "$long" ] || { echo "$long"; exit 1; }
+
+for entry in *; do
+  case $entry in
+    lib | include | ports | tests | bench | Makefile | CMakeLists.txt | README.md | LICENSE) ;;
+    build) ;;  # made by make, ignored by git
+    *) echo "top level: unexpected $entry"; exit 1 ;;
+  esac
+done
+echo "$(files | wc -l) files keep the dependency rule"
