@@ -16,6 +16,7 @@ namespace sizes {
 inline constexpr size_t kAlignment = 64;
 inline constexpr size_t kPanelColumns = 16;  // output columns of a weight panel
 inline constexpr size_t kKeyBlock = 64;      // keys are blocked at absolute positions; frozen
+inline constexpr size_t kDepthBlock = 256;   // products add up chains of so many terms; frozen
 inline constexpr size_t kQueryBlock = 48;    // rows of an attention tile; never affects bits
 inline constexpr size_t kHeaderBytes = 256;  // of the packed file
 inline constexpr size_t kPlanBytes = 1024;   // what Create keeps at the head of the block

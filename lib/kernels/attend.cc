@@ -15,7 +15,6 @@ HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {
 
-constexpr float kOne = 1.0f;
 HWY_ALIGN constexpr float kZeros[2 * kPanelColumns] = {};
 
 // scores[r][j] = query[r] . key[j], for whole panels of 16 keys.
@@ -27,7 +26,7 @@ void QueryDotKeys(const TileArgs& tile) {
   call.depth = tile.head_dim;
   call.init = kZeros;
   call.init_stride = 0;
-  call.init_factor = &kOne;
+  call.init_factor = &kUnitFactor;
   call.init_factor_stride = 0;
   call.scale = 1.0f;
   call.out_stride = kKeyBlock;
@@ -69,14 +68,14 @@ void AddVisibleValues(const TileArgs& tile) {
     const auto factor = hn::Set(d, tile.factors[r]);
     for (size_t c = 0; c < columns; c += lanes) {
       float* accumulator = tile.accumulator + r * columns + c;
-      auto sum = hn::Mul(hn::LoadU(d, accumulator), factor);
+      auto sum = hn::Zero(d);
       const float* values = VectorOfPanels(tile.values, tile.value_panel_stride, c);
       for (size_t j = 0; j < tile.num_keys; ++j) {
         if ((tile.visible[r] >> j & 1) == 0) continue;
         const auto weight = hn::Set(d, tile.scores[r * kKeyBlock + j]);
         sum = hn::MulAdd(weight, hn::LoadU(d, values + j * kPanelColumns), sum);
       }
-      hn::StoreU(sum, d, accumulator);
+      hn::StoreU(hn::MulAdd(hn::LoadU(d, accumulator), factor, sum), d, accumulator);
     }
   }
 }

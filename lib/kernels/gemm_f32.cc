@@ -17,7 +17,6 @@ namespace heed::HWY_NAMESPACE {
 namespace {
 
 constexpr size_t kScratchColumns = 2 * kPanelColumns;
-constexpr float kOne = 1.0f;
 
 TileCall PanelCall(const ProjectArgs& args, size_t panel) {
   TileCall call;
@@ -28,7 +27,7 @@ TileCall PanelCall(const ProjectArgs& args, size_t panel) {
   call.depth = args.depth;
   call.init = args.bias + panel * kPanelColumns;
   call.init_stride = 0;
-  call.init_factor = &kOne;
+  call.init_factor = &kUnitFactor;
   call.init_factor_stride = 0;
   call.scale = 1.0f;
   call.out = args.scratch;

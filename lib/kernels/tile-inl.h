@@ -2,8 +2,10 @@
 //
 //   out[r][c] = (init[r][c] * init_factor[r] + sum over k of a[r][k] * b[k][c]) * scale
 //
-// k runs in order, one fused multiply-add each; vectors run across columns, so the order is that
-// of the scalar definition on every target. Factors of 1 are exact, which saves variants.
+// The sum is of chains of 256 k, in order, one fused multiply-add each, every chain from zero;
+// chains are added in order to init * init_factor, which the first addition fuses. Vectors run
+// across columns, so the order is that of the scalar definition on every target. Factors of 1 are
+// exact, which saves variants.
 //
 // b is cut in panels of 16 columns, of which one tile covers half, one or two. Accumulators have
 // names because scalable vectors cannot live in arrays.
@@ -54,6 +56,8 @@ inline constexpr size_t kTilePanels = 1;
 #endif
 static_assert(kTileVectors <= 4, "RunTile names four accumulators a row");
 
+inline constexpr float kUnitFactor = 1.0f;
+
 #define HEED_FOR_ROWS(M) \
   M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
 
@@ -72,25 +76,27 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
   const float* HWY_RESTRICT b2 = VectorOfPanels(call.b, call.b_panel_stride, 2 * lanes);
   const float* HWY_RESTRICT b3 = VectorOfPanels(call.b, call.b_panel_stride, 3 * lanes);
 
-#define HEED_LOAD_INIT(i)                                                            \
-  V c##i##_0 = hn::Zero(d), c##i##_1 = c##i##_0, c##i##_2 = c##i##_0,                \
-    c##i##_3 = c##i##_0;                                                             \
-  if constexpr (i < kRows) {                                                         \
-    const float* init = call.init + i * call.init_stride;                            \
-    const V f = hn::Set(d, call.init_factor[i * call.init_factor_stride]);           \
-    c##i##_0 = hn::Mul(hn::LoadU(d, init), f);                                       \
-    if constexpr (kVectors > 1) c##i##_1 = hn::Mul(hn::LoadU(d, init + lanes), f);   \
-    if constexpr (kVectors > 2) c##i##_2 = hn::Mul(hn::LoadU(d, init + 2 * lanes), f); \
-    if constexpr (kVectors > 3) c##i##_3 = hn::Mul(hn::LoadU(d, init + 3 * lanes), f); \
-  }
-  HEED_FOR_ROWS(HEED_LOAD_INIT)
-#undef HEED_LOAD_INIT
+#define HEED_DECLARE(i) V c##i##_0, c##i##_1, c##i##_2, c##i##_3;
+  HEED_FOR_ROWS(HEED_DECLARE)
+#undef HEED_DECLARE
 
-  for (size_t k = 0; k < call.depth; ++k) {
-    const V w0 = hn::LoadU(d, b0 + k * kPanelColumns);
-    const V w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanelColumns) : w0;
-    const V w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanelColumns) : w0;
-    const V w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanelColumns) : w0;
+  // What the chain is added to: init, then the totals of the chains before.
+  HWY_ALIGN float totals[kRows * kTileVectors * 16];
+  const float* base = call.init;
+  size_t base_stride = call.init_stride;
+  const float* factor = call.init_factor;
+  size_t factor_stride = call.init_factor_stride;
+  size_t k = 0;
+  for (;;) {
+#define HEED_ZERO(i) c##i##_0 = c##i##_1 = c##i##_2 = c##i##_3 = hn::Zero(d);
+    HEED_FOR_ROWS(HEED_ZERO)
+#undef HEED_ZERO
+
+    for (const size_t end = Min(k + kDepthBlock, call.depth); k < end; ++k) {
+      const V w0 = hn::LoadU(d, b0 + k * kPanelColumns);
+      const V w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanelColumns) : w0;
+      const V w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanelColumns) : w0;
+      const V w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanelColumns) : w0;
 #define HEED_MULTIPLY_ADD(i)                                            \
   if constexpr (i < kRows) {                                            \
     const V x = hn::Set(d, a[i * a_stride + k]);                        \
@@ -99,8 +105,40 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
     if constexpr (kVectors > 2) c##i##_2 = hn::MulAdd(x, w2, c##i##_2); \
     if constexpr (kVectors > 3) c##i##_3 = hn::MulAdd(x, w3, c##i##_3); \
   }
-    HEED_FOR_ROWS(HEED_MULTIPLY_ADD)
+      HEED_FOR_ROWS(HEED_MULTIPLY_ADD)
 #undef HEED_MULTIPLY_ADD
+    }
+
+#define HEED_ADD_VECTOR(i, v) \
+  if constexpr (v < kVectors) c##i##_##v = hn::MulAdd(hn::LoadU(d, row + v * lanes), f, c##i##_##v);
+#define HEED_ADD_BASE(i)                                 \
+  if constexpr (i < kRows) {                             \
+    const float* row = base + i * base_stride;           \
+    const V f = hn::Set(d, factor[i * factor_stride]);   \
+    HEED_ADD_VECTOR(i, 0)                                \
+    HEED_ADD_VECTOR(i, 1)                                \
+    HEED_ADD_VECTOR(i, 2)                                \
+    HEED_ADD_VECTOR(i, 3)                                \
+  }
+    HEED_FOR_ROWS(HEED_ADD_BASE)
+#undef HEED_ADD_BASE
+#undef HEED_ADD_VECTOR
+
+    if (k == call.depth) break;
+    base = totals;
+    base_stride = kVectors * lanes;
+    factor = &kUnitFactor;
+    factor_stride = 0;
+#define HEED_KEEP_TOTAL(i)                                                      \
+  if constexpr (i < kRows) {                                                    \
+    float* row = totals + i * base_stride;                                      \
+    hn::StoreU(c##i##_0, d, row);                                               \
+    if constexpr (kVectors > 1) hn::StoreU(c##i##_1, d, row + lanes);           \
+    if constexpr (kVectors > 2) hn::StoreU(c##i##_2, d, row + 2 * lanes);       \
+    if constexpr (kVectors > 3) hn::StoreU(c##i##_3, d, row + 3 * lanes);       \
+  }
+    HEED_FOR_ROWS(HEED_KEEP_TOTAL)
+#undef HEED_KEEP_TOTAL
   }
 
   const V scale = hn::Set(d, call.scale);

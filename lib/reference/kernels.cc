@@ -8,13 +8,22 @@ namespace {
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
+// start + a . b, where b is a column of a panel.
+float AddDot(float start, const float* a, const float* b, size_t depth) {
+  for (size_t begin = 0; begin < depth; begin += kDepthBlock) {
+    float partial = 0.0f;
+    for (size_t k = begin; k < Min(begin + kDepthBlock, depth); ++k) {
+      partial = Fma(a[k], b[k * kPanelColumns], partial);
+    }
+    start += partial;
+  }
+  return start;
+}
+
 float Project(const ProjectArgs& args, size_t r, size_t column) {
-  const float* input = args.input + r * args.input_stride;
   const float* weights = args.panels + column / kPanelColumns * args.depth * kPanelColumns +
                          column % kPanelColumns;
-  float sum = args.bias[column];
-  for (size_t k = 0; k < args.depth; ++k) sum = Fma(input[k], weights[k * kPanelColumns], sum);
-  return sum;
+  return AddDot(args.bias[column], args.input + r * args.input_stride, weights, args.depth);
 }
 
 size_t EndColumn(const ProjectArgs& args) {
@@ -111,8 +120,7 @@ float Score(const TileArgs& tile, size_t r, size_t j) {
   const float* query = tile.query + r * tile.query_stride;
   const float* key = tile.keys + j / kPanelColumns * tile.head_dim * kPanelColumns +
                      j % kPanelColumns;
-  float score = 0.0f;
-  for (size_t d = 0; d < tile.head_dim; ++d) score = Fma(query[d], key[d * kPanelColumns], score);
+  float score = AddDot(0.0f, query, key, tile.head_dim);
   if (tile.softcap != 0.0f) score = tile.softcap * Tanh(score / tile.softcap);
   if (tile.bias != nullptr) {
     score += tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride];
@@ -136,18 +144,21 @@ void AttendTile(const TileArgs& tile) {
 
     float* sums = tile.sums + r * 16;
     for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
-    const size_t columns = tile.value_panels * kPanelColumns;
-    float* accumulator = tile.accumulator + r * columns;
-    for (size_t c = 0; c < columns; ++c) accumulator[c] *= factor;
     for (size_t j = 0; j < tile.num_keys; ++j) {
       if (!Sees(tile, r, j)) continue;
-      const float weight = Exp(weights[j] - pivot);
-      sums[j % 16] += weight;
-      for (size_t c = 0; c < columns; ++c) {
-        const float* value = tile.values + c / kPanelColumns * tile.value_panel_stride +
-                             j * kPanelColumns + c % kPanelColumns;
-        accumulator[c] = Fma(weight, *value, accumulator[c]);
+      weights[j] = Exp(weights[j] - pivot);
+      sums[j % 16] += weights[j];
+    }
+    const size_t columns = tile.value_panels * kPanelColumns;
+    for (size_t c = 0; c < columns; ++c) {
+      const float* values = tile.values + c / kPanelColumns * tile.value_panel_stride +
+                            c % kPanelColumns;
+      float partial = 0.0f;
+      for (size_t j = 0; j < tile.num_keys; ++j) {
+        if (Sees(tile, r, j)) partial = Fma(weights[j], values[j * kPanelColumns], partial);
       }
+      float* accumulator = tile.accumulator + r * columns + c;
+      *accumulator = Fma(*accumulator, factor, partial);
     }
   }
 }

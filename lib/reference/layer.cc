@@ -7,9 +7,22 @@ namespace heed::reference {
 namespace {
 
 constexpr size_t kKeyBlock = sizes::kKeyBlock;
+constexpr size_t kDepthBlock = sizes::kDepthBlock;
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
-// output[r][n] = (bias[n] + sum over k of input[r][k] * weight[n][k]) * scale
+// start + a . b: chains of 256 fused multiply-adds from zero, added to the start in order.
+float AddDot(float start, const float* a, const float* b, size_t depth) {
+  for (size_t begin = 0; begin < depth; begin += kDepthBlock) {
+    float partial = 0.0f;
+    for (size_t k = begin; k < Min(begin + kDepthBlock, depth); ++k) {
+      partial = Fma(a[k], b[k], partial);
+    }
+    start += partial;
+  }
+  return start;
+}
+
+// output[r][n] = (bias[n] + input[r] . weight[n]) * scale
 struct Linear {
   const float* weight;  // [columns][depth]
   const float* bias;    // [columns] or null
@@ -20,11 +33,10 @@ void Apply(const Linear& linear, const float* input, size_t input_stride, size_t
            float* output, size_t output_stride) {
   for (size_t r = 0; r < rows; ++r) {
     for (size_t n = 0; n < linear.columns; ++n) {
-      float sum = linear.bias == nullptr ? 0.0f : linear.bias[n];
-      for (size_t k = 0; k < linear.depth; ++k) {
-        sum = Fma(input[r * input_stride + k], linear.weight[n * linear.depth + k], sum);
-      }
-      output[r * output_stride + n] = sum * linear.scale;
+      const float bias = linear.bias == nullptr ? 0.0f : linear.bias[n];
+      output[r * output_stride + n] =
+          AddDot(bias, input + r * input_stride, linear.weight + n * linear.depth, linear.depth) *
+          linear.scale;
     }
   }
 }
@@ -66,10 +78,7 @@ bool IsVisible(const Row& row, size_t j) {
 }
 
 float Score(const Row& row, size_t j) {
-  float score = 0.0f;
-  for (size_t d = 0; d < row.config.head_dim; ++d) {
-    score = Fma(row.q[d], row.key[j * row.key_stride + d], score);
-  }
+  float score = AddDot(0.0f, row.q, row.key + j * row.key_stride, row.config.head_dim);
   const float cap = row.config.softcap;
   if (cap != 0.0f) score = cap * Tanh(score / cap);
   if (row.args.bias.data != nullptr && j < row.key_len) {
@@ -94,7 +103,7 @@ struct Softmax {
   }
 };
 
-// Keys [begin, end) are one block; `scores` is scratch, NaN marks nothing: visibility is asked.
+// Keys [begin, end) are one block; `scores` is scratch.
 void AttendBlock(const Row& row, size_t begin, size_t end, bool added, float* scores,
                  Softmax* state, float* output) {
   const size_t head_dim = row.config.head_dim;
@@ -109,14 +118,18 @@ void AttendBlock(const Row& row, size_t begin, size_t end, bool added, float* sc
   if (!any) return;
   const float factor = Exp(old_maximum - state->pivot());
   for (float& sum : state->sums) sum *= factor;
-  for (size_t d = 0; d < head_dim; ++d) output[d] *= factor;
   for (size_t j = begin; j < end; ++j) {
     if (!added && !IsVisible(row, j)) continue;
-    const float weight = Exp(scores[j] - state->pivot());
-    state->sums[(j - begin) % 16] += weight;
-    for (size_t d = 0; d < head_dim; ++d) {
-      output[d] = Fma(weight, row.value[j * row.key_stride + d], output[d]);
+    scores[j] = Exp(scores[j] - state->pivot());
+    state->sums[(j - begin) % 16] += scores[j];
+  }
+  for (size_t d = 0; d < head_dim; ++d) {
+    float partial = 0.0f;
+    for (size_t j = begin; j < end; ++j) {
+      if (!added && !IsVisible(row, j)) continue;
+      partial = Fma(scores[j], row.value[j * row.key_stride + d], partial);
     }
+    output[d] = Fma(output[d], factor, partial);
   }
 }
 

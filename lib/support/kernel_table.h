@@ -16,12 +16,14 @@
 
 namespace heed {
 
+using sizes::kDepthBlock;
 using sizes::kKeyBlock;
 using sizes::kPanelColumns;
 using sizes::kQueryBlock;
 
-// out[r][n] = bias[n] + sum over k of input[r][k] * weight[k][n], k in order, one fused
-// multiply-add each.
+// out[r][n] = bias[n] + sum over k of input[r][k] * weight[k][n]: chains of 256 fused multiply-adds
+// in order of k, each from zero, added to the bias in order. One chain over all k would double the
+// error at a depth of 1024.
 struct ProjectArgs {
   const float* input = nullptr;  // [rows][depth], rows input_stride apart
   size_t input_stride = 0;
