@@ -14,6 +14,9 @@
 
 namespace heed {
 
+// The version of packed files that this library writes and reads.
+inline constexpr uint32_t kFileVersion = 1;
+
 // How weights are stored; part of the file format: appended, never renumbered. Values that this
 // library does not build yet are refused with kUnsupported.
 enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };

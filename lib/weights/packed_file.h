@@ -44,8 +44,6 @@ enum HeaderFlag : uint32_t {
   kAllHeaderFlags = 63,
 };
 
-inline constexpr uint32_t kFileVersion = 1;
-
 // One projection of a packed file.
 struct Matrix {
   const float* panels = nullptr;

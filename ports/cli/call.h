@@ -1,0 +1,125 @@
+// cli/call.h: what the commands run and sdpa share: masks, threads, target and outputs.
+#ifndef HEED_PORTS_CLI_CALL_H_
+#define HEED_PORTS_CLI_CALL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <heed/attention.h>
+#include <heed/mask.h>
+
+#include "cli/file.h"
+#include "cli/npy.h"
+#include "threads/thread_pool.h"
+
+namespace heed::cli {
+
+// The options of the command line; absent paths are empty.
+struct CallOptions {
+  std::string keep_mask;
+  std::string ignore_mask;
+  std::string key_padding_mask;
+  std::string bias_mask;
+  std::string key_lengths;
+  bool causal = false;
+  int64_t causal_offset = 0;
+  std::optional<int64_t> window;
+  std::string output;
+  std::string attention_weights;
+  int64_t threads = 1;
+  std::string target;
+};
+void AddCallOptions(CLI::App* command, CallOptions* options);
+
+// The logical shape of a call, against which files are read.
+struct CallShape {
+  size_t batch = 0;
+  size_t num_heads = 0;
+  size_t query_len = 0;
+  size_t key_len = 0;
+  bool batched = true;  // false: the files have no batch dimension
+};
+
+// Masks and lengths as arrays of their own; the views of a call point into it.
+class Masks {
+ public:
+  Masks(const CallOptions& options, const CallShape& shape);
+
+  // Args: ForwardArgs or SdpaArgs.
+  template <typename Args>
+  void Apply(Args* args) const {
+    args->keep = View<KeepMask>(keep_);
+    args->ignore = View<IgnoreMask>(ignore_);
+    args->key_padding = View<IgnoreMask>(key_padding_);
+    args->bias = View<BiasMask>(bias_);
+    if (has_lengths_) args->lengths = Lengths(lengths_.data(), lengths_.size() - 1);
+    args->causal = options_.causal;
+    args->offset = options_.causal_offset;
+    args->window = options_.window.value_or(0);
+  }
+
+ private:
+  template <typename T>
+  struct Values {
+    bool present = false;
+    size_t batch = 0, heads = 0, query_len = 0, key_len = 0;
+    std::vector<T> data;  // one element longer than the mask, so that it is never null
+  };
+  template <typename Mask, typename T>
+  static Mask View(const Values<T>& v) {
+    if (!v.present) return Mask();
+    return Mask(v.data.data(), v.batch, v.heads, v.query_len, v.key_len);
+  }
+  template <typename T>
+  static void Shape(const Array& array, const CallShape& shape, Values<T>* values);
+  void ReadPadding(const std::string& path, const CallShape& shape);
+  void ReadLengths(const std::string& path, const CallShape& shape);
+
+  CallOptions options_;
+  Values<uint8_t> keep_, ignore_, key_padding_;
+  Values<float> bias_;
+  bool has_lengths_ = false;
+  std::vector<int32_t> lengths_;
+};
+
+// Threads and target. Where options.threads is 1 there is no executor.
+class Engine {
+ public:
+  explicit Engine(const CallOptions& options);
+  const CreateOptions& create_options() const { return create_options_; }
+  const Executor* executor() const { return pool_ ? &executor_ : nullptr; }
+  uint32_t workers() const { return workers_; }
+
+ private:
+  std::string target_;
+  CreateOptions create_options_;
+  uint32_t workers_ = 1;
+  std::optional<ThreadPool> pool_;
+  Executor executor_;
+};
+
+// A float32 result with its shape as the user sees it.
+struct Result {
+  std::vector<size_t> shape;
+  Memory memory;
+
+  explicit Result(const std::vector<size_t>& result_shape);
+  float* floats() { return reinterpret_cast<float*>(memory.data()); }
+};
+
+// Writes what options name, or prints the output's shape and CRC-32C (all NaNs counted as one).
+// None of the inputs, nor of the options' masks, may be overwritten.
+void Deliver(const CallOptions& options, const Result& output, const Result* attention_weights,
+             std::vector<std::string> inputs);
+
+// A dimension of an array as the limits want it.
+uint32_t Dimension(const std::string& what, size_t value);
+
+}  // namespace heed::cli
+
+#endif  // HEED_PORTS_CLI_CALL_H_

@@ -1,0 +1,21 @@
+#include "cli/error.h"
+
+namespace heed::cli {
+
+void Check(const Status& status, const std::string& where) {
+  if (status.ok()) return;
+  char sentence[256];
+  FormatStatus(status, sentence, sizeof(sentence));
+  if (where.empty()) Fail(sentence);
+  Fail(where, ": ", sentence);
+}
+
+std::string ShapeText(const std::vector<size_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
+}  // namespace heed::cli

@@ -1,0 +1,220 @@
+#include "cli/npy.h"
+
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+#include "cli/error.h"
+
+namespace heed::cli {
+namespace {
+
+struct TypeName {
+  DType type;
+  const char* descr;  // as NumPy writes it
+  const char* name;
+  size_t size;
+};
+constexpr TypeName kTypes[] = {
+    {DType::kFloat32, "<f4", "float32", 4}, {DType::kBool, "|b1", "bool", 1},
+    {DType::kUint8, "|u1", "uint8", 1},     {DType::kInt32, "<i4", "int32", 4},
+    {DType::kInt64, "<i8", "int64", 8},
+};
+constexpr size_t kMaxRank = 32;  // NumPy's
+
+// Scans the header, a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
+class Scanner {
+ public:
+  Scanner(const std::string& path, std::string_view text) : path_(path), text_(text) {}
+
+  [[noreturn]] void Malformed(const char* expected) const {
+    Fail(path_, ": header: expected ", expected, " at byte ", at_, " of it");
+  }
+  bool Take(char c) {
+    SkipSpace();
+    if (at_ >= text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+  void Expect(char c) {
+    const char expected[] = {'\'', c, '\'', '\0'};
+    if (!Take(c)) Malformed(expected);
+  }
+  std::string String() {
+    SkipSpace();
+    const char quote = at_ < text_.size() ? text_[at_] : '\0';
+    if (quote != '\'' && quote != '"') Malformed("a string");
+    const size_t end = text_.find(quote, at_ + 1);
+    if (end == std::string_view::npos) Malformed("the end of a string");
+    std::string value(text_.substr(at_ + 1, end - at_ - 1));
+    at_ = end + 1;
+    return value;
+  }
+  bool Bool() {
+    SkipSpace();
+    for (const bool value : {false, true}) {
+      const std::string_view word = value ? "True" : "False";
+      if (text_.substr(at_, word.size()) == word) {
+        at_ += word.size();
+        return value;
+      }
+    }
+    Malformed("True or False");
+  }
+  size_t Number() {
+    SkipSpace();
+    const size_t begin = at_;
+    size_t value = 0;
+    for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
+      const size_t digit = static_cast<size_t>(text_[at_] - '0');
+      if (value > (std::numeric_limits<size_t>::max() - digit) / 10) Malformed("a smaller number");
+      value = value * 10 + digit;
+    }
+    if (at_ == begin) Malformed("a number");
+    return value;
+  }
+  std::vector<size_t> Tuple() {
+    std::vector<size_t> values;
+    Expect('(');
+    while (!Take(')')) {
+      values.push_back(Number());
+      if (values.size() > kMaxRank) Malformed("at most 32 dimensions");
+      if (Take(',')) continue;
+      Expect(')');
+      break;
+    }
+    return values;
+  }
+  void ExpectEnd() {
+    SkipSpace();
+    if (at_ != text_.size()) Malformed("nothing more");
+  }
+
+ private:
+  void SkipSpace() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
+  }
+
+  const std::string& path_;
+  std::string_view text_;
+  size_t at_ = 0;
+};
+
+struct Header {
+  std::optional<std::string> descr;
+  std::optional<bool> fortran_order;
+  std::optional<std::vector<size_t>> shape;
+};
+
+Header ParseHeader(const std::string& path, std::string_view text) {
+  Scanner scanner(path, text);
+  Header header;
+  scanner.Expect('{');
+  while (!scanner.Take('}')) {
+    const std::string key = scanner.String();
+    scanner.Expect(':');
+    if (key == "descr" && !header.descr) {
+      header.descr = scanner.String();
+    } else if (key == "fortran_order" && !header.fortran_order) {
+      header.fortran_order = scanner.Bool();
+    } else if (key == "shape" && !header.shape) {
+      header.shape = scanner.Tuple();
+    } else {
+      scanner.Malformed("descr, fortran_order and shape, each once,");
+    }
+    if (scanner.Take(',')) continue;
+    scanner.Expect('}');
+    break;
+  }
+  scanner.ExpectEnd();
+  if (!header.descr || !header.fortran_order || !header.shape) {
+    scanner.Malformed("descr, fortran_order and shape");
+  }
+  return header;
+}
+
+uint32_t LittleEndian(const std::byte* bytes, size_t count) {
+  uint32_t value = 0;
+  for (size_t i = count; i > 0; --i) value = value << 8 | static_cast<uint32_t>(bytes[i - 1]);
+  return value;
+}
+
+const TypeName& FindType(const std::string& path, const std::string& descr,
+                         const std::vector<DType>& accepted) {
+  std::string names;
+  for (const TypeName& type : kTypes) {
+    for (const DType wanted : accepted) {
+      if (type.type != wanted) continue;
+      if (descr == type.descr) return type;
+      names += (names.empty() ? "" : " or ") + std::string(type.name);
+    }
+  }
+  for (const TypeName& type : kTypes) {
+    if (descr == type.descr) Fail(path, ": data type: expected ", names, ", got ", type.name);
+  }
+  Fail(path, ": data type: expected ", names, ", got '", descr, "'");
+}
+
+}  // namespace
+
+Array ReadNpy(const std::string& path, const std::vector<DType>& accepted) {
+  Array array;
+  array.path = path;
+  array.memory = ReadFile(path);
+  Memory& memory = array.memory;
+  if (memory.text().substr(0, 6) != std::string_view("\x93NUMPY", 6) || memory.size() < 8) {
+    Fail(path, ": expected a .npy file, got other bytes");
+  }
+  const int major = static_cast<int>(memory.data()[6]);
+  if (major < 1 || major > 3) Fail(path, ": .npy version: expected 1 to 3, got ", major);
+  const size_t length_bytes = major == 1 ? 2 : 4;
+  const size_t begin = 8 + length_bytes;
+  if (memory.size() < begin) Fail(path, ": truncated: expected a header, got ", memory.size(),
+                                  " bytes");
+  const size_t length = LittleEndian(memory.data() + 8, length_bytes);
+  if (length > memory.size() - begin) {
+    Fail(path, ": header: expected ", length, " bytes, got ", memory.size() - begin);
+  }
+  const Header header = ParseHeader(path, memory.text().substr(begin, length));
+  const TypeName& type = FindType(path, *header.descr, accepted);
+  array.type = type.type;
+  array.shape = *header.shape;
+  size_t extent = type.size;  // bytes, with every zero dimension counted as 1
+  array.count = 1;
+  for (const size_t dimension : array.shape) {
+    const size_t factor = dimension == 0 ? 1 : dimension;
+    if (extent > std::numeric_limits<size_t>::max() / factor) {
+      Fail(path, ": shape: expected fewer elements, got ", ShapeText(array.shape));
+    }
+    extent *= factor;
+    array.count *= dimension;
+  }
+  if (*header.fortran_order && array.shape.size() > 1) {
+    Fail(path, ": expected C order, got Fortran order");
+  }
+  const size_t data_bytes = memory.size() - begin - length;
+  if (data_bytes != array.count * type.size) {
+    Fail(path, ": data of shape ", ShapeText(array.shape), ": expected ",
+         array.count * type.size, " bytes, got ", data_bytes);
+  }
+  std::memmove(memory.data(), memory.data() + begin + length, data_bytes);
+  memory.Resize(data_bytes);
+  return array;
+}
+
+std::string NpyHeader(const std::vector<size_t>& shape) {
+  std::string dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    dict += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  }
+  dict += shape.size() == 1 ? ",), }" : "), }";
+  while ((10 + dict.size() + 1) % 64 != 0) dict += ' ';
+  dict += '\n';
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header += static_cast<char>(dict.size() & 255);
+  header += static_cast<char>(dict.size() >> 8);
+  return header + dict;
+}
+
+}  // namespace heed::cli

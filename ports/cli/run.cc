@@ -1,0 +1,146 @@
+// heed run: one call of a packed layer on arrays from files.
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <heed/attention.h>
+
+#include "cli/call.h"
+#include "cli/commands.h"
+#include "cli/error.h"
+#include "cli/packed.h"
+
+namespace heed::cli {
+namespace {
+
+struct Options {
+  std::string packed;
+  std::string query;
+  std::string key;
+  std::string value;
+  bool average_heads = false;
+  bool explain = false;
+  CallOptions call;
+};
+
+// [B, S, E], or [S, E] where all inputs have two dimensions.
+ConstTensorView View(const Array& array, bool batched) {
+  const std::vector<size_t>& s = array.shape;
+  if (s.size() != (batched ? 3u : 2u)) {
+    Fail(array.path, ": expected [", batched ? "B, " : "", "S, E] as the query has, got ",
+         ShapeText(s));
+  }
+  return batched ? ConstTensorView(array.floats(), s[0], s[1], s[2])
+                 : ConstTensorView(array.floats(), 1, s[0], s[1]);
+}
+
+// Drops the batch dimension where the files have none.
+std::vector<size_t> ResultShape(std::vector<size_t> shape, bool batched) {
+  if (!batched) shape.erase(shape.begin());
+  return shape;
+}
+
+void Print(const Explanation& e) {
+  std::printf("target          %s\n", e.target);
+  const std::pair<const char*, uint64_t> rows[] = {
+      {"flops", e.flops},
+      {"weight_bytes", e.weight_bytes},
+      {"workspace_bytes", e.workspace_bytes},
+      {"tensor_bytes", e.tensor_bytes},
+      {"gemm_rows", e.gemm_rows},
+      {"gemm_columns", e.gemm_columns},
+      {"query_block", e.query_block},
+      {"key_block", e.key_block},
+      {"tiles", e.tiles},
+      {"tiles_full", e.tiles_full},
+      {"tiles_masked", e.tiles_masked},
+      {"tiles_skipped", e.tiles_skipped},
+  };
+  for (const auto& [name, value] : rows) {
+    std::printf("%-15s %llu\n", name, static_cast<unsigned long long>(value));
+  }
+}
+
+void Run(const Options& options) {
+  const PackedFile file(options.packed);
+  const AttentionConfig& config = file.weights().config();
+
+  const Array query = ReadNpy(options.query, {DType::kFloat32});
+  if (query.shape.size() != 2 && query.shape.size() != 3) {
+    Fail(query.path, ": expected [B, S, E] or [S, E], got ", ShapeText(query.shape));
+  }
+  const bool batched = query.shape.size() == 3;
+  ForwardArgs args;
+  args.query = View(query, batched);
+  Array key, value;
+  if (!options.key.empty()) {
+    key = ReadNpy(options.key, {DType::kFloat32});
+    args.key = View(key, batched);
+  }
+  if (!options.value.empty()) {
+    value = ReadNpy(options.value, {DType::kFloat32});
+    args.value = View(value, batched);
+  }
+  const size_t key_len = options.key.empty() ? args.query.rows : args.key.rows;
+  const CallShape shape = {args.query.batch, config.num_heads, args.query.rows, key_len, batched};
+
+  Limits limits;
+  limits.max_batch = Dimension("query: batch", shape.batch);
+  limits.max_query_len = Dimension("query: length", shape.query_len);
+  limits.max_key_len = Dimension("key: length", shape.key_len);
+  Engine engine(options.call);
+  limits.max_workers = engine.workers();
+  const size_t block_bytes = WorkspaceBytes(config, limits);
+  if (block_bytes == 0) Fail("a call of this shape needs more memory than there are addresses");
+  Memory block(block_bytes);
+  Attention layer;
+  Check(Attention::Create(limits, file.weights(), MutableBytes(block.data(), block.size()), &layer,
+                          engine.create_options()));
+
+  Result output(ResultShape({shape.batch, shape.query_len, config.embed_dim}, batched));
+  args.output = TensorView(output.floats(), shape.batch, shape.query_len, config.embed_dim);
+  std::optional<Result> weights;
+  if (!options.call.attention_weights.empty()) {
+    const size_t columns = key_len + sizes::AddedKeys(config);
+    std::vector<size_t> dims = {shape.batch, shape.query_len, columns};
+    if (!options.average_heads) dims.insert(dims.begin() + 1, config.num_heads);
+    weights.emplace(ResultShape(dims, batched));
+    args.attention_weights =
+        TensorView(weights->floats(), shape.batch, options.average_heads ? 1 : config.num_heads,
+                   shape.query_len, columns);
+    args.average_weights = options.average_heads;
+  }
+  const Masks masks(options.call, shape);
+  masks.Apply(&args);
+  args.executor = engine.executor();
+
+  if (options.explain) {
+    Explanation explanation;
+    Check(layer.Explain(args, &explanation));
+    Print(explanation);
+  }
+  Check(layer.Forward(args));
+  Deliver(options.call, output, weights ? &*weights : nullptr,
+          {options.packed, options.query, options.key, options.value});
+}
+
+}  // namespace
+
+void AddRun(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand("run", "Runs a packed layer.");
+  command->add_option("FILE.heed", options->packed)->required();
+  command->add_option("--query", options->query, "[B, S, E] or [S, E] float32 .npy")->required();
+  CLI::Option* key = command->add_option("--key", options->key, "default: the query");
+  command->add_option("--value", options->value, "default: the key")->needs(key);
+  AddCallOptions(command, &options->call);
+  command
+      ->add_flag("--average-heads", options->average_heads,
+                 "attention weights as [B, Sq, Sk], averaged")
+      ->needs(command->get_option("--attention-weights"));
+  command->add_flag("--explain", options->explain, "also print what the call does");
+  command->callback([options] { Run(*options); });
+}
+
+}  // namespace heed::cli

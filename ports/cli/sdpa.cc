@@ -1,0 +1,108 @@
+// heed sdpa: scaled dot product attention without projections.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <heed/sdpa.h>
+
+#include "cli/call.h"
+#include "cli/commands.h"
+#include "cli/error.h"
+
+namespace heed::cli {
+namespace {
+
+struct Options {
+  std::string query;
+  std::string key;
+  std::string value;
+  std::optional<float> scale;
+  std::optional<float> softcap;
+  CallOptions call;
+};
+
+Array Read(const std::string& path) {
+  Array array = ReadNpy(path, {DType::kFloat32});
+  if (array.shape.size() != 4) {
+    Fail(path, ": expected [B, H, S, D], got ", ShapeText(array.shape));
+  }
+  return array;
+}
+
+ConstTensorView View(const Array& array) {
+  const std::vector<size_t>& s = array.shape;
+  return ConstTensorView(array.floats(), s[0], s[1], s[2], s[3]);
+}
+
+void Sdpa(const Options& options) {
+  const Array query = Read(options.query);
+  const Array key = Read(options.key);
+  const Array value = Read(options.value);
+  SdpaArgs args;
+  args.query = View(query);
+  args.key = View(key);
+  args.value = View(value);
+  const CallShape shape = {args.query.batch, args.query.heads, args.query.rows, args.key.rows,
+                           true};
+
+  SdpaLimits limits;
+  limits.max_key_len = Dimension("key: length", shape.key_len);
+  limits.max_head_dim =
+      Dimension("query: head_dim", std::max(args.query.columns, args.key.columns));
+  limits.max_value_dim = Dimension("value: head_dim", args.value.columns);
+  Engine engine(options.call);
+  limits.max_workers = engine.workers();
+  const size_t block_bytes = SdpaWorkspaceBytes(limits);
+  if (block_bytes == 0) Fail("a call of this shape needs more memory than there are addresses");
+  Memory block(block_bytes);
+
+  Result output({shape.batch, shape.num_heads, shape.query_len, args.value.columns});
+  args.output = TensorView(output.floats(), shape.batch, shape.num_heads, shape.query_len,
+                           args.value.columns);
+  std::optional<Result> weights;
+  if (!options.call.attention_weights.empty()) {
+    weights.emplace(
+        std::vector<size_t>{shape.batch, shape.num_heads, shape.query_len, shape.key_len});
+    args.attention_weights = TensorView(weights->floats(), shape.batch, shape.num_heads,
+                                        shape.query_len, shape.key_len);
+  }
+  if (options.scale) {
+    if (!std::isfinite(*options.scale) || *options.scale == 0.0f) {
+      Fail("--scale: expected a finite number other than 0, got ", *options.scale);
+    }
+    args.scale = *options.scale;
+  }
+  if (options.softcap) {
+    if (!std::isfinite(*options.softcap) || *options.softcap <= 0.0f) {
+      Fail("--softcap: expected a finite number above 0, got ", *options.softcap);
+    }
+    args.softcap = *options.softcap;
+  }
+  const Masks masks(options.call, shape);
+  masks.Apply(&args);
+  args.executor = engine.executor();
+  Check(ScaledDotProductAttention(args, limits, MutableBytes(block.data(), block.size()),
+                                  engine.create_options()));
+  Deliver(options.call, output, weights ? &*weights : nullptr,
+          {options.query, options.key, options.value});
+}
+
+}  // namespace
+
+void AddSdpa(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      program.add_subcommand("sdpa", "Scaled dot product attention, without projections.");
+  command->add_option("--query", options->query, "[B, H, Sq, D] float32 .npy")->required();
+  command->add_option("--key", options->key, "[B, H_kv, Sk, D]")->required();
+  command->add_option("--value", options->value, "[B, H_kv, Sk, D_v]")->required();
+  command->add_option("--scale", options->scale, "instead of 1 / sqrt(D)");
+  command->add_option("--softcap", options->softcap, "scores become C tanh(score / C)");
+  AddCallOptions(command, &options->call);
+  command->callback([options] { Sdpa(*options); });
+}
+
+}  // namespace heed::cli
