@@ -54,8 +54,8 @@ struct ProjectArgs {
   float* scratch = nullptr;  // 64 * 32 floats
 };
 
-// Lays out keys or values that no projection made: element (r, c) of source goes where
-// project_keys and project_values put row r, column c of one head.
+// Lays out one block (up to 64) of keys or values that no projection made: element (r, c) of source
+// goes where project_keys and project_values put row r, column c of one head.
 struct LayOutArgs {
   const float* source = nullptr;  // [rows][columns], rows source_stride apart
   size_t source_stride = 0;

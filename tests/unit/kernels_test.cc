@@ -1,0 +1,281 @@
+// Each operation of every usable kernel table against the scalar one: random sizes, every buffer
+// between guard pages, float alignment where the contract asks for no more.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "lib/kernels/table.h"
+#include "lib/reference/kernels.h"
+#include "lib/support/kernel_table.h"
+#include "tests/support/compare.h"
+#include "tests/support/memory.h"
+#include "tests/support/random.h"
+#include "tests/support/targets.h"
+
+namespace heed::test {
+namespace {
+
+constexpr int kRounds = 150;
+constexpr double kBoundWithoutFma = 1e-5;  // of the largest value
+
+using Floats = std::vector<float>;
+
+// Runs `operation(table, side)`, which returns all that was written, on every table.
+template <typename Operation>
+void CompareTables(uint64_t seed, const Operation& operation) {
+  CAPTURE(seed);
+  const Floats wanted = operation(reference::kKernels, Side::kRight);
+  for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
+    const KernelTable& table = *kernels::UsableTable(i);
+    CAPTURE(std::string(table.name));
+    for (const Side side : {Side::kLeft, Side::kRight}) {
+      const Floats got = operation(table, side);
+      if (HasFma(table.name)) {
+        CHECK(SameBits(got, wanted));
+      } else {
+        CHECK(RelativeError(got, wanted) <= kBoundWithoutFma);
+      }
+    }
+  }
+}
+
+Floats Concat(Floats a, const Floats& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+struct ProjectCase {
+  size_t rows, depth, num_heads, head_dim, columns, input_stride, output_stride, panels;
+  Floats input, weights, bias;
+
+  explicit ProjectCase(Random& random) {
+    const size_t kDepths[] = {1, 2, 3, 17, 64, 255, 256, 257, 513};
+    rows = random.Between(1, 130);
+    depth = kDepths[random.Below(9)];
+    num_heads = random.Between(1, 3);
+    head_dim = random.Between(1, 40);
+    columns = num_heads * head_dim;
+    input_stride = depth + random.Below(3);
+    output_stride = columns + random.Below(3);
+    panels = sizes::DivideUp(columns, kPanelColumns);
+    input = BellVector(random, (rows - 1) * input_stride + depth);
+    if (random.Chance(20)) input[random.Below(input.size())] = __builtin_nanf("");
+    weights = BellVector(random, panels * depth * kPanelColumns);
+    bias = BellVector(random, panels * kPanelColumns);
+    for (size_t n = columns; n < panels * kPanelColumns; ++n) {  // as packed files are
+      bias[n] = 0.0f;
+      for (size_t k = 0; k < depth; ++k) {
+        weights[((panels - 1) * depth + k) * kPanelColumns + n % kPanelColumns] = 0.0f;
+      }
+    }
+  }
+  ProjectArgs Args(const Guarded<float>& in, const Guarded<float>& w,
+                   const Guarded<float>& b) const {
+    ProjectArgs args;
+    args.input = in.data();
+    args.input_stride = input_stride;
+    args.rows = rows;
+    args.depth = depth;
+    args.panels = w.data();
+    args.bias = b.data();
+    args.columns = columns;
+    args.panel_end = panels;
+    return args;
+  }
+};
+
+TEST_CASE("a projection to rows equals the scalar one at any size and misalignment") {
+  for (int round = 0; round < kRounds; ++round) {
+    const uint64_t seed = 100 + static_cast<uint64_t>(round);
+    Random random(seed);
+    const ProjectCase c(random);
+    CompareTables(seed, [&](const KernelTable& table, Side side) {
+      const Guarded<float> input(c.input, side), weights(c.weights, side), bias(c.bias, side);
+      const Guarded<float> output((c.rows - 1) * c.output_stride + c.columns, side);
+      ProjectArgs args = c.Args(input, weights, bias);
+      args.output = output.data();
+      args.output_stride = c.output_stride;
+      args.scale = 0.3f;
+      table.project_rows(args);
+      return output.Copy();
+    });
+  }
+}
+
+TEST_CASE("keys and values are projected into their places as the scalar code does") {
+  for (int round = 0; round < kRounds; ++round) {
+    const uint64_t seed = 300 + static_cast<uint64_t>(round);
+    Random random(seed);
+    const ProjectCase c(random);
+    const size_t first_key = kKeyBlock * random.Below(2);
+    const size_t keys = first_key + c.rows;
+    CompareTables(seed, [&](const KernelTable& table, Side side) {
+      const Guarded<float> input(c.input, side), weights(c.weights, side), bias(c.bias, side);
+      const Guarded<float> scratch(kKeyBlock * 32, side);
+      ProjectArgs args = c.Args(input, weights, bias);
+      args.head_dim = c.head_dim;
+      args.first_key = first_key;
+      args.scratch = scratch.data();
+      const size_t key_floats = sizes::KeyBytes(keys, c.head_dim) / sizeof(float);
+      const Guarded<float> key_heads(c.num_heads * key_floats, side);
+      args.heads = key_heads.data();
+      args.head_stride = key_floats;
+      table.project_keys(args);
+
+      const size_t value_floats = sizes::ValueBytes(keys, c.head_dim) / sizeof(float);
+      const Guarded<float> value_heads(c.num_heads * value_floats, side);
+      const size_t blocks = sizes::DivideUp(keys, kKeyBlock);
+      const Guarded<uint8_t> flags(c.panels * blocks, side);
+      args.heads = value_heads.data();
+      args.head_stride = value_floats;
+      args.flags = flags.data();
+      args.flag_stride = blocks;
+      table.project_values(args);
+      Floats written = Concat(key_heads.Copy(), value_heads.Copy());
+      for (const uint8_t flag : flags.Copy()) written.push_back(flag);
+      return written;
+    });
+  }
+}
+
+TEST_CASE("keys and values without projections are laid out as the scalar code does") {
+  for (int round = 0; round < kRounds; ++round) {
+    const uint64_t seed = 500 + static_cast<uint64_t>(round);
+    Random random(seed);
+    const ProjectCase c(random);  // its input is [rows][depth]
+    const size_t rows = c.rows < kKeyBlock ? c.rows : kKeyBlock;
+    const size_t first_key = kKeyBlock * random.Below(2);
+    const size_t keys = first_key + rows;
+    CompareTables(seed, [&](const KernelTable& table, Side side) {
+      const Guarded<float> source(c.input, side);
+      LayOutArgs args;
+      args.source = source.data();
+      args.source_stride = c.input_stride;
+      args.rows = rows;
+      args.columns = c.depth;
+      args.first_key = first_key;
+      const Guarded<float> key_head(sizes::KeyBytes(keys, c.depth) / sizeof(float), side);
+      args.head = key_head.data();
+      table.lay_out_keys(args);
+      const Guarded<float> value_head(sizes::ValueBytes(keys, c.depth) / sizeof(float), side);
+      const size_t blocks = sizes::DivideUp(keys, kKeyBlock);
+      const Guarded<uint8_t> flags(sizes::DivideUp(c.depth, kPanelColumns) * blocks, side);
+      args.head = value_head.data();
+      args.flags = flags.data();
+      args.flag_stride = blocks;
+      table.lay_out_values(args);
+      Floats written = Concat(key_head.Copy(), value_head.Copy());
+      for (const uint8_t flag : flags.Copy()) written.push_back(flag);
+      return written;
+    });
+  }
+}
+
+// Two tiles of one query block, so that the second rescales what the first left.
+struct TileCase {
+  size_t rows, head_dim, value_dim, panels, num_keys, query_stride, output_stride;
+  bool masked, row_wise, biased;
+  size_t bias_row_stride, bias_key_stride;
+  float softcap;
+  Floats query, keys, values, bias;
+  std::vector<uint64_t> visible;
+
+  explicit TileCase(Random& random) {
+    rows = random.Between(1, kQueryBlock);
+    head_dim = random.Between(1, 70);
+    value_dim = random.Between(1, 70);
+    panels = sizes::DivideUp(value_dim, kPanelColumns);
+    num_keys = random.Between(1, kKeyBlock);
+    query_stride = head_dim + random.Below(3);
+    output_stride = value_dim + random.Below(3);
+    masked = random.Chance(60);
+    row_wise = masked && random.Chance(40);
+    biased = random.Chance(50);
+    bias_row_stride = random.Chance(70) ? 200 : 0;
+    bias_key_stride = random.Below(4);
+    softcap = random.Chance(30) ? 2.0f : 0.0f;
+    query = BellVector(random, (rows - 1) * query_stride + head_dim);
+    keys = BellVector(random, kKeyBlock * head_dim);
+    values = BellVector(random, panels * kKeyBlock * kPanelColumns);
+    const size_t hidden_value = random.Below(num_keys);
+    if (row_wise) values[hidden_value * kPanelColumns] = __builtin_nanf("");
+    bias = BellVector(random, (rows - 1) * bias_row_stride + (num_keys - 1) * bias_key_stride + 1);
+    if (random.Chance(30)) bias[0] = -__builtin_huge_valf();
+    const uint64_t all = num_keys == 64 ? ~uint64_t{0} : (uint64_t{1} << num_keys) - 1;
+    for (size_t r = 0; r < rows; ++r) {
+      visible.push_back(random.Chance(20) ? 0 : random.Next() & all);
+      if (row_wise) visible.back() &= ~(uint64_t{1} << hidden_value);
+    }
+  }
+};
+
+TEST_CASE("two tiles, their end and their weights equal the scalar ones") {
+  for (int round = 0; round < 2 * kRounds; ++round) {
+    const uint64_t seed = 700 + static_cast<uint64_t>(round);
+    Random random(seed);
+    const TileCase c(random);
+    CompareTables(seed, [&](const KernelTable& table, Side side) {
+      const size_t columns = c.panels * kPanelColumns;
+      const Guarded<float> query(c.query, side), keys(c.keys, side), values(c.values, side);
+      const Guarded<float> bias(c.bias, side);
+      const Guarded<uint64_t> visible(c.visible, side);
+      const Guarded<float> scores(kQueryBlock * kKeyBlock, side), factors(kQueryBlock, side);
+      const Guarded<float> accumulator(c.rows * columns, side), maximum(kQueryBlock, side);
+      const Guarded<float> sums(c.rows * 16, side), inverse(kQueryBlock, side);
+      const Guarded<float> output((c.rows - 1) * c.output_stride + c.value_dim, side);
+      const Guarded<float> weights(c.rows * c.num_keys, side);
+      for (size_t r = 0; r < c.rows; ++r) maximum.data()[r] = -__builtin_huge_valf();
+      memset(accumulator.data(), 0, accumulator.bytes().size);
+      memset(sums.data(), 0, sums.bytes().size);
+
+      TileArgs tile;
+      tile.query = query.data();
+      tile.query_stride = c.query_stride;
+      tile.rows = c.rows;
+      tile.head_dim = c.head_dim;
+      tile.keys = keys.data();
+      tile.values = values.data();
+      tile.value_panel_stride = kKeyBlock * kPanelColumns;
+      tile.value_panels = c.panels;
+      tile.num_keys = c.num_keys;
+      tile.visible = c.masked ? visible.data() : nullptr;
+      tile.row_wise = c.row_wise;
+      tile.bias = c.biased ? bias.data() : nullptr;
+      tile.bias_row_stride = c.bias_row_stride;
+      tile.bias_key_stride = c.bias_key_stride;
+      tile.softcap = c.softcap;
+      tile.scores = scores.data();
+      tile.accumulator = accumulator.data();
+      tile.maximum = maximum.data();
+      tile.sums = sums.data();
+      tile.factors = factors.data();
+      table.attend_tile(tile);
+      tile.bias = nullptr;  // other scores, so that the second tile rescales the first
+      table.attend_tile(tile);
+
+      FinishArgs finish;
+      finish.rows = c.rows;
+      finish.sums = sums.data();
+      finish.accumulator = accumulator.data();
+      finish.accumulator_stride = columns;
+      finish.inverse = inverse.data();
+      finish.output = output.data();
+      finish.output_stride = c.output_stride;
+      finish.value_dim = c.value_dim;
+      table.finish(finish);
+      WeightsArgs wanted;
+      wanted.inverse = inverse.data();
+      wanted.output = weights.data();
+      wanted.output_stride = c.num_keys;
+      table.weights_tile(tile, wanted);
+      wanted.add = true;
+      table.weights_tile(tile, wanted);
+      return Concat(output.Copy(), weights.Copy());
+    });
+  }
+}
+
+}  // namespace
+}  // namespace heed::test
