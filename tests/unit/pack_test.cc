@@ -92,9 +92,10 @@ TEST_CASE("each tensor that the config requires is missed by its name") {
       {&LayerTensors::v_bias, "v_bias"},     {&LayerTensors::out_bias, "out_bias"},
       {&LayerTensors::bias_k, "bias_k"},     {&LayerTensors::bias_v, "bias_v"},
   };
-  for (const auto& [member, name] : members) {
+  for (const auto& entry : members) {
+    const char* name = entry.second;
     LayerTensors tensors = layer.tensors();
-    tensors.*member = nullptr;
+    tensors.*entry.first = nullptr;
     AlignedBytes out(PackedWeightsBytes(config), 0x5a);
     const Status status = PackWeights(config, tensors, out.bytes());
     CAPTURE(std::string(name));

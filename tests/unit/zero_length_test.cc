@@ -38,7 +38,8 @@ TEST_CASE("a batch or query of zero length does nothing and succeeds, also with 
   ForEachTarget([&](const char* target) {
     const Runner runner(f.layer, f.limits, target);
     const std::vector<float> output = f.output, weights = f.weights;
-    for (const auto& [batch, query_len] : {std::pair<size_t, size_t>{0, 3}, {2, 0}, {0, 0}}) {
+    for (const auto& lengths : {std::pair<size_t, size_t>{0, 3}, {2, 0}, {0, 0}}) {
+      const size_t batch = lengths.first, query_len = lengths.second;
       CAPTURE(batch);
       CAPTURE(query_len);
       ForwardArgs args = f.args(batch, query_len, 4);
