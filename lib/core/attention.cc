@@ -60,13 +60,7 @@ Status CheckSameConfig(const AttentionConfig& expected, const AttentionConfig& a
 struct Call {
   ConstTensorView key, value;  // query where absent
   AttendPlan attend;
-  size_t key_rows_begin = 0;  // multiple of 64; keys before it are seen by no row
 };
-
-// The last key that some row of the batch entry sees, plus one.
-size_t KeyRowsEnd(const AttendPlan& attend, size_t batch) {
-  return attend.query_len == 0 ? 0 : attend.masks.Interval(batch, attend.query_len - 1).end;
-}
 
 Status CheckShapes(const Plan& plan, const ForwardArgs& args, Call* call) {
   const AttentionConfig& config = plan.config;
@@ -157,13 +151,6 @@ Status CheckCall(const Plan& plan, const ForwardArgs& args, Call* call) {
   attend.added_values = plan.weights.added_values;
   attend.weights = args.attention_weights;
   attend.average_weights = args.average_weights;
-  if (attend.query_len != 0 && args.query.batch != 0) {
-    call->key_rows_begin = attend.masks.Interval(0, 0).begin;
-    for (size_t b = 1; b < args.query.batch; ++b) {
-      call->key_rows_begin = Min(call->key_rows_begin, attend.masks.Interval(b, 0).begin);
-    }
-    call->key_rows_begin = call->key_rows_begin / kKeyBlock * kKeyBlock;
-  }
   return Status();
 }
 
@@ -223,7 +210,7 @@ void RunProjections(const Plan& plan, const Executor* executor, const Call& call
   size_t num_tasks = 0;
   for (size_t j = 0; j < num_jobs; ++j) num_tasks += jobs[j].Split(NumWorkers(executor));
   const auto rows_of = [&call](size_t batch) {
-    return RowRange{call.key_rows_begin, KeyRowsEnd(call.attend, batch)};
+    return call.attend.masks.KeysOf(batch, 0, call.attend.query_len);
   };
   RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
     const Projection* job = jobs;
@@ -342,8 +329,8 @@ Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) con
   const uint64_t per_key_row = 2 * (w.k.columns * w.k.depth + w.v.columns * w.v.depth);
   if (args.query.rows != 0) {
     for (size_t b = 0; b < args.query.batch; ++b) {
-      const size_t end = KeyRowsEnd(call.attend, b);
-      const size_t key_rows = end - Min(end, call.key_rows_begin);
+      const KeyInterval keys = call.attend.masks.KeysOf(b, 0, call.attend.query_len);
+      const size_t key_rows = keys.end - Min(keys.end, keys.begin);
       e.flops += per_query_row * args.query.rows + per_key_row * key_rows;
     }
     CountTiles(call.attend, &e);

@@ -54,6 +54,34 @@ KeyInterval MaskPlan::Interval(size_t batch, size_t row) const {
   return interval;
 }
 
+KeyInterval MaskPlan::KeysOf(size_t batch, size_t row_begin, size_t row_end) const {
+  KeyInterval keys = {Interval(batch, row_begin).begin, Interval(batch, row_end - 1).end};
+  keys.begin = keys.begin / kKeyBlock * kKeyBlock;
+  MaskPlan of_keys;  // the masks that are the same for every head and row
+  const auto take = [](const auto& mask, auto* copy) {
+    if (mask.head_stride == 0 && mask.query_stride == 0) *copy = mask;
+  };
+  take(keep, &of_keys.keep);
+  take(ignore, &of_keys.ignore);
+  take(key_padding, &of_keys.key_padding);
+  take(bias, &of_keys.bias);
+  if (!of_keys.dense()) return keys;
+  const auto bits = [&](size_t begin) {
+    return of_keys.DenseBits(batch, 0, 0, begin, Min(kKeyBlock, keys.end - begin));
+  };
+  while (keys.begin < keys.end && bits(keys.begin) == 0) keys.begin += kKeyBlock;
+  while (keys.begin < keys.end) {
+    const size_t last_block = (keys.end - 1) / kKeyBlock * kKeyBlock;
+    const uint64_t last_bits = bits(last_block);
+    keys.end = last_block;
+    if (last_bits != 0) {
+      keys.end += 64 - static_cast<size_t>(__builtin_clzll(last_bits));
+      break;
+    }
+  }
+  return keys;
+}
+
 uint64_t MaskPlan::DenseBits(size_t batch, size_t head, size_t row, size_t key_begin,
                              size_t count) const {
   uint64_t bits = LowBits(count);
@@ -76,8 +104,9 @@ uint64_t MaskPlan::DenseBits(size_t batch, size_t head, size_t row, size_t key_b
 TileWalk::TileWalk(const MaskPlan& masks, size_t batch, size_t head, size_t row_begin, size_t rows,
                    uint64_t* words)
     : masks_(masks), batch_(batch), head_(head), row_begin_(row_begin), rows_(rows), words_(words) {
-  key_begin_ = masks.Interval(batch, row_begin).begin / kKeyBlock * kKeyBlock;
-  key_end_ = masks.Interval(batch, row_begin + rows - 1).end;
+  const KeyInterval keys = masks.KeysOf(batch, row_begin, row_begin + rows);
+  key_begin_ = keys.begin;
+  key_end_ = keys.end;
 }
 
 bool TileWalk::Next(Tile* tile) {
@@ -88,7 +117,12 @@ bool TileWalk::Next(Tile* tile) {
 
     bool full = masks_.Interval(batch_, row_begin_).end >= key_begin + num_keys &&
                 masks_.Interval(batch_, row_begin_ + rows_ - 1).begin <= key_begin;
-    if (!full || masks_.dense()) {
+    if (full && masks_.dense() && masks_.SameForAllRows()) {
+      const uint64_t bits = masks_.DenseBits(batch_, head_, row_begin_, key_begin, num_keys);
+      if (bits == 0) continue;
+      full = bits == LowBits(num_keys);
+      for (size_t r = 0; r < rows_ && !full; ++r) words_[r] = bits;
+    } else if (!full || masks_.dense()) {
       if (!FillWords(key_begin, num_keys, &full)) continue;
     }
     *tile = Tile{key_begin, num_keys, full ? nullptr : words_};

@@ -33,6 +33,9 @@ struct MaskPlan {
            bias.data != nullptr;
   }
   KeyInterval Interval(size_t batch, size_t row) const;
+  // What some row of [row_begin, row_end) may see: the intervals of these rows, without the ends
+  // that a mask hides from every head and row. `begin` is rounded down to a block of 64.
+  KeyInterval KeysOf(size_t batch, size_t row_begin, size_t row_end) const;
   // Bit j: the keep, ignore, padding and bias masks let `row` see key key_begin + j.
   uint64_t DenseBits(size_t batch, size_t head, size_t row, size_t key_begin, size_t count) const;
   // Whether DenseBits are the same for every row.

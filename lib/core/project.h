@@ -6,15 +6,12 @@
 #include <cstdint>
 
 #include "heed/tensor.h"
+#include "lib/core/mask_plan.h"
 #include "lib/support/bits.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
 
 namespace heed {
-
-struct RowRange {
-  size_t begin, end;
-};
 
 struct Projection {
   void (*kernel)(const ProjectArgs& args) = nullptr;
@@ -48,7 +45,7 @@ struct Projection {
     return num_tasks;
   }
 
-  // rows_of(batch) gives the rows that heads need; all rows go to an output.
+  // rows_of(batch), a KeyInterval, gives the rows that heads need; all rows go to an output.
   template <typename RowsOf>
   void Run(size_t task, const RowsOf& rows_of, float* scratch) const {
     const size_t tasks_per_batch = num_tasks / input.batch;
@@ -69,7 +66,7 @@ struct Projection {
       args.output = output.data + batch * output.batch_stride;
       args.output_stride = output.row_stride;
     } else {
-      const RowRange rows = rows_of(batch);
+      const KeyInterval rows = rows_of(batch);
       if (rows.begin >= rows.end) return;
       args.input += rows.begin * args.input_stride;
       args.rows = rows.end - rows.begin;

@@ -160,8 +160,8 @@ void CarveBlock(std::byte* next, Call* call) {
 
 // Keys and values of one batch entry and key/value head, blocks of 64 rows a task.
 void LayOut(const SdpaArgs& args, const AttendPlan& attend, size_t batch, size_t kv_head) {
-  const size_t begin = attend.masks.Interval(batch, 0).begin / kKeyBlock * kKeyBlock;
-  const size_t end = attend.masks.Interval(batch, attend.query_len - 1).end;
+  const KeyInterval keys = attend.masks.KeysOf(batch, 0, attend.query_len);
+  const size_t begin = keys.begin, end = keys.end;
   const size_t num_blocks = end <= begin ? 0 : sizes::DivideUp(end - begin, kKeyBlock);
   RunTasks(args.executor, num_blocks, [&](size_t task, size_t) {
     const size_t first_key = begin + task * kKeyBlock;
