@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cli/error.h"
+#include "cli/options.h"
 
 namespace heed::cli {
 namespace {
@@ -32,26 +33,37 @@ void NonZero(const Array& array, std::vector<uint8_t>* data) {
   }
 }
 
+void CheckTarget(const std::string& target) {
+  std::string names;
+  for (size_t i = 0; i < TargetCount(); ++i) {
+    if (target == TargetName(i)) return;
+    names += std::string(TargetName(i)) + ", ";
+  }
+  if (target != "REFERENCE") {
+    Fail("--target: expected one of ", names, "REFERENCE, got '", target, "'");
+  }
+}
+
 }  // namespace
 
 void AddCallOptions(CLI::App* command, CallOptions* options) {
-  command->add_option("--keep-mask", options->keep_mask, "non-zero takes part");
-  command->add_option("--ignore-mask", options->ignore_mask, "non-zero is ignored");
-  command->add_option("--key-padding-mask", options->key_padding_mask,
-                      "[B, Sk], non-zero is ignored");
-  command->add_option("--bias-mask", options->bias_mask, "added to the scores; -inf hides");
-  command->add_option("--key-lengths", options->key_lengths, "[B], int32 or int64");
+  AddText(command, "--keep-mask", &options->keep_mask, "non-zero takes part");
+  AddText(command, "--ignore-mask", &options->ignore_mask, "non-zero is ignored");
+  AddText(command, "--key-padding-mask", &options->key_padding_mask,
+          "[B, Sk], non-zero is ignored");
+  AddText(command, "--bias-mask", &options->bias_mask, "added to the scores; -inf hides");
+  AddText(command, "--key-lengths", &options->key_lengths, "[B], int32 or int64");
   CLI::Option* causal =
       command->add_flag("--causal", options->causal, "hide key j from query i unless j <= i + N");
   CLI::Option* offset =
-      command->add_option("--causal-offset", options->causal_offset, "N (default: 0)");
+      AddInteger(command, "--causal-offset", &options->causal_offset, "N (default: 0)");
   CLI::Option* window =
-      command->add_option("--window", options->window, "causal, and j > i + N - W");
-  command->add_option("--output", options->output, "the result, .npy");
-  command->add_option("--attention-weights", options->attention_weights,
-                      "the softmax weights, .npy");
-  command->add_option("--threads", options->threads, "workers (default: 1)");
-  command->add_option("--target", options->target, "a name of `heed targets`, or REFERENCE");
+      AddInteger(command, "--window", &options->window, "causal, and j > i + N - W");
+  AddText(command, "--output", &options->output, "the result, .npy");
+  AddText(command, "--attention-weights", &options->attention_weights,
+          "the softmax weights, .npy");
+  AddInteger(command, "--threads", &options->threads, "workers (default: 1)");
+  AddText(command, "--target", &options->target, "a name of `heed targets`, or REFERENCE");
   command->parse_complete_callback([causal, offset, window] {
     if (offset->count() != 0 && causal->count() == 0 && window->count() == 0) {
       throw CLI::RequiresError("--causal-offset", "--causal");
@@ -150,11 +162,15 @@ void Masks::ReadLengths(const std::string& path, const CallShape& shape) {
 }
 
 Engine::Engine(const CallOptions& options) : target_(options.target) {
-  if (!target_.empty()) create_options_.target = target_.c_str();
-  if (options.threads < 1 || options.threads > kMaxThreads) {
-    Fail("--threads: expected 1 to ", kMaxThreads, ", got ", options.threads);
+  if (!target_.empty()) {
+    CheckTarget(target_);
+    create_options_.target = target_.c_str();
   }
-  workers_ = static_cast<uint32_t>(options.threads);
+  const int64_t threads = options.threads.value_or(1);
+  if (threads < 1 || threads > kMaxThreads) {
+    Fail("--threads: expected 1 to ", kMaxThreads, ", got ", threads);
+  }
+  workers_ = static_cast<uint32_t>(threads);
   if (workers_ > 1) {
     pool_.emplace(workers_);
     executor_ = pool_->executor();
@@ -197,8 +213,17 @@ void Deliver(const CallOptions& options, const Result& output, const Result* att
   }
 }
 
+void CheckColumns(const Array& array, size_t expected, const char* what) {
+  const size_t columns = array.shape.back();
+  if (columns != expected) {
+    Fail(array.path, ": ", what, ": last dimension: expected ", expected, ", got ", columns);
+  }
+}
+
 uint32_t Dimension(const std::string& what, size_t value) {
-  if (value > kMaxDimension) Fail(what, ": expected at most ", kMaxDimension, ", got ", value);
+  if (value > kMaxDimension) {
+    Fail(what, ": at most 2^20: expected ", kMaxDimension, ", got ", value);
+  }
   return static_cast<uint32_t>(std::max<size_t>(value, 1));
 }
 

@@ -27,11 +27,11 @@ struct CallOptions {
   std::string bias_mask;
   std::string key_lengths;
   bool causal = false;
-  int64_t causal_offset = 0;
+  std::optional<int64_t> causal_offset;
   std::optional<int64_t> window;
   std::string output;
   std::string attention_weights;
-  int64_t threads = 1;
+  std::optional<int64_t> threads;
   std::string target;
 };
 void AddCallOptions(CLI::App* command, CallOptions* options);
@@ -59,7 +59,7 @@ class Masks {
     args->bias = View<BiasMask>(bias_);
     if (has_lengths_) args->lengths = Lengths(lengths_.data(), lengths_.size() - 1);
     args->causal = options_.causal;
-    args->offset = options_.causal_offset;
+    args->offset = options_.causal_offset.value_or(0);
     args->window = options_.window.value_or(0);
   }
 
@@ -87,7 +87,7 @@ class Masks {
   std::vector<int32_t> lengths_;
 };
 
-// Threads and target. Where options.threads is 1 there is no executor.
+// Threads and target. With one thread there is no executor.
 class Engine {
  public:
   explicit Engine(const CallOptions& options);
@@ -116,6 +116,10 @@ struct Result {
 // None of the inputs, nor of the options' masks, may be overwritten.
 void Deliver(const CallOptions& options, const Result& output, const Result* attention_weights,
              std::vector<std::string> inputs);
+
+// Fails unless the last dimension is the expected one. Called before anything is sized by the
+// others, which an array without elements may have as large as it likes.
+void CheckColumns(const Array& array, size_t expected, const char* what);
 
 // A dimension of an array as the limits want it.
 uint32_t Dimension(const std::string& what, size_t value);

@@ -10,6 +10,13 @@ void Check(const Status& status, const std::string& where) {
   Fail(where, ": ", sentence);
 }
 
+std::string PlainText(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
 std::string ShapeText(const std::vector<size_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) {

@@ -17,11 +17,14 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The text in one line: control characters, which names in files may hold, become spaces.
+std::string PlainText(std::string text);
+
 template <typename... Parts>
 [[noreturn]] void Fail(const Parts&... parts) {
   std::ostringstream text;
   (text << ... << parts);
-  throw Error(text.str());
+  throw Error(PlainText(text.str()));
 }
 
 // Fails with the sentence of a status that is not ok; `where` says which file, if any.

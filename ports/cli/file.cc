@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <memory>
+#include <new>
+#include <utility>
 #include <system_error>
 
 #include "cli/error.h"
@@ -82,6 +84,25 @@ bool SameRegularFile(const std::string& a, const std::string& b) {
 }
 
 }  // namespace
+
+Memory::Memory(size_t size) : size_(size) {
+  constexpr size_t kAlignment = 64;
+  if (size > SIZE_MAX - kAlignment) throw std::bad_alloc();
+  base_.reset(std::calloc(size + kAlignment, 1));
+  if (base_ == nullptr) throw std::bad_alloc();
+  const uintptr_t address = reinterpret_cast<uintptr_t>(base_.get());
+  data_ = static_cast<std::byte*>(base_.get()) + (kAlignment - address % kAlignment);
+}
+
+void Memory::Resize(size_t size) {
+  if (size <= size_) {
+    size_ = size;
+    return;
+  }
+  Memory larger(size);
+  std::memcpy(larger.data_, data_, size_);
+  *this = std::move(larger);
+}
 
 Memory ReadFile(const std::string& path) {
   std::error_code error;

@@ -3,32 +3,33 @@
 #define HEED_PORTS_CLI_FILE_H_
 
 #include <cstddef>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace heed::cli {
 
-// Zeroed memory, aligned to 64 bytes as packed files and blocks must be; never null.
+// Zeroed memory, aligned to 64 bytes as packed files and blocks must be; never null. The system
+// gives large ones page by page as they are touched. Throws std::bad_alloc.
 class Memory {
  public:
-  explicit Memory(size_t size = 0) : lines_(size / sizeof(Line) + 1), size_(size) {}
+  explicit Memory(size_t size = 0);
 
-  std::byte* data() { return lines_[0].bytes; }
-  const std::byte* data() const { return lines_[0].bytes; }
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
-  // Keeps the bytes that remain; may move them.
-  void Resize(size_t size) {
-    lines_.resize(size / sizeof(Line) + 1);
-    size_ = size;
-  }
-  std::string_view text() const { return {reinterpret_cast<const char*>(data()), size_}; }
+  // Keeps the bytes that remain; moves them where it grows.
+  void Resize(size_t size);
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
  private:
-  struct alignas(64) Line {
-    std::byte bytes[64] = {};
+  struct Free {
+    void operator()(void* base) const { std::free(base); }
   };
-  std::vector<Line> lines_;
+  std::unique_ptr<void, Free> base_;
+  std::byte* data_;  // inside base_
   size_t size_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/error.h"
+#include "cli/options.h"
 #include "cli/packed.h"
 
 namespace heed::cli {
@@ -65,7 +66,7 @@ void AddInfo(CLI::App& program) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("info", "Shows what a packed file holds.");
-  command->add_option("FILE.heed", options->path)->required();
+  AddText(command, "FILE.heed", &options->path, "the packed layer")->required();
   command->add_flag("--json", options->json, "as one JSON object");
   command->callback([options] { Info(options->path, options->json); });
 }

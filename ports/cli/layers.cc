@@ -147,6 +147,15 @@ std::vector<FoundLayer> FindLayers(const Safetensors& file) {
   return layers;
 }
 
+void CheckUsable(const Safetensors& file, const FoundLayer& layer) {
+  if (!layer.conflict.empty()) {
+    Fail(file.path, ": prefix '", layer.prefix, "': ", layer.conflict);
+  }
+  if (!layer.missing.empty()) {
+    Fail(file.path, ": tensor ", layer.missing, " is missing (naming: ", layer.naming, ")");
+  }
+}
+
 FoundLayer ChooseLayer(const Safetensors& file, const std::optional<std::string>& prefix) {
   const std::vector<FoundLayer> layers = FindLayers(file);
   if (layers.empty()) {
@@ -171,12 +180,7 @@ FoundLayer ChooseLayer(const Safetensors& file, const std::optional<std::string>
       Fail(file.path, ": --prefix: expected one of ", Prefixes(layers), ", got '", *prefix, "'");
     }
   }
-  if (!chosen->conflict.empty()) {
-    Fail(file.path, ": prefix '", chosen->prefix, "': ", chosen->conflict);
-  }
-  if (!chosen->missing.empty()) {
-    Fail(file.path, ": tensor ", chosen->missing, " is missing (naming: ", chosen->naming, ")");
-  }
+  CheckUsable(file, *chosen);
   return *chosen;
 }
 

@@ -29,6 +29,9 @@ struct FoundLayer {
 // Every prefix under which a tensor is named as a projection of attention, in order of names.
 std::vector<FoundLayer> FindLayers(const Safetensors& file);
 
+// Fails, naming the tensors, where a layer is incomplete or ambiguous.
+void CheckUsable(const Safetensors& file, const FoundLayer& layer);
+
 // The layer to pack: the one under `prefix` (its last dot may be left out), or the only one. Fails,
 // naming the prefixes or the tensors, where there is none, or it is incomplete or ambiguous.
 FoundLayer ChooseLayer(const Safetensors& file, const std::optional<std::string>& prefix);

@@ -8,15 +8,12 @@
 #include <heed/version.h>
 
 #include "cli/commands.h"
+#include "cli/error.h"
 
 namespace {
 
-// Names in files may hold anything; the message stays one line of plain text.
-int Complain(std::string message, int exit_code) {
-  for (char& c : message) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  std::fprintf(stderr, "heed: error: %s\n", message.c_str());
+int Complain(const std::string& message, int exit_code) {
+  std::fprintf(stderr, "heed: error: %s\n", heed::cli::PlainText(message).c_str());
   return exit_code;
 }
 
@@ -24,7 +21,7 @@ int Complain(std::string message, int exit_code) {
 
 int main(int argc, char** argv) {
   CLI::App program("Multi-head attention on device: packs, shows and runs layers.", "heed");
-  program.require_subcommand(1);
+  program.require_subcommand(0, 1);  // none is told below: an unknown one has a better message
   program.set_version_flag("--version", "heed " HEED_VERSION_STRING);
   heed::cli::AddPack(program);
   heed::cli::AddInfo(program);
@@ -42,6 +39,9 @@ int main(int argc, char** argv) {
     return Complain("out of memory", 1);
   } catch (const std::exception& error) {
     return Complain(error.what(), 1);
+  }
+  if (program.get_subcommands().empty()) {
+    return Complain("expected a subcommand, got none (see heed --help)", 2);
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     return Complain("standard output: cannot write", 1);

@@ -10,6 +10,7 @@
 #include "cli/error.h"
 #include "cli/file.h"
 #include "cli/layers.h"
+#include "cli/options.h"
 
 namespace heed::cli {
 namespace {
@@ -231,14 +232,10 @@ void List(const Options& options) {
       {Role::kBiasV, "bias_v"},
   };
   for (const FoundLayer& layer : layers) {
-    std::printf("prefix='%s' naming='%s'", layer.prefix.c_str(), layer.naming.c_str());
-    if (!layer.conflict.empty() || !layer.missing.empty()) {
-      std::printf(" unusable: %s%s\n", layer.conflict.c_str(),
-                  layer.conflict.empty() ? (layer.missing + " is missing").c_str() : "");
-      continue;
-    }
+    std::printf("prefix='%s' naming='%s'", PlainText(layer.prefix).c_str(), layer.naming.c_str());
     Layer shapes;
     try {
+      CheckUsable(file, layer);
       ReadWeights(layer, &shapes);
     } catch (const Error& error) {
       std::printf(" unusable: %s\n", error.what());
@@ -259,27 +256,29 @@ void List(const Options& options) {
 void AddPack(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("pack", "Packs one layer of a safetensors file.");
-  command->add_option("IN.safetensors", options->input, "weights as PyTorch saved them")
-      ->required();
-  CLI::Option* output = command->add_option("OUT.heed", options->output, "the packed file");
-  CLI::Option* heads = command->add_option("--heads", options->heads, "query heads");
+  AddText(command, "IN.safetensors", &options->input, "weights as PyTorch saved them")->required();
+  CLI::Option* output = AddText(command, "OUT.heed", &options->output, "the packed file");
+  CLI::Option* heads = AddInteger(command, "--heads", &options->heads, "query heads");
   CLI::Option* list =
       command->add_flag("--list", options->list, "print the layers found, and pack nothing");
   list->excludes(output)->excludes(heads);
-  const auto add = [&](const char* name, auto& value, const char* text) {
-    return command->add_option(name, value, text)->excludes(list);
-  };
-  add("--kv-heads", options->kv_heads, "key/value heads (default: --heads)");
-  add("--weights", options->weights, "how weights are stored: f32")
-      ->check(CLI::IsMember({"f32"}));
-  add("--core", options->core, "arithmetic of scores and values: f32")
-      ->check(CLI::IsMember({"f32"}));
-  add("--prefix", options->prefix, "what the layer's tensor names begin with");
+  AddInteger(command, "--kv-heads", &options->kv_heads, "key/value heads (default: --heads)")
+      ->excludes(list);
+  AddText(command, "--weights", &options->weights, "how weights are stored: f32")
+      ->check(CLI::IsMember({"f32"}))
+      ->excludes(list);
+  AddText(command, "--core", &options->core, "arithmetic of scores and values: f32")
+      ->check(CLI::IsMember({"f32"}))
+      ->excludes(list);
+  command->add_option("--prefix", options->prefix, "what the layer's tensor names begin with")
+      ->excludes(list);
   command->add_flag("--add-zero-attn", options->add_zero_attn, "a zero key that every row sees")
       ->excludes(list);
-  add("--softcap", options->softcap, "scores become C tanh(score / C)");
-  add("--window", options->window, "sliding causal window of W keys");
-  add("--scale", options->scale, "instead of 1 / sqrt(head_dim)");
+  AddFloat(command, "--softcap", &options->softcap, "scores become C tanh(score / C)")
+      ->excludes(list);
+  AddInteger(command, "--window", &options->window, "sliding causal window of W keys")
+      ->excludes(list);
+  AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(head_dim)")->excludes(list);
   command->callback([options, output, heads] {
     if (options->list) return List(*options);
     if (output->count() == 0) throw CLI::RequiredError("OUT.heed");

@@ -9,6 +9,7 @@
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/error.h"
+#include "cli/options.h"
 #include "cli/packed.h"
 
 namespace heed::cli {
@@ -71,16 +72,19 @@ void Run(const Options& options) {
     Fail(query.path, ": expected [B, S, E] or [S, E], got ", ShapeText(query.shape));
   }
   const bool batched = query.shape.size() == 3;
+  CheckColumns(query, config.embed_dim, "query");
   ForwardArgs args;
   args.query = View(query, batched);
   Array key, value;
   if (!options.key.empty()) {
     key = ReadNpy(options.key, {DType::kFloat32});
     args.key = View(key, batched);
+    CheckColumns(key, config.kdim, "key");
   }
   if (!options.value.empty()) {
     value = ReadNpy(options.value, {DType::kFloat32});
     args.value = View(value, batched);
+    CheckColumns(value, config.vdim, "value");
   }
   const size_t key_len = options.key.empty() ? args.query.rows : args.key.rows;
   const CallShape shape = {args.query.batch, config.num_heads, args.query.rows, key_len, batched};
@@ -130,10 +134,10 @@ void Run(const Options& options) {
 void AddRun(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("run", "Runs a packed layer.");
-  command->add_option("FILE.heed", options->packed)->required();
-  command->add_option("--query", options->query, "[B, S, E] or [S, E] float32 .npy")->required();
-  CLI::Option* key = command->add_option("--key", options->key, "default: the query");
-  command->add_option("--value", options->value, "default: the key")->needs(key);
+  AddText(command, "FILE.heed", &options->packed, "the packed layer")->required();
+  AddText(command, "--query", &options->query, "[B, S, E] or [S, E] float32 .npy")->required();
+  CLI::Option* key = AddText(command, "--key", &options->key, "default: the query");
+  AddText(command, "--value", &options->value, "default: the key")->needs(key);
   AddCallOptions(command, &options->call);
   command
       ->add_flag("--average-heads", options->average_heads,

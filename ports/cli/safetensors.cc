@@ -20,9 +20,10 @@ constexpr int kMaxDepth = 4;                       // header, tensor, shape
 
 size_t ElementBytes(const std::string& dtype) {
   static const std::map<std::string, size_t> kSizes = {
-      {"BOOL", 1}, {"U8", 1},  {"I8", 1},   {"F8_E4M3", 1}, {"F8_E5M2", 1},
-      {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2}, {"BF16", 2}, {"I32", 4},
-      {"U32", 4},  {"F32", 4}, {"I64", 8},  {"U64", 8},     {"F64", 8}, {"C64", 8},
+      {"BOOL", 1},    {"U8", 1},      {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1},
+      {"F8_E8M0", 1}, {"I16", 2},     {"U16", 2}, {"F16", 2},     {"BF16", 2},
+      {"I32", 4},     {"U32", 4},     {"F32", 4}, {"I64", 8},     {"U64", 8},
+      {"F64", 8},     {"C64", 8},
   };
   const auto found = kSizes.find(dtype);
   return found == kSizes.end() ? 0 : found->second;
@@ -40,7 +41,10 @@ json ParseHeader(const std::string& path, std::string_view text) {
     return true;
   };
   json header = json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
-  if (!header.is_object()) Fail(path, ": header: expected a JSON object of tensors");
+  // A parser takes NUL for the end of its input.
+  if (!header.is_object() || text.find('\0') != std::string_view::npos) {
+    Fail(path, ": header: expected a JSON object of tensors");
+  }
   return header;
 }
 

@@ -1,5 +1,4 @@
 // heed sdpa: scaled dot product attention without projections.
-#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/error.h"
+#include "cli/options.h"
 
 namespace heed::cli {
 namespace {
@@ -41,6 +41,9 @@ void Sdpa(const Options& options) {
   const Array query = Read(options.query);
   const Array key = Read(options.key);
   const Array value = Read(options.value);
+  if (query.shape[3] == 0) Fail(query.path, ": query: last dimension: expected at least 1, got 0");
+  if (value.shape[3] == 0) Fail(value.path, ": value: last dimension: expected at least 1, got 0");
+  CheckColumns(key, query.shape[3], "key");
   SdpaArgs args;
   args.query = View(query);
   args.key = View(key);
@@ -49,9 +52,9 @@ void Sdpa(const Options& options) {
                            true};
 
   SdpaLimits limits;
+  Dimension("query: batch", shape.batch);
   limits.max_key_len = Dimension("key: length", shape.key_len);
-  limits.max_head_dim =
-      Dimension("query: head_dim", std::max(args.query.columns, args.key.columns));
+  limits.max_head_dim = Dimension("query: head_dim", args.query.columns);
   limits.max_value_dim = Dimension("value: head_dim", args.value.columns);
   Engine engine(options.call);
   limits.max_workers = engine.workers();
@@ -96,11 +99,11 @@ void AddSdpa(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       program.add_subcommand("sdpa", "Scaled dot product attention, without projections.");
-  command->add_option("--query", options->query, "[B, H, Sq, D] float32 .npy")->required();
-  command->add_option("--key", options->key, "[B, H_kv, Sk, D]")->required();
-  command->add_option("--value", options->value, "[B, H_kv, Sk, D_v]")->required();
-  command->add_option("--scale", options->scale, "instead of 1 / sqrt(D)");
-  command->add_option("--softcap", options->softcap, "scores become C tanh(score / C)");
+  AddText(command, "--query", &options->query, "[B, H, Sq, D] float32 .npy")->required();
+  AddText(command, "--key", &options->key, "[B, H_kv, Sk, D]")->required();
+  AddText(command, "--value", &options->value, "[B, H_kv, Sk, D_v]")->required();
+  AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(D)");
+  AddFloat(command, "--softcap", &options->softcap, "scores become C tanh(score / C)");
   AddCallOptions(command, &options->call);
   command->callback([options] { Sdpa(*options); });
 }

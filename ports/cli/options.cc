@@ -1,0 +1,60 @@
+#include "cli/options.h"
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace heed::cli {
+namespace {
+
+// Throws CLI11's error of wrong usage.
+[[noreturn]] void Refuse(const std::string& name, const char* expected, const std::string& got) {
+  throw CLI::ValidationError(name, std::string("expected ") + expected + ", got '" + got + "'");
+}
+
+int64_t ParseInteger(const std::string& name, const std::string& text) {
+  const size_t digits = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+  if (digits == text.size() || text.find_first_not_of("0123456789", digits) != std::string::npos) {
+    Refuse(name, "a decimal integer", text);
+  }
+  errno = 0;
+  const int64_t value = std::strtoll(text.c_str(), nullptr, 10);
+  if (errno == ERANGE) Refuse(name, "an integer of 64 bits", text);
+  return value;
+}
+
+float ParseFloat(const std::string& name, const std::string& text) {
+  char* end = nullptr;
+  const float value = std::strtof(text.c_str(), &end);
+  const bool is_blank = text.empty() || text.find_first_of(" \t\n\v\f\r") != std::string::npos;
+  if (is_blank || *end != '\0' || text.find('\0') != std::string::npos) {
+    Refuse(name, "a number", text);
+  }
+  return value;
+}
+
+}  // namespace
+
+CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
+                        const std::string& text) {
+  return command->add_option_function<std::string>(
+      name, [name, value](const std::string& given) { *value = ParseInteger(name, given); }, text);
+}
+
+CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,
+                      const std::string& text) {
+  return command->add_option_function<std::string>(
+      name, [name, value](const std::string& given) { *value = ParseFloat(name, given); }, text);
+}
+
+CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,
+                     const std::string& text) {
+  return command->add_option_function<std::string>(
+      name,
+      [name, value](const std::string& given) {
+        if (given.empty()) Refuse(name, "a value", given);
+        *value = given;
+      },
+      text);
+}
+
+}  // namespace heed::cli

@@ -1,0 +1,26 @@
+// cli/options.h: options whose values are read strictly, so that an unset shell variable or a
+// number in another base is wrong usage and never a silent default.
+#ifndef HEED_PORTS_CLI_OPTIONS_H_
+#define HEED_PORTS_CLI_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+namespace heed::cli {
+
+// A decimal integer with an optional sign.
+CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
+                        const std::string& text);
+// A float: decimal, inf or nan.
+CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,
+                      const std::string& text);
+// A text that is not empty: a path or a name.
+CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,
+                     const std::string& text);
+
+}  // namespace heed::cli
+
+#endif  // HEED_PORTS_CLI_OPTIONS_H_
