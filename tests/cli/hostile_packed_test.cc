@@ -1,0 +1,150 @@
+// tests/cli/hostile_packed_test.cc: every command that opens a packed file refuses a broken one.
+#include <doctest/doctest.h>
+
+#include "lib/support/crc32c.h"
+#include "tests/cli/call.h"
+
+namespace heed::test {
+namespace {
+
+constexpr size_t kHeader = sizes::kHeaderBytes;
+
+std::string GoodFile() {
+  Random random(91);
+  AttentionConfig config = Shape(6, 2);
+  config.add_bias_kv = true;
+  const AlignedBytes file = Pack(NormalLayer(config, random));
+  return std::string(reinterpret_cast<const char*>(file.data()), file.size());
+}
+
+// `field` at `offset` of the header, with the header's checksum made true again.
+std::string WithField(size_t offset, const std::string& field) {
+  std::string file = GoodFile();
+  file.replace(offset, field.size(), field);
+  file.replace(12, 4, Number(0, 4));
+  return file.replace(12, 4, Number(Crc32c(file.data(), kHeader), 4));
+}
+
+// A folder with a query that fits the good file.
+class Opener {
+ public:
+  Opener() : query_(folder_.Write("x.npy", NpyFloats({3, 6}, std::vector<float>(18, 1.0f)))) {}
+  Words Info(const std::string& file) const {
+    return {"info", folder_.Write("layer.heed", file)};
+  }
+  Words Run(const std::string& path) const {
+    return {"run", path, "--query", query_, "--output", folder_.Path("y.npy")};
+  }
+  // Both info and run say so, with the file's name.
+  void RefusedPath(const std::string& path, const Words& words) const {
+    CheckRefused(folder_, {"info", path}, 1, words + Words{path});
+    CheckRefused(folder_, Run(path), 1, words + Words{path}, "y.npy");
+  }
+  void Refused(const std::string& file, const Words& words) const {
+    RefusedPath(folder_.Write("layer.heed", file), words);
+  }
+  const Folder& folder() const { return folder_; }
+
+ private:
+  Folder folder_;
+  std::string query_;
+};
+
+TEST_CASE("the file that the tests below break is whole") {
+  const Opener opener;
+  HeedOk(opener.Info(GoodFile()));
+  HeedOk(opener.Run(opener.folder().Path("layer.heed")));
+}
+
+TEST_CASE("a packed file cut anywhere is refused with both sizes") {
+  const Opener opener;
+  const std::string good = GoodFile();
+  for (size_t size = 0; size < good.size();
+       size += size < kHeader ? Stride(3, 101) : Stride(61, 701)) {
+    CAPTURE(size);
+    CHECK(!Survives(opener.Info(good.substr(0, size))));
+  }
+  const std::string bytes = std::to_string(good.size());
+  opener.Refused("", {"expected 256", "got 0"});
+  opener.Refused(good.substr(0, 255), {"expected 256", "got 255"});
+  opener.Refused(good.substr(0, 256), {"expected " + bytes, "got 256"});
+  opener.Refused(good.substr(0, good.size() - 1), {"expected " + bytes});
+}
+
+TEST_CASE("bytes behind a packed file are refused with both sizes") {
+  const Opener opener;
+  const std::string good = GoodFile();
+  const std::string bytes = std::to_string(good.size());
+  opener.Refused(good + '\0', {"expected " + bytes, "got " + std::to_string(good.size() + 1)});
+  opener.Refused(good + good, {"expected " + bytes, "got " + std::to_string(2 * good.size())});
+}
+
+TEST_CASE("a packed file with a bit of its header flipped is refused") {
+  const Opener opener;
+  std::string file = GoodFile();
+  for (size_t bit = 0; bit < kHeader * 8; bit += Stride(bit < 80 * 8 ? 1 : 7, 97)) {
+    CAPTURE(bit);
+    const char flip = static_cast<char>(1 << bit % 8);
+    file[bit / 8] = static_cast<char>(file[bit / 8] ^ flip);
+    CHECK(!Survives(opener.Info(file)));
+    file[bit / 8] = static_cast<char>(file[bit / 8] ^ flip);
+  }
+}
+
+TEST_CASE("a packed file with a bit of its weights flipped is refused by its checksum") {
+  const Opener opener;
+  std::string file = GoodFile();
+  Random random(92);
+  for (size_t at = kHeader; at < file.size(); at += Stride(29, 997)) {
+    CAPTURE(at);
+    const char flip = static_cast<char>(1 << random.Below(8));
+    file[at] = static_cast<char>(file[at] ^ flip);
+    CheckError(Heed(opener.Info(file)), 1, {"payload CRC-32C"});
+    file[at] = static_cast<char>(file[at] ^ flip);
+  }
+  file.back() = static_cast<char>(file.back() ^ 1);
+  opener.Refused(file, {"checksum", "payload"});
+}
+
+TEST_CASE("another magic, version, or field with a true checksum is refused by name") {
+  const Opener opener;
+  std::string file = GoodFile();
+  file[0] = 'h';
+  opener.Refused(file, {"not a heed file"});
+  for (const uint32_t version : {0u, 2u, 0xffffffffu}) {
+    opener.Refused(WithField(4, Number(version, 4)),
+                   {"version", "expected 1", "got " + std::to_string(version)});
+  }
+  opener.Refused(WithField(8, Number(128, 4)), {"header_bytes", "expected 256", "got 128"});
+  opener.Refused(WithField(16, Number(uint64_t{1} << 60, 8)),
+                 {"file_bytes", "got 1152921504606846976"});
+  opener.Refused(WithField(28, Number(8, 4)), {"panel_columns", "expected 16", "got 8"});
+  opener.Refused(WithField(32, Number(0, 4)), {"embed_dim", "got 0"});
+  opener.Refused(WithField(32, Number(0x80000000u, 4)), {"embed_dim", "got 2147483648"});
+  opener.Refused(WithField(36, Number(0, 4)), {"num_heads", "got 0"});
+  opener.Refused(WithField(40, Number(3, 4)), {"num_kv_heads", "got 3"});
+  opener.Refused(WithField(44, Number(1u << 20, 4)), {"num_heads", "1048576"});
+  opener.Refused(WithField(44, Number(4, 4)), {"file_bytes"});
+  opener.Refused(WithField(56, Number(0x7fc00000u, 4)), {"scale"});
+  opener.Refused(WithField(60, Number(0xbf800000u, 4)), {"softcap"});
+  opener.Refused(WithField(64, Number(0x80000000u, 4)), {"window", "got 2147483648"});
+  opener.Refused(WithField(68, Number(64, 4)), {"flags", "got 64"});
+  opener.Refused(WithField(72, Number(2, 4)), {"weights", "got 2"});
+  opener.Refused(WithField(76, Number(1, 4)), {"core", "got 1"});
+  opener.Refused(WithField(255, Number(1, 1)), {"reserved", "got 1"});
+}
+
+TEST_CASE("what is no packed file is refused by its path") {
+  const Opener opener;
+  const Folder& folder = opener.folder();
+  opener.RefusedPath(folder.Path("absent.heed"), {"No such file"});
+  opener.RefusedPath(folder.Path(""), {"directory"});
+  opener.RefusedPath(folder.Path("x.npy") + "/layer.heed", {"Not a directory"});
+  opener.RefusedPath(folder.Path("x.npy"), {"expected 256"});
+  opener.RefusedPath("/dev/null", {"expected 256", "got 0"});
+  opener.Refused(std::string(4096, '\0'), {"not a heed file"});
+  opener.Refused(std::string(100000, '\xff'), {"not a heed file"});
+}
+
+}  // namespace
+}  // namespace heed::test
