@@ -15,48 +15,73 @@ HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {
 
-HWY_ALIGN constexpr float kZeros[2 * kPanelColumns] = {};
+struct KeyRange {
+  size_t begin, end;
+};
+
+// What some row of [row, row + rows) sees.
+KeyRange RangeOf(const TileArgs& tile, size_t row, size_t rows) {
+  uint64_t any = 0;
+  for (size_t r = row; r < row + rows; ++r) any |= tile.visible[r];
+  if (any == 0) return KeyRange{0, 0};
+  return KeyRange{static_cast<size_t>(__builtin_ctzll(any)),
+                  64 - static_cast<size_t>(__builtin_clzll(any))};
+}
+
+// Calls body(row, rows, range) for the rows of each register tile and the keys that they see; for
+// all rows at once where they see all keys.
+template <class Body>
+HWY_INLINE void ForEachRowGroup(const TileArgs& tile, const Body& body) {
+  if (tile.visible == nullptr) {
+    body(0, tile.rows, KeyRange{0, tile.num_keys});
+    return;
+  }
+  for (size_t row = 0; row < tile.rows; row += kTileRows) {
+    const size_t rows = Min(kTileRows, tile.rows - row);
+    const KeyRange range = RangeOf(tile, row, rows);
+    if (range.begin < range.end) body(row, rows, range);
+  }
+}
 
 // scores[r][j] = query[r] . key[j], for whole panels of 16 keys.
 void QueryDotKeys(const TileArgs& tile) {
-  TileCall call;
-  call.a = tile.query;
-  call.a_stride = tile.query_stride;
-  call.b_panel_stride = tile.head_dim * kPanelColumns;
-  call.depth = tile.head_dim;
-  call.init = kZeros;
-  call.init_stride = 0;
-  call.init_factor = &kUnitFactor;
-  call.init_factor_stride = 0;
-  call.scale = 1.0f;
-  call.out_stride = kKeyBlock;
-  const size_t end = sizes::RoundUp(tile.num_keys, kPanelColumns);
-  for (size_t j = 0; j < end; j += kTilePanels * kPanelColumns) {
-    call.b = tile.keys + j * tile.head_dim;
-    call.out = tile.scores + j;
-    RunPanels(call, tile.rows, Min(kTilePanels * kPanelColumns, end - j));
-  }
+  ForEachRowGroup(tile, [&tile](size_t row, size_t rows, KeyRange range) {
+    TileCall call;
+    call.a = tile.query + row * tile.query_stride;
+    call.a_stride = tile.query_stride;
+    call.b_panel_stride = tile.head_dim * kPanelColumns;
+    call.depth = tile.head_dim;
+    call.out_stride = kKeyBlock;
+    const size_t end = sizes::RoundUp(range.end, kPanelColumns);
+    for (size_t j = range.begin / kPanelColumns * kPanelColumns; j < end;
+         j += kTilePanels * kPanelColumns) {
+      call.b = tile.keys + j * tile.head_dim;
+      call.out = tile.scores + row * kKeyBlock + j;
+      RunPanels(call, rows, Min(kTilePanels * kPanelColumns, end - j));
+    }
+  });
 }
 
 // accumulator[r] = accumulator[r] * factors[r] + sum of weight[r][j] * value[j].
 void AddWeightedValues(const TileArgs& tile) {
   const size_t columns = tile.value_panels * kPanelColumns;
-  TileCall call;
-  call.a = tile.scores;
-  call.a_stride = kKeyBlock;
-  call.b_panel_stride = tile.value_panel_stride;
-  call.depth = tile.num_keys;
-  call.init_stride = columns;
-  call.init_factor = tile.factors;
-  call.init_factor_stride = 1;
-  call.scale = 1.0f;
-  call.out_stride = columns;
-  for (size_t panel = 0; panel < tile.value_panels; panel += kTilePanels) {
-    call.b = tile.values + panel * tile.value_panel_stride;
-    call.init = tile.accumulator + panel * kPanelColumns;
-    call.out = tile.accumulator + panel * kPanelColumns;
-    RunPanels(call, tile.rows, Min(kTilePanels * kPanelColumns, columns - panel * kPanelColumns));
-  }
+  ForEachRowGroup(tile, [&tile, columns](size_t row, size_t rows, KeyRange range) {
+    TileCall call;
+    call.a = tile.scores + row * kKeyBlock + range.begin;
+    call.a_stride = kKeyBlock;
+    call.b_panel_stride = tile.value_panel_stride;
+    call.depth = range.end - range.begin;
+    call.init_stride = columns;
+    call.init_factor = tile.factors + row;
+    call.out_stride = columns;
+    for (size_t panel = 0; panel < tile.value_panels; panel += kTilePanels) {
+      const size_t c = panel * kPanelColumns;
+      call.b = tile.values + panel * tile.value_panel_stride + range.begin * kPanelColumns;
+      call.init = tile.accumulator + row * columns + c;
+      call.out = tile.accumulator + row * columns + c;
+      RunPanels(call, rows, Min(kTilePanels * kPanelColumns, columns - c));
+    }
+  });
 }
 
 // The same over visible keys alone: 0 times a hidden NaN would be NaN.

@@ -26,10 +26,6 @@ TileCall PanelCall(const ProjectArgs& args, size_t panel) {
   call.b_panel_stride = args.depth * kPanelColumns;
   call.depth = args.depth;
   call.init = args.bias + panel * kPanelColumns;
-  call.init_stride = 0;
-  call.init_factor = &kUnitFactor;
-  call.init_factor_stride = 0;
-  call.scale = 1.0f;
   call.out = args.scratch;
   call.out_stride = kScratchColumns;
   return call;

@@ -51,31 +51,30 @@ HWY_INLINE V AddBias(D d, V v, const TileArgs& tile, size_t row, size_t first) {
   return hn::Add(v, hn::Load(d, gathered));
 }
 
-// Applies softcap, bias and mask to one row of scores, in place; hidden keys become -inf. Returns
-// the largest, whatever it is where a NaN is among them: the row's sum is NaN then.
+// Applies softcap, bias and mask to one row of scores, in place; hidden keys of a vector with a
+// visible one become -inf, other vectors are not touched. Returns the largest, whatever it is where
+// a NaN is among them: the row's sum is NaN then.
 HWY_INLINE float MaskedScores(const TileArgs& tile, size_t row) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const auto hidden = hn::Set(d, kMinusInfinity);
   const uint64_t visible = VisibleBits(tile, row);
-  const bool is_masked = tile.visible != nullptr || tile.num_keys % kPanelColumns != 0;
+  const uint64_t all_lanes = LowBits(lanes);
+  const bool is_changed = tile.softcap != 0.0f || tile.bias != nullptr;
   float* scores = tile.scores + row * kKeyBlock;
   auto maximum = hidden;
   for (size_t j = 0; j < tile.num_keys; j += lanes) {
+    const uint64_t bits = visible >> j & all_lanes;
+    if (bits == 0) continue;
     auto v = hn::LoadU(d, scores + j);
     if (tile.softcap != 0.0f) {
       const auto cap = hn::Set(d, tile.softcap);
       v = hn::Mul(cap, Tanh(d, Divide(d, v, cap)));
     }
     if (tile.bias != nullptr) v = AddBias(d, v, tile, row, j);
-    if (is_masked) v = hn::IfThenElse(VisibleLanes(d, visible, j), v, hidden);
-    hn::StoreU(v, d, scores + j);
+    if (bits != all_lanes) v = hn::IfThenElse(VisibleLanes(d, visible, j), v, hidden);
+    if (is_changed || bits != all_lanes) hn::StoreU(v, d, scores + j);
     maximum = hn::Max(maximum, v);
-  }
-  // Vectors up to the end of the panel of 16 take part in the sums.
-  for (size_t j = sizes::RoundUp(tile.num_keys, lanes);
-       j < sizes::RoundUp(tile.num_keys, kPanelColumns); j += lanes) {
-    hn::StoreU(hidden, d, scores + j);
   }
   return hn::ReduceMax(d, maximum);
 }
@@ -95,7 +94,7 @@ HWY_INLINE void UpdateMaximum(const TileArgs& tile) {
   }
 }
 
-// Scores to weights, in place.
+// Scores to weights, in place, up to the end of the last panel of 16 keys.
 HWY_INLINE void WeighScores(const TileArgs& tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -103,11 +102,16 @@ HWY_INLINE void WeighScores(const TileArgs& tile) {
   for (size_t r = 0; r < tile.rows; ++r) {
     float* scores = tile.scores + r * kKeyBlock;
     float* sums = tile.sums + r * 16;
+    const uint64_t visible = VisibleBits(tile, r);
     const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
     const auto factor = hn::Set(d, tile.factors[r]);
     for (size_t l = 0; l < kPanelColumns; l += lanes) {
       auto sum = hn::Mul(hn::LoadU(d, sums + l), factor);
       for (size_t j = l; j < end; j += kPanelColumns) {
+        if ((visible >> j & LowBits(lanes)) == 0) {
+          hn::StoreU(hn::Zero(d), d, scores + j);
+          continue;
+        }
         const auto weight = Exp(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
         hn::StoreU(weight, d, scores + j);
         sum = hn::Add(sum, weight);

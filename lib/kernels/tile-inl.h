@@ -4,8 +4,8 @@
 //
 // The sum is of chains of 256 k, in order, one fused multiply-add each, every chain from zero;
 // chains are added in order to init * init_factor, which the first addition fuses. Vectors run
-// across columns, so the order is that of the scalar definition on every target. Factors of 1 are
-// exact, which saves variants.
+// across columns, so the order is that of the scalar definition on every target. What a call does
+// not need (init, factors, scale) is branched over once a tile, which saves variants.
 //
 // b is cut in panels of 16 columns, of which one tile covers half, one or two. Accumulators have
 // names because scalable vectors cannot live in arrays.
@@ -30,11 +30,10 @@ struct TileCall {
   const float* HWY_RESTRICT b;  // [panels][..][16], panels b_panel_stride apart
   size_t b_panel_stride;
   size_t depth;
-  const float* init;  // [rows][columns], rows init_stride apart
-  size_t init_stride;
-  const float* init_factor;  // [rows], init_factor_stride (0 or 1) apart
-  size_t init_factor_stride;
-  float scale;
+  const float* init = nullptr;  // null: 0; or [rows][columns], rows init_stride apart
+  size_t init_stride = 0;
+  const float* init_factor = nullptr;  // null: 1; or [rows]
+  float scale = 1.0f;
   float* out;  // rows out_stride apart; may be init
   size_t out_stride;
 };
@@ -55,8 +54,6 @@ inline constexpr size_t kTileVectors = kVectorsPerPanelMax;
 inline constexpr size_t kTilePanels = 1;
 #endif
 static_assert(kTileVectors <= 4, "RunTile names four accumulators a row");
-
-inline constexpr float kUnitFactor = 1.0f;
 
 #define HEED_FOR_ROWS(M) \
   M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
@@ -84,8 +81,7 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
   HWY_ALIGN float totals[kRows * kTileVectors * 16];
   const float* base = call.init;
   size_t base_stride = call.init_stride;
-  const float* factor = call.init_factor;
-  size_t factor_stride = call.init_factor_stride;
+  const float* factors = call.init_factor;
   size_t k = 0;
   for (;;) {
 #define HEED_ZERO(i) c##i##_0 = c##i##_1 = c##i##_2 = c##i##_3 = hn::Zero(d);
@@ -109,26 +105,38 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
 #undef HEED_MULTIPLY_ADD
     }
 
+#define HEED_ADD_BASE(i)                                                                  \
+  if constexpr (i < kRows) {                                                              \
+    const float* row = base + i * base_stride;                                            \
+    c##i##_0 = hn::Add(c##i##_0, hn::LoadU(d, row));                                      \
+    if constexpr (kVectors > 1) c##i##_1 = hn::Add(c##i##_1, hn::LoadU(d, row + lanes));      \
+    if constexpr (kVectors > 2) c##i##_2 = hn::Add(c##i##_2, hn::LoadU(d, row + 2 * lanes));  \
+    if constexpr (kVectors > 3) c##i##_3 = hn::Add(c##i##_3, hn::LoadU(d, row + 3 * lanes));  \
+  }
 #define HEED_ADD_VECTOR(i, v) \
   if constexpr (v < kVectors) c##i##_##v = hn::MulAdd(hn::LoadU(d, row + v * lanes), f, c##i##_##v);
-#define HEED_ADD_BASE(i)                                 \
-  if constexpr (i < kRows) {                             \
-    const float* row = base + i * base_stride;           \
-    const V f = hn::Set(d, factor[i * factor_stride]);   \
-    HEED_ADD_VECTOR(i, 0)                                \
-    HEED_ADD_VECTOR(i, 1)                                \
-    HEED_ADD_VECTOR(i, 2)                                \
-    HEED_ADD_VECTOR(i, 3)                                \
+#define HEED_ADD_SCALED_BASE(i)              \
+  if constexpr (i < kRows) {                 \
+    const float* row = base + i * base_stride; \
+    const V f = hn::Set(d, factors[i]);      \
+    HEED_ADD_VECTOR(i, 0)                    \
+    HEED_ADD_VECTOR(i, 1)                    \
+    HEED_ADD_VECTOR(i, 2)                    \
+    HEED_ADD_VECTOR(i, 3)                    \
   }
-    HEED_FOR_ROWS(HEED_ADD_BASE)
-#undef HEED_ADD_BASE
+    if (factors != nullptr) {
+      HEED_FOR_ROWS(HEED_ADD_SCALED_BASE)
+    } else if (base != nullptr) {
+      HEED_FOR_ROWS(HEED_ADD_BASE)
+    }
+#undef HEED_ADD_SCALED_BASE
 #undef HEED_ADD_VECTOR
+#undef HEED_ADD_BASE
 
     if (k == call.depth) break;
     base = totals;
     base_stride = kVectors * lanes;
-    factor = &kUnitFactor;
-    factor_stride = 0;
+    factors = nullptr;
 #define HEED_KEEP_TOTAL(i)                                                      \
   if constexpr (i < kRows) {                                                    \
     float* row = totals + i * base_stride;                                      \
@@ -141,16 +149,41 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
 #undef HEED_KEEP_TOTAL
   }
 
-  const V scale = hn::Set(d, call.scale);
-#define HEED_STORE(i)                                                                     \
-  if constexpr (i < kRows) {                                                              \
-    float* out = call.out + i * call.out_stride;                                          \
-    StoreUpTo(hn::Mul(c##i##_0, scale), d, out, columns, 0);                              \
-    if constexpr (kVectors > 1) StoreUpTo(hn::Mul(c##i##_1, scale), d, out, columns, 1);  \
-    if constexpr (kVectors > 2) StoreUpTo(hn::Mul(c##i##_2, scale), d, out, columns, 2);  \
-    if constexpr (kVectors > 3) StoreUpTo(hn::Mul(c##i##_3, scale), d, out, columns, 3);  \
+  if (call.scale != 1.0f) {
+    const V scale = hn::Set(d, call.scale);
+#define HEED_SCALE(i)                                                       \
+  if constexpr (i < kRows) {                                                \
+    c##i##_0 = hn::Mul(c##i##_0, scale);                                    \
+    if constexpr (kVectors > 1) c##i##_1 = hn::Mul(c##i##_1, scale);        \
+    if constexpr (kVectors > 2) c##i##_2 = hn::Mul(c##i##_2, scale);        \
+    if constexpr (kVectors > 3) c##i##_3 = hn::Mul(c##i##_3, scale);        \
   }
-  HEED_FOR_ROWS(HEED_STORE)
+    HEED_FOR_ROWS(HEED_SCALE)
+#undef HEED_SCALE
+  }
+
+#define HEED_STORE(i)                                                          \
+  if constexpr (i < kRows) {                                                   \
+    float* out = call.out + i * call.out_stride;                               \
+    hn::StoreU(c##i##_0, d, out);                                              \
+    if constexpr (kVectors > 1) hn::StoreU(c##i##_1, d, out + lanes);          \
+    if constexpr (kVectors > 2) hn::StoreU(c##i##_2, d, out + 2 * lanes);      \
+    if constexpr (kVectors > 3) hn::StoreU(c##i##_3, d, out + 3 * lanes);      \
+  }
+#define HEED_STORE_PART(i)                                               \
+  if constexpr (i < kRows) {                                             \
+    float* out = call.out + i * call.out_stride;                         \
+    StoreUpTo(c##i##_0, d, out, columns, 0);                             \
+    if constexpr (kVectors > 1) StoreUpTo(c##i##_1, d, out, columns, 1); \
+    if constexpr (kVectors > 2) StoreUpTo(c##i##_2, d, out, columns, 2); \
+    if constexpr (kVectors > 3) StoreUpTo(c##i##_3, d, out, columns, 3); \
+  }
+  if (HWY_LIKELY(kVectors * lanes <= columns)) {
+    HEED_FOR_ROWS(HEED_STORE)
+  } else {
+    HEED_FOR_ROWS(HEED_STORE_PART)
+  }
+#undef HEED_STORE_PART
 #undef HEED_STORE
 }
 #undef HEED_FOR_ROWS
@@ -160,9 +193,9 @@ template <size_t kVectors>
 HWY_INLINE void RunRows(TileCall call, size_t rows, size_t columns) {
   const auto step = [&call, &rows](size_t done) {
     call.a += done * call.a_stride;
-    call.init += done * call.init_stride;
     call.out += done * call.out_stride;
-    call.init_factor += done * call.init_factor_stride;
+    if (call.init != nullptr) call.init += done * call.init_stride;
+    if (call.init_factor != nullptr) call.init_factor += done;
     rows -= done;
   };
   while (rows >= kTileRows) {
@@ -191,7 +224,7 @@ HWY_INLINE void RunPanels(TileCall call, size_t rows, size_t columns) {
     const size_t vectors = Min(sizes::DivideUp(columns - c, lanes), kTileVectors);
     TileCall part = call;
     part.b += c;
-    part.init += c;
+    if (part.init != nullptr) part.init += c;
     part.out += c;
     if (kTileVectors > 2 && vectors > 2) {
       RunRows<Min(4, kTileVectors)>(part, rows, columns - c);

@@ -73,8 +73,8 @@ HWY_INLINE V Exp(D d, V x) {
   p = hn::MulAdd(p, r, hn::Set(d, kExp2));
   p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
   p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  const auto power = hn::Add(hn::ShiftLeft<23>(hn::BitCast(du, shifted)), hn::Set(du, 0x3f800000u));
-  const V y = hn::Mul(p, hn::BitCast(d, power));
+  const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted)));
+  const V y = hn::Mul(p, power);
   return hn::IfThenElse(hn::Lt(x, hn::Set(d, kExpLowest)), hn::Zero(d), y);
 }
 

@@ -54,7 +54,7 @@ inline float Exp(float x) {
   p = Fma(p, r, kExp2);
   p = Fma(p, r, 1.0f);
   p = Fma(p, r, 1.0f);
-  const float power = FloatOf((BitsOf(shifted) << 23) + 0x3f800000u);  // 2^n
+  const float power = FloatOf(BitsOf(shifted) << 23);  // 2^n
   return x < kExpLowest ? 0.0f : p * power;
 }
 

@@ -10,7 +10,8 @@ namespace heed {
 // At most 0.89 ULP; exp(0) is exactly 1; below -87 the result is +0, so no subnormal appears.
 inline constexpr float kExpLowest = -87.0f;
 inline constexpr float kLog2E = 0x1.715476p+0f;
-inline constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+// 1.5 * 2^23 + 127: adding it rounds to an integer, and leaves the exponent of 2^n in the low bits.
+inline constexpr float kRoundMagic = 12583039.0f;
 inline constexpr float kLn2High = 0x1.62e400p-1f;  // 15 bits, so n * kLn2High is exact
 inline constexpr float kLn2Low = 0x1.7f7d1cp-20f;
 inline constexpr float kExp2 = 0x1.fffffcp-2f;

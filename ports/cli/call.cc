@@ -213,11 +213,8 @@ void Deliver(const CallOptions& options, const Result& output, const Result* att
   }
 }
 
-void CheckColumns(const Array& array, size_t expected, const char* what) {
-  const size_t columns = array.shape.back();
-  if (columns != expected) {
-    Fail(array.path, ": ", what, ": last dimension: expected ", expected, ", got ", columns);
-  }
+void CheckDimension(const Array& array, const char* what, size_t expected, size_t got) {
+  if (got != expected) Fail(array.path, ": ", what, ": expected ", expected, ", got ", got);
 }
 
 uint32_t Dimension(const std::string& what, size_t value) {

@@ -117,9 +117,9 @@ struct Result {
 void Deliver(const CallOptions& options, const Result& output, const Result* attention_weights,
              std::vector<std::string> inputs);
 
-// Fails unless the last dimension is the expected one. Called before anything is sized by the
-// others, which an array without elements may have as large as it likes.
-void CheckColumns(const Array& array, size_t expected, const char* what);
+// Fails unless a dimension is the expected one. Called before anything is sized by the others,
+// which an array without elements may have as large as it likes.
+void CheckDimension(const Array& array, const char* what, size_t expected, size_t got);
 
 // A dimension of an array as the limits want it.
 uint32_t Dimension(const std::string& what, size_t value);

@@ -72,19 +72,22 @@ void Run(const Options& options) {
     Fail(query.path, ": expected [B, S, E] or [S, E], got ", ShapeText(query.shape));
   }
   const bool batched = query.shape.size() == 3;
-  CheckColumns(query, config.embed_dim, "query");
   ForwardArgs args;
   args.query = View(query, batched);
+  CheckDimension(query, "query: last dimension", config.embed_dim, args.query.columns);
   Array key, value;
   if (!options.key.empty()) {
     key = ReadNpy(options.key, {DType::kFloat32});
     args.key = View(key, batched);
-    CheckColumns(key, config.kdim, "key");
+    CheckDimension(key, "key: last dimension", config.kdim, args.key.columns);
+    CheckDimension(key, "key: batch", args.query.batch, args.key.batch);
   }
   if (!options.value.empty()) {
     value = ReadNpy(options.value, {DType::kFloat32});
     args.value = View(value, batched);
-    CheckColumns(value, config.vdim, "value");
+    CheckDimension(value, "value: last dimension", config.vdim, args.value.columns);
+    CheckDimension(value, "value: batch", args.query.batch, args.value.batch);
+    CheckDimension(value, "value: length", args.key.rows, args.value.rows);
   }
   const size_t key_len = options.key.empty() ? args.query.rows : args.key.rows;
   const CallShape shape = {args.query.batch, config.num_heads, args.query.rows, key_len, batched};

@@ -43,7 +43,14 @@ void Sdpa(const Options& options) {
   const Array value = Read(options.value);
   if (query.shape[3] == 0) Fail(query.path, ": query: last dimension: expected at least 1, got 0");
   if (value.shape[3] == 0) Fail(value.path, ": value: last dimension: expected at least 1, got 0");
-  CheckColumns(key, query.shape[3], "key");
+  CheckDimension(key, "key: last dimension", query.shape[3], key.shape[3]);
+  CheckDimension(key, "key: batch", query.shape[0], key.shape[0]);
+  CheckDimension(value, "value: batch", query.shape[0], value.shape[0]);
+  CheckDimension(value, "value: heads", key.shape[1], value.shape[1]);
+  CheckDimension(value, "value: length", key.shape[2], value.shape[2]);
+  if (key.shape[1] == 0 || query.shape[1] % key.shape[1] != 0) {
+    Fail(key.path, ": key: heads: expected ", query.shape[1], " or a divisor, got ", key.shape[1]);
+  }
   SdpaArgs args;
   args.query = View(query);
   args.key = View(key);

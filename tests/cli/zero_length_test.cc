@@ -120,9 +120,26 @@ TEST_CASE("a file of 128 bytes cannot make the program take terabytes: its shape
                1, {"query", "expected", "got 0"}, "y.npy");
 }
 
-TEST_CASE("zero keys for terabytes of zero rows, or zero rows beside them, end at once") {
+TEST_CASE("a batch or head count that does not fit is refused before anything is sized by it") {
+  Random random(54);
+  const LayerCall call(NormalLayer(Shape(64, 2), random), CallSizes{1, 3}, 9);
+  const Folder& folder = call.folder();
+  constexpr size_t kLarge = size_t{1} << 20;
+  const std::string query = folder.Write("q.npy", Npy("<f4", {kLarge, 0, 64}, ""));
+  const std::string key = folder.Write("k.npy", Npy("<f4", {0, kLarge, 64}, ""));
+  CheckRefused(folder, {"run", call.packed(), "--query", query, "--key", key}, 1,
+               {"key", "batch", "expected 1048576", "got 0"});
+  CheckRefused(folder,
+               SdpaWords(folder, {1, 1, 0, kLarge}, {1, 0, kLarge, kLarge}, {1, 0, kLarge, 1}), 1,
+               {"key", "head", "expected 1", "got 0"});
+}
+
+TEST_CASE("an empty call with large dimensions beside the empty one ends at once") {
   const Folder folder;
   constexpr size_t kLarge = size_t{1} << 20;
+  const LayerData layer = MakeLayer();
+  LayerCall(layer, CallSizes{0, kLarge}, 10).Check();
+  LayerCall(layer, CallSizes{kLarge / 64, 0}, 11).Check();
   CHECK(HeedOk(SdpaWords(folder, {kLarge, 2, 0, 4}, {kLarge, 2, 0, 4}, {kLarge, 2, 0, 4})) ==
         "shape [1048576, 2, 0, 4] crc32c 00000000\n");
   CheckRefused(folder,
