@@ -79,23 +79,25 @@ HWY_INLINE float MaskedScores(const TileArgs& tile, size_t row) {
   return hn::ReduceMax(d, maximum);
 }
 
-HWY_INLINE void UpdateMaximum(const TileArgs& tile) {
-  for (size_t r = 0; r < tile.rows; ++r) {
-    const float old_maximum = tile.maximum[r];
-    const float block_maximum = MaskedScores(tile, r);
-    const float maximum = old_maximum < block_maximum ? block_maximum : old_maximum;
-    tile.maximum[r] = maximum;
-    tile.factors[r] = old_maximum - PivotOf(maximum);
-  }
+// Functions below copy the tile: stores of floats could change the one behind the reference.
+HWY_INLINE void UpdateMaximum(const TileArgs tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
-  for (size_t r = 0; r < tile.rows; r += lanes) {  // scratch of 48, a whole number of vectors
-    hn::StoreU(Exp(d, hn::LoadU(d, tile.factors + r)), d, tile.factors + r);
+  for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = MaskedScores(tile, r);
+  const auto lowest = hn::Set(d, kMinusInfinity);
+  for (size_t r = 0; r < tile.rows; r += lanes) {  // arrays of 48, a whole number of vectors
+    const auto old_maximum = hn::LoadU(d, tile.maximum + r);
+    const auto block_maximum = hn::LoadU(d, tile.factors + r);
+    const auto maximum =
+        hn::IfThenElse(hn::Lt(old_maximum, block_maximum), block_maximum, old_maximum);
+    const auto pivot = hn::IfThenZeroElse(hn::Eq(maximum, lowest), maximum);
+    hn::StoreU(maximum, d, tile.maximum + r);
+    hn::StoreU(Exp(d, hn::Sub(old_maximum, pivot)), d, tile.factors + r);
   }
 }
 
 // Scores to weights, in place, up to the end of the last panel of 16 keys.
-HWY_INLINE void WeighScores(const TileArgs& tile) {
+HWY_INLINE void WeighScores(const TileArgs tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t end = sizes::RoundUp(tile.num_keys, kPanelColumns);
@@ -121,13 +123,13 @@ HWY_INLINE void WeighScores(const TileArgs& tile) {
   }
 }
 
-// The fixed tree over 16 partial sums.
+// The fixed tree over 16 partial sums: of 8 apart, then 4, 2 and 1.
 HWY_INLINE float SumOf16(const float* sums) {
-  float s[8];
-  for (size_t l = 0; l < 8; ++l) s[l] = sums[l] + sums[l + 8];
-  for (size_t l = 0; l < 4; ++l) s[l] += s[l + 4];
-  for (size_t l = 0; l < 2; ++l) s[l] += s[l + 2];
-  return s[0] + s[1];
+  const hn::FixedTag<float, 4> d;
+  auto v = hn::Add(hn::Add(hn::LoadU(d, sums), hn::LoadU(d, sums + 8)),
+                   hn::Add(hn::LoadU(d, sums + 4), hn::LoadU(d, sums + 12)));
+  v = hn::Add(v, hn::Shuffle1032(v));
+  return hn::GetLane(hn::Add(v, hn::Shuffle2301(v)));
 }
 
 }  // namespace heed::HWY_NAMESPACE
