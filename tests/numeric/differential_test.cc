@@ -10,6 +10,7 @@
 
 #include "tests/oracle/oracle.h"
 #include "tests/support/compare.h"
+#include "tests/support/effort.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
 
@@ -78,7 +79,7 @@ void CheckOutputs(const Outputs& got, const oracle::Result& exact, WeightsWanted
 }
 
 TEST_CASE("random layers under random masks give what the oracle gives, on every target") {
-  for (uint64_t seed = 1; seed <= 250; ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(250, 60); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     AttentionConfig config;
@@ -133,7 +134,7 @@ TEST_CASE("random layers under random masks give what the oracle gives, on every
 }
 
 TEST_CASE("attention alone under random masks gives what the oracle gives, on every target") {
-  for (uint64_t seed = 1001; seed <= 1150; ++seed) {
+  for (uint64_t seed = 1001; seed <= 1000 + Effort(150, 40); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const size_t kv_heads = random.Between(1, 3), heads = kv_heads * random.Between(1, 3);

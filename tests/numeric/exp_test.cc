@@ -10,6 +10,7 @@
 #include "lib/kernels/table.h"
 #include "lib/reference/kernels.h"
 #include "lib/reference/scalar.h"
+#include "tests/support/effort.h"
 #include "tests/support/targets.h"
 
 namespace heed::test {
@@ -23,11 +24,7 @@ double UlpError(float got, double exact) {
 }
 
 constexpr uint32_t kSparse = 997;  // every 997th float
-#if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
-constexpr uint32_t kEveryFloat = kSparse;  // instrumented or emulated: too slow for all
-#else
-constexpr uint32_t kEveryFloat = 1;
-#endif
+constexpr uint32_t kEveryFloat = kIsSlow ? kSparse : 1;
 
 using ArrayFunction = void (*)(const float*, float*, size_t);
 

@@ -8,6 +8,7 @@
 
 #include "lib/reference/layer.h"
 #include "tests/support/compare.h"
+#include "tests/support/effort.h"
 #include "tests/support/executors.h"
 #include "tests/support/layer.h"
 #include "tests/support/random.h"
@@ -129,12 +130,7 @@ RandomCall::RandomCall(uint64_t seed) {
 }  // namespace
 
 TEST_CASE("every FMA target gives the bits of the plain layer on random shapes and masks") {
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-  constexpr uint64_t kCases = 400;
-#else
-  constexpr uint64_t kCases = 80;
-#endif
-  for (uint64_t seed = 1; seed <= kCases; ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(400, 40); ++seed) {
     CAPTURE(seed);
     const RandomCall call(seed);
     const Outputs want = RunPlain(call.data, call.args, call.wanted);

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/support/compare.h"
+#include "tests/support/effort.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
 
@@ -153,8 +154,7 @@ std::vector<float> RunGuarded(const Plan& plan, uint64_t seed, const LayerData& 
 }
 
 TEST_CASE("a layer touches nothing outside its buffers, at any odd size, on every target") {
-  constexpr uint64_t kCalls = 60;
-  for (uint64_t seed = 1; seed <= kCalls; ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(60, 20); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const Plan plan(random);

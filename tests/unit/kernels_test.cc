@@ -10,6 +10,7 @@
 #include "lib/reference/kernels.h"
 #include "lib/support/kernel_table.h"
 #include "tests/support/compare.h"
+#include "tests/support/effort.h"
 #include "tests/support/memory.h"
 #include "tests/support/random.h"
 #include "tests/support/targets.h"
@@ -17,7 +18,7 @@
 namespace heed::test {
 namespace {
 
-constexpr int kRounds = 150;
+constexpr int kRounds = Effort(150, 30);
 constexpr double kBoundWithoutFma = 1e-5;  // of the largest value
 
 using Floats = std::vector<float>;
