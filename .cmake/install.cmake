@@ -8,7 +8,7 @@ set(_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/heed)
 install(TARGETS heed EXPORT heed-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/heed DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET heed_cli)
-  install(TARGETS heed_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS heed_cli EXPORT heed-targets RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(EXPORT heed-targets NAMESPACE heed:: DESTINATION ${_cmake_dir})
 configure_package_config_file(.cmake/heed-config.cmake.in ${PROJECT_BINARY_DIR}/heed-config.cmake

@@ -22,6 +22,13 @@ project(consumer LANGUAGES CXX)
 find_package(heed 0.1 REQUIRED)
 add_executable(consumer main.cc)
 target_link_libraries(consumer PRIVATE heed::heed)
+if(TARGET heed::cli)  # absent where the program was not built
+  get_target_property(program heed::cli LOCATION)
+  execute_process(COMMAND ${program} --version RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "heed::cli: ${failed}")
+  endif()
+endif()
 C
 cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" \
   -DCMAKE_CXX_COMPILER="$cxx" > /dev/null
