@@ -19,6 +19,7 @@ if(HEED_XNNPACK_DIR STREQUAL "" AND NOT CMAKE_CROSSCOMPILING)
 endif()
 
 if(_dir)
+  get_filename_component(_dir ${_dir} ABSOLUTE BASE_DIR ${CMAKE_SOURCE_DIR})
   set(_archives)
   foreach(_name XNNPACK microkernels-prod pthreadpool cpuinfo)
     if(NOT EXISTS ${_dir}/lib/lib${_name}.a)

@@ -1,7 +1,6 @@
 #include "tests/support/layer_cases.h"
 
 #include <limits>
-#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -94,8 +93,7 @@ void Strided(std::vector<LayerCase>& cases) {
   Random random(78);
   cases.push_back(Make("gaps between rows", Shape(kDim, 3), kBatch, kLen, kLen));
   LayerCase& c = cases.back();
-  for (auto [tensor, view] : {std::pair{&c.query, &c.args.query}, {&c.key, &c.args.key},
-                              {&c.value, &c.args.value}}) {
+  const auto spread = [&random](std::vector<float>* tensor, ConstTensorView* view) {
     tensor->assign(kBatch * (kLen + 1) * kRow, kNan);
     view->data = tensor->data();
     view->row_stride = kRow;
@@ -105,7 +103,10 @@ void Strided(std::vector<LayerCase>& cases) {
         (*tensor)[(b * (kLen + 1) + i / kDim) * kRow + i % kDim] = random.Bell();
       }
     }
-  }
+  };
+  spread(&c.query, &c.args.query);
+  spread(&c.key, &c.args.key);
+  spread(&c.value, &c.args.value);
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ TEST_CASE("real shapes on XNNPACK are heed's within 2e-6") {
 }
 
 TEST_CASE("a pool of the application's runs the products, and attention beside them") {
-  const pthreadpool_t pool = pthreadpool_create(3);
+  const pthreadpool_t pool = pthreadpool_create(2);
   const Executor executor = PthreadpoolExecutor(pool);
   XnnpackOptions options;
   options.threadpool = pool;
