@@ -3,7 +3,7 @@ CMAKE_FLAGS ?=
 JOBS ?= $(shell nproc)
 SAMPLE = ports/example/ppocrv4_rec
 
-.PHONY: all help deps run test test-sanitize test-aarch64 limits format clean
+.PHONY: all help deps run test test-sanitize test-aarch64 limits xnnpack format clean
 
 all: ## builds the library and the program into build/release (the default)
 	@.ci/deps build program tests highway
@@ -42,6 +42,9 @@ test-aarch64: ## cross-compiles for 64-bit ARM and runs the tests under QEMU, wi
 
 limits: all ## what the archive needs, its size, the dependency rule, headers, installation
 	@cd build/release && ctest -L limits -V | grep -E '^[0-9]+: |tests passed|Failed'
+
+xnnpack: ## builds XNNPACK 20241108 into .cache, for ports/xnnpack (minutes)
+	@JOBS=$(JOBS) .ci/deps xnnpack
 
 format: ## clang-format over all sources (needs clang-format)
 	@find include lib ports tests bench -name '*.h' -o -name '*.cc' -o -name '*.c' | \

@@ -87,7 +87,7 @@ struct Explanation {
   uint64_t weight_bytes = 0;     // the packed file's
   uint64_t workspace_bytes = 0;  // the block's
   uint64_t tensor_bytes = 0;     // inputs and outputs
-  uint32_t gemm_rows = 0;        // register tile of the projections
+  uint32_t gemm_rows = 0;        // register tile of the projections; 0 with a backend
   uint32_t gemm_columns = 0;
   uint32_t query_block = 0;  // rows of an attention tile
   uint32_t key_block = 0;    // keys of an attention tile
@@ -97,10 +97,15 @@ struct Explanation {
   uint64_t tiles_skipped = 0;  // no visible key: no work
 };
 
+struct ProjectionBackend;  // heed/projection_backend.h
+
 // How Create chooses its kernels.
 struct CreateOptions {
   // A name that TargetName gives, or "REFERENCE" (scalar, any CPU); null: the best usable one.
   const char* target = nullptr;
+  // Runs the projections instead of heed's kernels; Create copies the struct. The block is then
+  // BackendWorkspaceBytes. ScaledDotProductAttention has no projections and ignores it.
+  const ProjectionBackend* projection_backend = nullptr;
 };
 
 class Attention {
@@ -119,9 +124,9 @@ class Attention {
   //   output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value)))
   // A batch or query of zero length is a valid call that does nothing. A row without a visible key
   // gives the output bias. kBadShape, kBadMask, kOverlap, kOverLimit ... come before the first
-  // write; then nothing is written. Same bits on every FMA target and with every executor
-  // (tests/numeric). Error against exact arithmetic: at most 2e-6 of |y|max on random normal
-  // layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc).
+  // write; then nothing is written (a projection backend may fail later). Same bits on every FMA
+  // target and with every executor (tests/numeric). Error against exact arithmetic: at most 2e-6
+  // of |y|max on random normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc).
   Status Forward(const ForwardArgs& args) const;
 
   // What Forward(args) would do; checks args as Forward does and runs nothing.

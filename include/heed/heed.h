@@ -63,6 +63,7 @@ enum {
   HEED_CONFIG_MISMATCH = 34, /* the file holds another layer than the caller expects */
   HEED_UNKNOWN_TARGET = 40,  /* no such dispatch target, or this CPU cannot run it */
   HEED_UNSUPPORTED = 41,     /* known to the format, not built into this library */
+  HEED_BACKEND_FAILED = 42,  /* a projection backend gave up; not from this header's functions */
   HEED_INTERNAL = 50,        /* a bug in heed; please report it */
 };
 

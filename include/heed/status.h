@@ -27,6 +27,7 @@ enum class StatusCode : int32_t {
   kConfigMismatch = 34,  // the file holds another layer than the caller expects
   kUnknownTarget = 40,   // no such dispatch target, or this CPU cannot run it
   kUnsupported = 41,     // known to the format, not built into this library
+  kBackendFailed = 42,   // a projection backend of the application's gave up
   kInternal = 50,        // a bug in heed; please report it
 };
 

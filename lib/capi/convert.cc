@@ -19,7 +19,8 @@ static_assert(sizeof(heed_attention_config) == sizeof(AttentionConfig));
 static_assert(sizeof(heed_layer_tensors) == sizeof(LayerTensors));
 static_assert(sizeof(heed_limits) == sizeof(Limits));
 static_assert(sizeof(heed_sdpa_limits) == sizeof(SdpaLimits));
-static_assert(sizeof(heed_create_options) == sizeof(CreateOptions));
+// CreateOptions holds the projection backend too, which the C ABI does not have.
+static_assert(sizeof(heed_create_options) + sizeof(void*) == sizeof(CreateOptions));
 static_assert(sizeof(heed_forward_args) == sizeof(ForwardArgs));
 static_assert(sizeof(heed_sdpa_args) == sizeof(SdpaArgs));
 static_assert(sizeof(heed_explanation) == sizeof(Explanation));
@@ -42,6 +43,7 @@ static_assert(Same(HEED_BAD_HEADER, StatusCode::kBadHeader));
 static_assert(Same(HEED_CONFIG_MISMATCH, StatusCode::kConfigMismatch));
 static_assert(Same(HEED_UNKNOWN_TARGET, StatusCode::kUnknownTarget));
 static_assert(Same(HEED_UNSUPPORTED, StatusCode::kUnsupported));
+static_assert(Same(HEED_BACKEND_FAILED, StatusCode::kBackendFailed));
 static_assert(Same(HEED_INTERNAL, StatusCode::kInternal));
 
 constexpr bool Same(uint32_t c, WeightType cpp) { return c == static_cast<uint32_t>(cpp); }

@@ -77,7 +77,7 @@ TileArgs AddedArgs(const AttendPlan& plan, const Block& block, const TileArgs& b
 }
 
 bool HoldsNonFinite(const AttendPlan& plan, const Block& block, size_t key_block) {
-  const size_t first = block.kv_head * plan.value_dim;
+  const size_t first = block.kv_head * plan.flag_head_columns;
   const size_t last = first + plan.value_dim - 1;
   const uint8_t* flags = plan.flags + block.kv_batch * plan.flag_batch_stride + key_block;
   uint8_t any = 0;

@@ -35,6 +35,7 @@ struct AttendPlan {
   size_t value_batch_stride = 0, value_head_stride = 0;
   const uint8_t* flags = nullptr;  // [panels][flag_stride] of non-finite values
   size_t flag_batch_stride = 0, flag_stride = 0;
+  size_t flag_head_columns = 0;  // columns from a head's flags to the next head's, 16 a panel
   size_t num_added = 0;  // keys of the file's own, seen by every row
   const float* added_keys = nullptr;
   const float* added_values = nullptr;

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "lib/core/attend_tasks.h"
+#include "lib/core/backend.h"
 #include "lib/core/check.h"
 #include "lib/core/plan.h"
 #include "lib/core/project.h"
@@ -146,6 +147,8 @@ Status CheckCall(const Plan& plan, const ForwardArgs& args, Call* call) {
   attend.flags = plan.flags;
   attend.flag_stride = sizes::DivideUp(key_len, kKeyBlock);
   attend.flag_batch_stride = sizes::FlagBytes(key_len, plan.weights.v.num_panels());
+  attend.flag_head_columns = head_dim;
+  if (HasBackend(plan)) UseBackend(plan, &attend);
   attend.num_added = sizes::AddedKeys(config);
   attend.added_keys = plan.weights.added_keys;
   attend.added_values = plan.weights.added_values;
@@ -232,7 +235,12 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
   HEED_RETURN_IF_ERROR(CheckLimit("limits.max_key_len", filled.max_key_len));
   HEED_RETURN_IF_ERROR(CheckLimit("limits.max_workers", filled.max_workers));
   const AttentionConfig& config = weights.config();
-  const size_t bytes = WorkspaceBytes(config, filled);
+  const ProjectionBackend* backend = options.projection_backend;
+  if (backend != nullptr && backend->project == nullptr) {
+    return Fail(StatusCode::kNullPointer, "options.projection_backend", "a project function");
+  }
+  const size_t bytes = backend == nullptr ? WorkspaceBytes(config, filled)
+                                          : BackendWorkspaceBytes(config, filled);
   if (bytes == 0) {
     return Fail(StatusCode::kBadValue, "limits", "a workspace below the address space");
   }
@@ -243,8 +251,10 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
                 address % sizes::kAlignment);
   }
   if (block.size < bytes) {
-    return Fail(StatusCode::kBlockTooSmall, "block", "WorkspaceBytes(config, limits)", bytes,
-                block.size);
+    return Fail(StatusCode::kBlockTooSmall, "block",
+                backend == nullptr ? "WorkspaceBytes(config, limits)"
+                                   : "BackendWorkspaceBytes(config, limits)",
+                bytes, block.size);
   }
   const uintptr_t file = reinterpret_cast<uintptr_t>(weights.bytes().data);
   if (address < file + weights.bytes().size && file < address + bytes) {
@@ -277,8 +287,15 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
   plan->flags = reinterpret_cast<uint8_t*>(
       take(filled.max_batch *
            sizes::FlagBytes(filled.max_key_len, plan->weights.v.num_panels())));
-  plan->workers = next;
-  plan->worker_bytes = sizes::WorkerBytes(0, config.head_dim);
+  plan->worker_bytes =
+      sizes::WorkerBytes(backend == nullptr ? 0 : config.head_dim, config.head_dim);
+  plan->workers = take(filled.max_workers * plan->worker_bytes);
+  if (backend != nullptr) {
+    plan->backend = *backend;
+    plan->rows = reinterpret_cast<float*>(take(sizes::FloatBytes(
+        size_t{filled.max_batch} * filled.max_key_len * config.num_kv_heads * config.head_dim)));
+    plan->flags = reinterpret_cast<uint8_t*>(next);
+  }
   layer->plan_ = plan;
   return Status();
 }
@@ -299,11 +316,17 @@ Status Attention::Forward(const ForwardArgs& args) const {
   HEED_RETURN_IF_ERROR(CheckCall(plan, args, &call));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
 
-  Projection inputs[] = {QueryJob(plan, args), KeyJob(plan, call), ValueJob(plan, call)};
-  RunProjections(plan, args.executor, call, inputs, 3);
+  if (HasBackend(plan)) {
+    HEED_RETURN_IF_ERROR(
+        ProjectInputsByBackend(plan, args, call.key, call.value, call.attend));
+  } else {
+    Projection inputs[] = {QueryJob(plan, args), KeyJob(plan, call), ValueJob(plan, call)};
+    RunProjections(plan, args.executor, call, inputs, 3);
+  }
   RunTasks(args.executor, call.attend.num_tasks(), [&](size_t task, size_t worker) {
     AttendTask(call.attend, task, ScratchOf(plan, worker));
   });
+  if (HasBackend(plan)) return ProjectOutputByBackend(plan, args);
   Projection output = OutputJob(plan, args);
   RunProjections(plan, args.executor, call, &output, 1);
   return Status();
@@ -321,7 +344,7 @@ Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) con
   e.workspace_bytes = plan.block.size;
   e.tensor_bytes = TensorBytes(args.query) + TensorBytes(args.key) + TensorBytes(args.value) +
                    TensorBytes(args.output) + TensorBytes(args.attention_weights);
-  plan.kernels->tile_size(&e.gemm_rows, &e.gemm_columns);
+  if (!HasBackend(plan)) plan.kernels->tile_size(&e.gemm_rows, &e.gemm_columns);
   e.query_block = kQueryBlock;
   e.key_block = kKeyBlock;
   const PackedView& w = plan.weights;

@@ -1,10 +1,13 @@
 // lib/core/plan.h: what Create leaves at the head of the caller's block. The block, in order:
 //
 //   Plan | q = merged heads | keys | values | flags | scratch of worker 0 | worker 1 | ...
+// and, with a projection backend,
+//   ... | rows of k or v | flags by head
 #ifndef HEED_LIB_CORE_PLAN_H_
 #define HEED_LIB_CORE_PLAN_H_
 
 #include "heed/attention.h"
+#include "heed/projection_backend.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
 
@@ -18,12 +21,16 @@ struct Plan {
   PackedView weights;
   const KernelTable* kernels = nullptr;
 
-  float* query = nullptr;   // [batch][query_len][H * D], scaled; becomes the merged heads
+  // [batch][query_len][H * D], scaled unless a backend made it; becomes the merged heads
+  float* query = nullptr;
   float* keys = nullptr;    // [batch][H_kv] heads, of the call's key_len
   float* values = nullptr;  // likewise
-  uint8_t* flags = nullptr;
+  uint8_t* flags = nullptr;  // of weight panels, or with a backend of each head's panels
   std::byte* workers = nullptr;
   size_t worker_bytes = 0;
+
+  ProjectionBackend backend;  // project is null without one
+  float* rows = nullptr;      // [batch][key_len][H_kv * D] of the backend's k, then of its v
 };
 static_assert(sizeof(Plan) <= sizes::kPlanBytes);
 

@@ -59,6 +59,7 @@ const char* StatusCodeName(StatusCode code) {
     case StatusCode::kConfigMismatch: return "config mismatch";
     case StatusCode::kUnknownTarget: return "unknown target";
     case StatusCode::kUnsupported: return "unsupported";
+    case StatusCode::kBackendFailed: return "backend failed";
     case StatusCode::kInternal: return "internal error";
   }
   return "unknown status";

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -38,6 +39,12 @@ LayerData MakeLayer(const AttentionConfig& config, const MakeWeight& weight,
     data.bias_v = bias(kv_dim);
   }
   return data;
+}
+
+CreateOptions OptionsOf(const char* target) {
+  CreateOptions options;
+  options.target = target;
+  return options;
 }
 
 }  // namespace
@@ -100,11 +107,15 @@ AlignedBytes Pack(const LayerData& data) {
 }
 
 Runner::Runner(const LayerData& data, const Limits& limits, const char* target)
-    : file_(Pack(data)), block_(WorkspaceBytes(data.config, limits)) {
+    : Runner(Pack(data), limits, OptionsOf(target)) {}
+
+Runner::Runner(AlignedBytes file, const Limits& limits, const CreateOptions& options)
+    : file_(std::move(file)) {
   Status status = Weights::Open(file_.bytes(), &weights_);
   REQUIRE_MESSAGE(status.ok(), Text(status));
-  CreateOptions options;
-  options.target = target;
+  block_ = AlignedBytes(options.projection_backend == nullptr
+                            ? WorkspaceBytes(weights_.config(), limits)
+                            : BackendWorkspaceBytes(weights_.config(), limits));
   status = Attention::Create(limits, weights_, block_.bytes(), &layer_, options);
   REQUIRE_MESSAGE(status.ok(), Text(status));
 }

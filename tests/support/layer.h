@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "heed/attention.h"
+#include "heed/projection_backend.h"
 #include "heed/sdpa.h"
 #include "tests/support/memory.h"
 #include "tests/support/random.h"
@@ -42,6 +43,8 @@ class Runner {
  public:
   // Fails the test where the layer cannot be made. A null target is the best usable one.
   Runner(const LayerData& data, const Limits& limits, const char* target = nullptr);
+  // Of a packed file; the block holds a projection backend's rows where the options name one.
+  Runner(AlignedBytes file, const Limits& limits, const CreateOptions& options);
 
   Status Forward(const ForwardArgs& args) const { return layer_.Forward(args); }
   const Attention& layer() const { return layer_; }

@@ -1,0 +1,65 @@
+// lib/weights/unpack.cc: a projection out of its panels, for backends that pack in a way of their
+// own.
+#include <cstring>
+
+#include "heed/projection_backend.h"
+#include "lib/support/fail.h"
+#include "lib/weights/packed_file.h"
+
+namespace heed {
+namespace {
+
+const Matrix* MatrixOf(const PackedView& view, ProjectionKind kind) {
+  switch (kind) {
+    case ProjectionKind::kQuery: return &view.q;
+    case ProjectionKind::kKey: return &view.k;
+    case ProjectionKind::kValue: return &view.v;
+    case ProjectionKind::kOutput: return &view.out;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Status UnpackProjection(const Weights& weights, ProjectionKind kind, MutableBytes buffer,
+                        UnpackedProjection* projection) {
+  if (projection == nullptr) return Fail(StatusCode::kNullPointer, "projection", "not null");
+  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened");
+  const PackedView view = ViewOf(weights.config(), weights.bytes().data);
+  const Matrix* matrix = MatrixOf(view, kind);
+  if (matrix == nullptr) {
+    return Fail(StatusCode::kBadValue, "kind", "below kNumProjections", kNumProjections,
+                static_cast<uint32_t>(kind));
+  }
+  const size_t bytes = UnpackedProjectionBytes(weights.config(), kind);
+  if (buffer.data == nullptr) return Fail(StatusCode::kNullPointer, "buffer", "not null");
+  const uintptr_t address = reinterpret_cast<uintptr_t>(buffer.data);
+  if (address % sizes::kAlignment != 0) {
+    return Fail(StatusCode::kMisaligned, "buffer", "address modulo 64", 0,
+                address % sizes::kAlignment);
+  }
+  if (buffer.size < bytes) {
+    return Fail(StatusCode::kBlockTooSmall, "buffer", "UnpackedProjectionBytes(config, kind)",
+                bytes, buffer.size);
+  }
+  const uintptr_t file = reinterpret_cast<uintptr_t>(weights.bytes().data);
+  if (address < file + weights.bytes().size && file < address + bytes) {
+    return Fail(StatusCode::kOverlap, "buffer", "no memory shared with the packed file");
+  }
+  float* weight = reinterpret_cast<float*>(buffer.data);
+  const size_t columns = matrix->columns;
+  const size_t depth = matrix->depth;
+  for (size_t n = 0; n < columns; ++n) {
+    const float* panel = matrix->panels +
+                         n / sizes::kPanelColumns * depth * sizes::kPanelColumns +
+                         n % sizes::kPanelColumns;
+    for (size_t k = 0; k < depth; ++k) weight[n * depth + k] = panel[k * sizes::kPanelColumns];
+  }
+  memcpy(weight + columns * depth, matrix->bias, columns * sizeof(float));
+  projection->weight = weight;
+  projection->bias = weight + columns * depth;
+  projection->shape = ProjectionShape{columns, depth};
+  return Status();
+}
+
+}  // namespace heed

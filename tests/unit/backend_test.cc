@@ -1,0 +1,250 @@
+// tests/unit/backend_test.cc: a projection backend with heed's own arithmetic gives heed's own
+// bits, so whatever differs with another one is its rounding; and what the contract promises.
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "heed/projection_backend.h"
+#include "tests/support/compare.h"
+#include "tests/support/executors.h"
+#include "tests/support/layer_cases.h"
+#include "tests/support/targets.h"
+
+namespace heed::test {
+namespace {
+
+// Chains of 256 fused terms, as lib/support/kernel_table.h defines a projection.
+class ExactBackend {
+ public:
+  explicit ExactBackend(const Weights& weights) : config_(weights.config()) {
+    for (uint32_t kind = 0; kind < kNumProjections; ++kind) {
+      const auto k = static_cast<ProjectionKind>(kind);
+      buffers_.emplace_back(UnpackedProjectionBytes(config_, k));
+      const Status status =
+          UnpackProjection(weights, k, buffers_.back().bytes(), &projections_[kind]);
+      REQUIRE_MESSAGE(status.ok(), Text(status));
+    }
+  }
+
+  ProjectionBackend backend() { return ProjectionBackend{this, &Project}; }
+
+  size_t calls = 0;
+  size_t rows = 0;
+  size_t fails_at = SIZE_MAX;  // the call that gives up
+
+ private:
+  static Status Project(void* context, const ProjectionCall& call) {
+    auto* self = static_cast<ExactBackend*>(context);
+    const UnpackedProjection& p = self->projections_[static_cast<size_t>(call.kind)];
+    CHECK(call.rows > 0);
+    CHECK(call.depth == p.shape.depth);
+    CHECK(call.columns == p.shape.columns);
+    self->rows += call.rows;
+    if (self->calls++ == self->fails_at) {
+      Status status;
+      status.code = StatusCode::kBackendFailed;
+      return status;
+    }
+    // What may be read behind the input is there: AddressSanitizer and the guard pages see to it.
+    uint8_t readable = 0;
+    const auto* end = reinterpret_cast<const volatile uint8_t*>(
+        call.input + (call.rows - 1) * call.input_stride + call.depth);
+    for (size_t i = 0; i < call.readable_bytes; ++i) readable = readable ^ end[i];
+    for (size_t r = 0; r < call.rows; ++r) {
+      for (size_t n = 0; n < call.columns; ++n) {
+        float sum = p.bias[n];
+        for (size_t begin = 0; begin < call.depth; begin += 256) {
+          float chain = 0.0f;
+          for (size_t k = begin; k < call.depth && k < begin + 256; ++k) {
+            chain = std::fma(call.input[r * call.input_stride + k], p.weight[n * call.depth + k],
+                             chain);
+          }
+          sum += chain;
+        }
+        call.output[r * call.output_stride + n] = sum;
+      }
+    }
+    return Status();
+  }
+
+  AttentionConfig config_;
+  std::vector<AlignedBytes> buffers_;
+  UnpackedProjection projections_[kNumProjections];
+};
+
+struct BackendLayer {
+  explicit BackendLayer(const LayerData& data) : file(Pack(data)) {
+    REQUIRE(Weights::Open(file.bytes(), &weights).ok());
+    exact = std::make_unique<ExactBackend>(weights);
+  }
+  Runner MakeRunner(const Limits& limits, const char* target = nullptr) {
+    const ProjectionBackend backend = exact->backend();  // Create keeps a copy
+    CreateOptions options;
+    options.target = target;
+    options.projection_backend = &backend;
+    return Runner(std::move(file), limits, options);
+  }
+
+  AlignedBytes file;
+  Weights weights;
+  std::unique_ptr<ExactBackend> exact;
+};
+
+TEST_CASE("a backend with heed's arithmetic gives heed's bits, whatever shapes and masks") {
+  ForEachLayerCase([](const LayerCase& c) {
+    const Outputs want = RunLayer(c.layer, c.args, kReference, c.wanted);
+    ForEachTarget([&](const char* target) {
+      if (!HasFma(target)) return;
+      BackendLayer layer(c.layer);
+      const Runner runner = layer.MakeRunner(LimitsFor(c.args), target);
+      const Outputs got = RunLayer(runner, c.args, c.wanted);
+      CHECK(SameBits(got.output, want.output));
+      CHECK(SameBits(got.weights, want.weights));
+    });
+  });
+}
+
+TEST_CASE("executors do not change a bit beside a backend") {
+  ForEachLayerCase([](const LayerCase& c) {
+    const Outputs want = RunLayer(c.layer, c.args, kReference, c.wanted);
+    ShuffledExecutor shuffled(3, 99);
+    const Executor executor = shuffled.executor();
+    ForwardArgs args = c.args;
+    args.executor = &executor;
+    BackendLayer layer(c.layer);
+    const Outputs got =
+        RunLayer(layer.MakeRunner(LimitsFor(args), kReference), args, c.wanted);
+    CHECK(SameBits(got.output, want.output));
+    CHECK(SameBits(got.weights, want.weights));
+  });
+}
+
+TEST_CASE("rows that no query sees are not asked for, and batches without gaps come as one call") {
+  Random random(5);
+  const LayerData data = BellLayer(Shape(8, 2), random);
+  const std::vector<float> x = BellVector(random, 4 * 100 * 8);
+  BackendLayer layer(data);
+  ForwardArgs args;
+  args.query = ConstTensorView(x.data(), 4, 100, 8);
+  const Runner runner = layer.MakeRunner(LimitsFor(args));
+  RunLayer(runner, args);
+  CHECK(layer.exact->calls == 4);
+  CHECK(layer.exact->rows == 4 * 4 * 100);
+  layer.exact->calls = layer.exact->rows = 0;
+  const int32_t lengths[] = {0, 7, 100, 3};
+  args.lengths = Lengths(lengths, 4);
+  RunLayer(runner, args);
+  CHECK(layer.exact->calls == 2 + 2 * 3);
+  CHECK(layer.exact->rows == 2 * 4 * 100 + 2 * 110);
+  layer.exact->calls = 0;
+  args = ForwardArgs();
+  args.query = ConstTensorView(x.data(), 0, 100, 8);
+  RunLayer(runner, args);
+  CHECK(layer.exact->calls == 0);
+}
+
+TEST_CASE("what a backend answers is what Forward answers") {
+  Random random(6);
+  const LayerData data = BellLayer(Shape(8, 2), random);
+  const std::vector<float> x = BellVector(random, 10 * 8);
+  std::vector<float> y(x.size());
+  ForwardArgs args;
+  args.query = ConstTensorView(x.data(), 1, 10, 8);
+  args.output = TensorView(y.data(), 1, 10, 8);
+  BackendLayer layer(data);
+  const Runner runner = layer.MakeRunner(LimitsFor(args));
+  for (size_t call = 0; call < 4; ++call) {
+    layer.exact->calls = 0;
+    layer.exact->fails_at = call;
+    CHECK(runner.Forward(args).code == StatusCode::kBackendFailed);
+    CHECK(layer.exact->calls == call + 1);
+  }
+}
+
+TEST_CASE("Create with a backend wants its function and BackendWorkspaceBytes, to the byte") {
+  Random random(7);
+  const LayerData data = BellLayer(Shape(20, 4), random);
+  BackendLayer layer(data);
+  Limits limits;
+  limits.max_query_len = 9;
+  const AlignedBytes block(BackendWorkspaceBytes(data.config, limits));
+  CHECK(block.size() > WorkspaceBytes(data.config, limits));
+  CHECK(block.size() % 64 == 0);
+  ProjectionBackend backend;
+  CreateOptions options;
+  options.projection_backend = &backend;
+  Attention created;
+  Status status = Attention::Create(limits, layer.weights, block.bytes(), &created, options);
+  CHECK(status.code == StatusCode::kNullPointer);
+  backend = layer.exact->backend();
+  const MutableBytes short_block(block.data(), block.size() - 1);
+  status = Attention::Create(limits, layer.weights, short_block, &created, options);
+  CHECK(status.code == StatusCode::kBlockTooSmall);
+  CHECK(!created.is_created());
+  CHECK(Attention::Create(limits, layer.weights, block.bytes(), &created, options).ok());
+  limits.max_query_len = 0;
+  CHECK(BackendWorkspaceBytes(data.config, limits) == 0);
+}
+
+TEST_CASE("Explain with a backend tells no register tile") {
+  Random random(8);
+  const LayerData data = BellLayer(Shape(8, 2), random);
+  const std::vector<float> x = BellVector(random, 3 * 8);
+  std::vector<float> y(x.size());
+  ForwardArgs args;
+  args.query = ConstTensorView(x.data(), 1, 3, 8);
+  args.output = TensorView(y.data(), 1, 3, 8);
+  BackendLayer layer(data);
+  const Runner runner = layer.MakeRunner(LimitsFor(args));
+  Explanation explanation;
+  REQUIRE(runner.layer().Explain(args, &explanation).ok());
+  CHECK(explanation.gemm_rows == 0);
+  CHECK(explanation.workspace_bytes == runner.block().size());
+}
+
+TEST_CASE("an unpacked projection is the tensor that was packed") {
+  Random random(9);
+  AttentionConfig config = Shape(20, 4);
+  config.kdim = 7;
+  config.vdim = 33;
+  config.num_kv_heads = 2;
+  config.out_bias = false;
+  const LayerData data = BellLayer(config, random);
+  const BackendLayer layer(data);
+  const std::vector<float>* weights[] = {&data.q_weight, &data.k_weight, &data.v_weight,
+                                         &data.out_weight};
+  const std::vector<float>* biases[] = {&data.q_bias, &data.k_bias, &data.v_bias, &data.out_bias};
+  for (uint32_t kind = 0; kind < kNumProjections; ++kind) {
+    const auto k = static_cast<ProjectionKind>(kind);
+    const size_t bytes = UnpackedProjectionBytes(config, k);
+    const AlignedBytes buffer(bytes);
+    UnpackedProjection p;
+    CHECK(UnpackProjection(layer.weights, k, MutableBytes(buffer.data(), bytes - 1), &p).code ==
+          StatusCode::kBlockTooSmall);
+    CHECK(UnpackProjection(layer.weights, k, MutableBytes(buffer.data() + 4, bytes), &p).code ==
+          StatusCode::kMisaligned);
+    CHECK(UnpackProjection(layer.weights, k, MutableBytes(nullptr, bytes), &p).code ==
+          StatusCode::kNullPointer);
+    CHECK(UnpackProjection(Weights(), k, buffer.bytes(), &p).code == StatusCode::kNullPointer);
+    CHECK(UnpackProjection(layer.weights, k, buffer.bytes(), nullptr).code ==
+          StatusCode::kNullPointer);
+    CHECK(UnpackProjection(layer.weights, k, MutableBytes(layer.file.data(), bytes), &p).code ==
+          StatusCode::kOverlap);
+    REQUIRE(UnpackProjection(layer.weights, k, buffer.bytes(), &p).ok());
+    const size_t count = p.shape.columns * p.shape.depth;
+    CHECK(SameBits(std::vector<float>(p.weight, p.weight + count), *weights[kind]));
+    std::vector<float> bias = *biases[kind];
+    bias.resize(p.shape.columns);
+    CHECK(SameBits(std::vector<float>(p.bias, p.bias + p.shape.columns), bias));
+  }
+  const AlignedBytes buffer(64);
+  UnpackedProjection p;
+  CHECK(UnpackProjection(layer.weights, static_cast<ProjectionKind>(4), buffer.bytes(), &p).code ==
+        StatusCode::kBadValue);
+}
+
+}  // namespace
+}  // namespace heed::test
