@@ -3,7 +3,10 @@ CMAKE_FLAGS ?=
 JOBS ?= $(shell nproc)
 SAMPLE = ports/example/ppocrv4_rec
 
-.PHONY: all help deps run test test-sanitize test-aarch64 limits xnnpack format clean
+BENCH = build/bench/bin/heed_bench
+
+.PHONY: all help deps run test test-sanitize test-aarch64 limits bench bench-check bench-build
+.PHONY: xnnpack format clean
 
 all: ## builds the library and the program into build/release (the default)
 	@.ci/deps build program tests highway
@@ -45,6 +48,22 @@ limits: all ## what the archive needs, its size, the dependency rule, headers, i
 
 xnnpack: ## builds XNNPACK 20241108 into .cache, for ports/xnnpack (minutes)
 	@JOBS=$(JOBS) .ci/deps xnnpack
+
+bench-build:
+	@.ci/deps build highway bench
+	@cmake -S . -B build/bench -DHEED_BUILD_BENCH=ON -DHEED_BUILD_TESTS=OFF -DHEED_BUILD_CLI=OFF \
+	  -DHEED_BUILD_EXAMPLES=OFF $(CMAKE_FLAGS) > /dev/null
+	@cmake --build build/bench -j $(JOBS) --target heed_bench
+
+bench: bench-build ## measures heed against its peers: table, bench/results.md and .svg
+	@$(BENCH_RUN) $(BENCH) --benchmark_out=build/bench/results.json $(BENCH_FLAGS)
+	@python3 bench/draw.py build/bench/results.json bench/results > /dev/null
+
+bench-check: bench-build ## fails where heed misses a target of bench/shapes.h
+	@$(BENCH_RUN) $(BENCH) --check $(BENCH_FLAGS); best=$$?; \
+	if $(BENCH) --isa avx2 --benchmark_list_tests > /dev/null 2>&1; then \
+	  $(BENCH_RUN) $(BENCH) --isa avx2 --check $(BENCH_FLAGS); avx2=$$?; fi; \
+	[ $$best = 0 ] && [ $${avx2:-0} = 0 ]
 
 format: ## clang-format over all sources (needs clang-format)
 	@find include lib ports tests bench -name '*.h' -o -name '*.cc' -o -name '*.c' | \

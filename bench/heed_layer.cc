@@ -1,0 +1,183 @@
+// bench/heed_layer.cc: heed as a contestant, its stages, and the reader of its weights.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "bench/contestant.h"
+#include "bench/machine.h"
+#include "heed/attention.h"
+#include "heed/sdpa.h"
+
+namespace heed::bench {
+namespace {
+
+MutableBytes View(Buffer& bytes) { return MutableBytes(bytes.data(), bytes.size()); }
+
+void Require(const Status& status) {
+  if (status.ok()) return;
+  char sentence[160];
+  FormatStatus(status, sentence, sizeof(sentence));
+  fprintf(stderr, "heed_bench: error: %s\n", sentence);
+  exit(1);
+}
+
+class Layer : public Contestant {
+ public:
+  Layer(const Problem& problem, const Setting& setting, const std::string& target)
+      : problem_(problem), executor_(setting.executor) {
+    Limits limits;
+    limits.max_batch = problem.shape().batch;
+    limits.max_query_len = problem.shape().query_len;
+    limits.max_workers = static_cast<uint32_t>(setting.threads);
+    file_ = Buffer(PackedWeightsBytes(problem.config()));
+    block_ = Buffer(WorkspaceBytes(problem.config(), limits));
+    Require(PackWeights(problem.config(), problem.tensors(), View(file_)));
+    Weights weights;
+    Require(Weights::Open(View(file_), &weights));
+    CreateOptions options;
+    options.target = target.c_str();
+    Require(Attention::Create(limits, weights, View(block_), &layer_, options));
+  }
+  void Run(const float* x, float* y) override { Require(layer_.Forward(Args(x, y))); }
+  size_t Bytes() const override {
+    std::vector<float> y(problem_.x().size());
+    Explanation explanation;
+    Require(layer_.Explain(Args(problem_.x().data(), y.data()), &explanation));
+    return explanation.weight_bytes + explanation.workspace_bytes + explanation.tensor_bytes;
+  }
+
+ protected:
+  virtual ForwardArgs Args(const float* x, float* y) const {
+    ForwardArgs args = problem_.Args(x, y);
+    args.executor = executor_.run == nullptr ? nullptr : &executor_;
+    return args;
+  }
+  const Problem& problem_;
+  Executor executor_;
+  Buffer file_, block_;
+  Attention layer_;
+};
+
+// The same call with no key visible: what remains is the projections of q and of the output.
+class WithoutKeys : public Layer {
+ public:
+  WithoutKeys(const Problem& problem, const Setting& setting, const std::string& target)
+      : Layer(problem, setting, target), none_(problem.shape().batch, 0) {
+    std::vector<float> y(problem.x().size());
+    Explanation explanation;
+    Require(layer_.Explain(Args(problem.x().data(), y.data()), &explanation));
+    const uint64_t width = problem.shape().embed_dim;
+    if (explanation.flops == 4 * problem.shape().rows() * width * width) return;
+    fprintf(stderr, "heed_bench: error: a call without keys is not two projections\n");
+    exit(1);
+  }
+
+ protected:
+  ForwardArgs Args(const float* x, float* y) const override {
+    ForwardArgs args = Layer::Args(x, y);
+    args.lengths = Lengths(none_.data(), none_.size());
+    return args;
+  }
+
+ private:
+  std::vector<int32_t> none_;
+};
+
+// Attention alone, on random q, k and v that lie as projections leave them: [batch][len][heads *
+// head_dim], in heads by strides.
+class AttentionAlone : public Contestant {
+ public:
+  AttentionAlone(const Problem& problem, const Setting& setting, const std::string& target)
+      : executor_(setting.executor), target_(target), data_(problem.x()) {
+    const Shape& shape = problem.shape();
+    limits_.max_key_len = shape.query_len;
+    limits_.max_head_dim = shape.head_dim();
+    limits_.max_workers = static_cast<uint32_t>(setting.threads);
+    block_ = Buffer(SdpaWorkspaceBytes(limits_));
+    args_.query = Heads<ConstTensorView>(shape, data_.data());
+    args_.key = args_.value = args_.query;
+    const ForwardArgs layer = problem.Args(nullptr, nullptr);
+    args_.lengths = layer.lengths;
+    args_.causal = layer.causal;
+    args_.output = Heads<TensorView>(shape, nullptr);
+    if (executor_.run != nullptr) args_.executor = &executor_;
+    options_.target = target_.c_str();
+  }
+  void Run(const float*, float* y) override {
+    args_.output.data = y;
+    Require(ScaledDotProductAttention(args_, limits_, View(block_), options_));
+  }
+  size_t Bytes() const override { return block_.size() + 2 * data_.size() * sizeof(float); }
+
+ private:
+  template <typename View, typename Pointer>
+  static View Heads(const Shape& shape, Pointer data) {
+    View view(data, shape.batch, shape.num_heads, shape.query_len, shape.head_dim());
+    view.batch_stride = size_t{shape.query_len} * shape.embed_dim;
+    view.head_stride = shape.head_dim();
+    view.row_stride = shape.embed_dim;
+    return view;
+  }
+  Executor executor_;
+  std::string target_;
+  Floats data_;
+  SdpaLimits limits_;
+  SdpaArgs args_;
+  Buffer block_;
+  CreateOptions options_;
+};
+
+class Reader : public Contestant {
+ public:
+  Reader(size_t bytes, const Setting& setting)
+      : part_(bytes / setting.threads / 512 * 512), executor_(setting.executor), data_(bytes) {}
+  void Run(const float*, float*) override {
+    const auto read = [](void* reader, size_t task, size_t) {
+      const Reader& self = *static_cast<Reader*>(reader);
+      ReadOnce(self.data_.data() + task * self.part_, self.part_);
+    };
+    if (executor_.run == nullptr) return read(this, 0, 0);
+    executor_.run(executor_.context, executor_.num_workers, read, this);
+  }
+  size_t Bytes() const override { return data_.size(); }
+
+ private:
+  size_t part_;
+  Executor executor_;
+  Buffer data_;
+};
+
+}  // namespace
+
+size_t Rotation::Copies(size_t bytes) {
+  const size_t cold = std::max(4 * LastLevelCacheBytes(), size_t{256} << 20);
+  return (cold + bytes - 1) / bytes;
+}
+
+std::vector<Entrant> MakeHeed(const Problem& problem, const Setting& setting) {
+  const std::vector<std::string>& targets = setting.targets;
+  std::vector<Entrant> entrants;
+  const auto add = [&](const std::string& name, Role role, auto make) {
+    entrants.push_back({name, role, MakeForShape(problem, make)});
+  };
+  for (const std::string& target : targets) {
+    add("heed-" + target, Role::kHeed,
+        [&] { return std::make_unique<Layer>(problem, setting, target); });
+  }
+  if (problem.shape().is_cold()) return entrants;  // all projections
+  add(kWithoutKeys, Role::kStage,
+      [&] { return std::make_unique<WithoutKeys>(problem, setting, targets[0]); });
+  add(kAttention, Role::kStage,
+      [&] { return std::make_unique<AttentionAlone>(problem, setting, targets[0]); });
+  return entrants;
+}
+
+Entrant MakeRead(const Problem& problem, const Setting& setting) {
+  const size_t bytes = PackedWeightsBytes(problem.config());
+  return {"read", Role::kRead,
+          Rotation::Of(bytes, [&] { return std::make_unique<Reader>(bytes, setting); })};
+}
+
+}  // namespace heed::bench

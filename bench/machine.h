@@ -1,0 +1,46 @@
+// bench/machine.h: what one core can do at most, by loops that do nothing else.
+#ifndef HEED_BENCH_MACHINE_H_
+#define HEED_BENCH_MACHINE_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace heed::bench {
+
+double Now();  // seconds, steady
+
+// One pass of the loop: so many operations (a fused multiply-add is two) in so many seconds.
+struct Rate {
+  double operations = 0.0;
+  double seconds = 0.0;
+  double giga() const { return seconds > 0.0 ? operations / seconds * 1e-9 : 0.0; }
+};
+// Fused multiply-adds that stay in registers, about a millisecond of them, on the widest vectors
+// of a Highway target; empty where this CPU lacks it.
+Rate FmaLoop(const std::string& target);
+// The same for 8-bit products added in fours to 32 bits; empty where the target has no
+// instruction for it.
+Rate Int8DotLoop(const std::string& target);
+
+// Hides everything better than AVX2 from Highway's dispatch, heed's included. Before any other use.
+void HoldToAvx2();
+
+// Reads each 64-byte line of data[0 .. bytes) once, front to back; bytes a multiple of 512.
+void ReadOnce(const void* data, size_t bytes);
+
+struct Bandwidth {
+  size_t bytes;  // footprint
+  double gigabytes_per_second;
+};
+// Powers of two from 8 KiB to four times the last-level cache, one thread; medians.
+std::vector<Bandwidth> ReadSweep();
+
+size_t LastLevelCacheBytes();
+
+// Multiply-adds per second of heed's own one-row product with weights that stay in the L1 cache.
+double OneRowRate(const std::string& target);
+
+}  // namespace heed::bench
+
+#endif  // HEED_BENCH_MACHINE_H_

@@ -1,0 +1,170 @@
+// bench/main.cc: heed_bench. Google Benchmark registers, filters and writes JSON; the contestants
+// of a shape are timed together, in turns, by measure.cc, and each benchmark reports its part.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <regex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/contestant.h"
+#include "bench/machine.h"
+#include "bench/measure.h"
+#include "bench/options.h"
+#include "bench/report.h"
+#include "heed/attention.h"
+#include "threads/thread_pool.h"
+
+namespace heed::bench {
+namespace {
+
+[[noreturn]] void Fail(const std::string& what) {
+  fprintf(stderr, "heed_bench: error: %s\n", what.c_str());
+  exit(2);
+}
+
+std::vector<std::string> Targets(const Options& options) {
+  std::vector<std::string> usable, chosen;
+  for (size_t i = 0; i < TargetCount(); ++i) usable.push_back(TargetName(i));
+  if (usable.empty()) Fail("this CPU has no vectors that heed knows");
+  if (options.avx2 && usable[0] != "AVX2") Fail("--isa avx2: this CPU lacks it");
+  for (const std::string& target : options.targets) {
+    if (target == "all") {
+      chosen.insert(chosen.end(), usable.begin(), usable.end());
+    } else if (std::find(usable.begin(), usable.end(), target) != usable.end()) {
+      chosen.push_back(target);
+    } else {
+      Fail("--target " + target + ": expected one of heed's targets on this CPU, or all");
+    }
+  }
+  if (chosen.empty()) chosen.push_back(usable[0]);
+  return chosen;
+}
+
+// Measures each shape when the first of its benchmarks runs.
+class Session {
+ public:
+  explicit Session(const Options& options)
+      : options_(options), pool_(options.threads), wanted_(options.contestants) {
+    setting_.targets = Targets(options);
+    setting_.threads = options.threads;
+    if (options.threads > 1) setting_.executor = pool_.executor();
+  }
+  const std::vector<std::string>& targets() const { return setting_.targets; }
+
+  std::vector<std::string> Names(const Shape& shape) const {
+    std::vector<std::string> names;
+    for (const std::string& target : targets()) names.push_back("heed-" + target);
+    for (const std::string& peer : PeerNames()) names.push_back(peer);
+    if (shape.is_cold()) names.push_back("read");
+    std::vector<std::string> chosen;
+    for (const std::string& name : names) {
+      if (std::regex_search(name, wanted_)) chosen.push_back(name);
+    }
+    return chosen;
+  }
+
+  const ShapeResult& Get(const Shape& shape) {
+    for (const ShapeResult& result : results_) {
+      if (result.shape.name == shape.name) return result;
+    }
+    if (results_.empty() && options_.machine) PrintMachine(targets());
+    const Problem problem(shape);
+    std::vector<Entrant> entrants;
+    if (std::regex_search("heed", wanted_)) entrants = MakeHeed(problem, setting_);
+    for (Entrant& peer : MakePeers(problem, wanted_)) entrants.push_back(std::move(peer));
+    if (shape.is_cold()) entrants.push_back(MakeRead(problem, setting_));
+    results_.push_back(Measure(problem, std::move(entrants), options_.seconds, targets()[0]));
+    PrintTable(results_.back());
+    return results_.back();
+  }
+
+  void PrintSummary() const { PrintRatios(results_); }
+  bool Check() const { return CheckTargets(results_, options_.avx2); }
+
+ private:
+  Options options_;
+  ThreadPool pool_;
+  Setting setting_;
+  std::regex wanted_;
+  std::vector<ShapeResult> results_;
+};
+
+void Report(benchmark::State& state, const ShapeResult& all, const std::string& name) {
+  const Result* result = all.Find(name);
+  if (result == nullptr) {
+    state.SkipWithError("cannot run this shape");
+    return;
+  }
+  double total = 0.0;
+  for (double seconds : result->seconds) total += seconds;
+  const auto calls = static_cast<benchmark::IterationCount>(result->seconds.size());
+  while (state.KeepRunningBatch(calls)) state.SetIterationTime(total);
+  for (const auto& [figure, value] : FiguresOf(all, *result)) state.counters[figure] = value;
+}
+
+// The tables are printed as shapes are measured; Google Benchmark's own would repeat them.
+class Silent : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>&) override {}
+};
+
+std::string CpuName() {
+  std::string name = "unknown";
+  if (FILE* file = fopen("/proc/cpuinfo", "r")) {
+    char line[256];
+    while (fgets(line, sizeof(line), file) != nullptr) {
+      const std::string text = line;
+      if (text.compare(0, 10, "model name") != 0) continue;
+      name = text.substr(text.find(':') + 2);
+      name.pop_back();
+      break;
+    }
+    fclose(file);
+  }
+  return name;
+}
+
+int Main(int argc, char** argv) {
+  std::vector<char*> original(argv, argv + argc + 1);
+  Options options = ParseOptions(&argc, argv);
+  SetEnvironment(options, original.data());
+  if (options.check && options.threads != 1) Fail("--check: targets are for one thread");
+  if (options.avx2) {
+    HoldToAvx2();
+    for (Shape& shape : options.shapes) shape.must = shape.aims = 0.0;  // kAvx2Must instead
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+
+  Session session(options);
+  for (const Shape& shape : options.shapes) {
+    for (const std::string& name : session.Names(shape)) {
+      const auto run = [&session, shape, name](benchmark::State& state) {
+        Report(state, session.Get(shape), name);
+      };
+      benchmark::RegisterBenchmark((shape.name + "/" + name).c_str(), run)
+          ->Iterations(1)
+          ->UseManualTime()
+          ->Unit(benchmark::kMicrosecond);
+    }
+  }
+  benchmark::AddCustomContext("cpu", CpuName());
+  benchmark::AddCustomContext("compiler", __VERSION__);
+  benchmark::AddCustomContext("threads", std::to_string(options.threads));
+  benchmark::AddCustomContext("peers", PeerVersions());
+  Silent silent;
+  benchmark::RunSpecifiedBenchmarks(&silent);
+  session.PrintSummary();
+  return options.check && !session.Check() ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace heed::bench
+
+int main(int argc, char** argv) { return heed::bench::Main(argc, argv); }

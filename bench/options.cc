@@ -1,0 +1,143 @@
+// bench/options.cc
+#include "bench/options.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <regex>
+#include <utility>
+
+namespace heed::bench {
+namespace {
+
+constexpr const char* kHelp =
+    R"(heed_bench: attention layers on heed and its peers, interleaved, one process
+
+  --shapes REGEX       named shapes (bench/shapes.h); all of them unless --shape is given
+  --shape B,L,E,H[,M]  one more: batch, length, embed_dim, heads, and causal or pad; may be repeated
+  --target NAME|all    heed's dispatch target (default: the best); may be repeated
+  --contestants REGEX  e.g. 'heed|oneDNN'
+  --threads N          for everyone (default 1)
+  --seconds S          of each contestant on each shape, at least (default 0.5)
+  --isa avx2           everyone held to AVX2
+  --check              exit 1 where heed misses a target of bench/shapes.h
+  --no-machine         leaves out the machine's peaks and bandwidths
+  --benchmark_...      Google Benchmark's: --benchmark_out=FILE.json, --benchmark_filter, ...
+)";
+
+[[noreturn]] void Fail(const std::string& what) {
+  fprintf(stderr, "heed_bench: error: %s\n", what.c_str());
+  exit(2);
+}
+
+// A regular expression that compiles.
+std::string Pattern(const std::string& option, const std::string& text) {
+  try {
+    std::regex pattern(text);
+  } catch (const std::regex_error&) {
+    Fail(option + ": expected a regular expression, got " + text);
+  }
+  return text;
+}
+
+double Number(const std::string& option, const std::string& text, double low, double high) {
+  char* end = nullptr;
+  const double number = strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(number >= low && number <= high)) {
+    Fail(option + ": expected a number from " + std::to_string(low) + " to " +
+         std::to_string(high) + ", got " + text);
+  }
+  return number;
+}
+
+}  // namespace
+
+Options ParseOptions(int* argc, char** argv) {
+  Options options;
+  std::string named;
+  int kept = 1;
+  for (int i = 1; i < *argc; ++i) {
+    std::string option = argv[i], value;
+    const size_t equals = option.find('=');
+    const bool joined = equals != std::string::npos;
+    if (joined) {
+      value = option.substr(equals + 1);
+      option.resize(equals);
+    }
+    if (option.compare(0, 12, "--benchmark_") == 0) {
+      argv[kept++] = argv[i];
+      continue;
+    }
+    if (!joined && option == "--help") {
+      fputs(kHelp, stdout);
+      exit(0);
+    }
+    if (!joined && (option == "--check" || option == "--no-machine")) {
+      (option == "--check" ? options.check : options.machine) = option == "--check";
+      continue;
+    }
+    if (!joined) {
+      if (i + 1 == *argc) Fail(option + ": unknown option, or its value is missing; see --help");
+      value = argv[++i];
+    }
+    if (option == "--shapes") {
+      named = Pattern(option, value);
+    } else if (option == "--shape") {
+      Shape shape;
+      if (!ParseShape(value, &shape)) {
+        Fail("--shape: expected batch,length,embed_dim,heads[,causal|,pad], got " + value);
+      }
+      options.shapes.push_back(shape);
+    } else if (option == "--target") {
+      options.targets.push_back(value);
+    } else if (option == "--contestants") {
+      options.contestants = Pattern(option, value);
+    } else if (option == "--threads") {
+      options.threads = static_cast<size_t>(Number(option, value, 1, 1024));
+    } else if (option == "--seconds") {
+      options.seconds = Number(option, value, 0, 3600);
+    } else if (option == "--isa" && value == "avx2") {
+      options.avx2 = true;
+    } else {
+      Fail(option + " " + value + ": unknown; see --help");
+    }
+  }
+  if (named.empty() && options.shapes.empty()) named = ".";
+  if (!named.empty()) {
+    std::vector<Shape> shapes;
+    for (const Shape& shape : NamedShapes()) {
+      if (std::regex_search(shape.name, std::regex(named))) shapes.push_back(shape);
+    }
+    options.shapes.insert(options.shapes.begin(), shapes.begin(), shapes.end());
+  }
+  if (options.shapes.empty()) Fail("--shapes " + named + ": no such shape");
+  argv[kept] = nullptr;
+  *argc = kept;
+  return options;
+}
+
+void SetEnvironment(const Options& options, char** argv) {
+  const std::string threads = std::to_string(options.threads);
+  std::vector<std::pair<const char*, std::string>> wanted = {{"OMP_NUM_THREADS", threads},
+                                                             {"OPENBLAS_NUM_THREADS", threads}};
+  if (options.avx2) {
+    wanted.push_back({"DNNL_MAX_CPU_ISA", "AVX2"});
+    wanted.push_back({"ONEDNN_MAX_CPU_ISA", "AVX2"});
+    wanted.push_back({"OPENBLAS_CORETYPE", "Haswell"});
+  }
+  bool changed = false;
+  for (const auto& [name, value] : wanted) {
+    const char* present = getenv(name);
+    if (present != nullptr && value == present) continue;
+    setenv(name, value.c_str(), 1);
+    changed = true;
+  }
+  if (!changed) return;
+  execv("/proc/self/exe", argv);
+  execvp(argv[0], argv);
+  Fail("the program cannot start itself again");
+}
+
+}  // namespace heed::bench

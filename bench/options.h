@@ -1,0 +1,33 @@
+// bench/options.h: the command line of heed_bench, and what the peers read from the environment.
+#ifndef HEED_BENCH_OPTIONS_H_
+#define HEED_BENCH_OPTIONS_H_
+
+#include <string>
+#include <vector>
+
+#include "bench/shapes.h"
+
+namespace heed::bench {
+
+struct Options {
+  std::vector<Shape> shapes;
+  std::vector<std::string> targets;  // empty: the best one
+  std::string contestants = ".";     // regular expression on names
+  size_t threads = 1;
+  double seconds = 0.5;  // of each contestant on each shape, at least
+  bool avx2 = false;     // everyone is held to AVX2
+  bool check = false;
+  bool machine = true;  // print the machine's limits first
+};
+
+// Takes its own options out of argv and leaves the rest, for Google Benchmark. Prints help or an
+// error and exits where they ask for it.
+Options ParseOptions(int* argc, char** argv);
+
+// Sets the variables by which oneDNN, OpenMP and OpenBLAS choose threads and instruction sets. They
+// are read when libraries are loaded: where one had to change, the program starts itself again.
+void SetEnvironment(const Options& options, char** argv);
+
+}  // namespace heed::bench
+
+#endif  // HEED_BENCH_OPTIONS_H_

@@ -1,0 +1,85 @@
+// bench/peers/peers.cc: which peers there are, and what they share.
+#include "bench/peers/peers.h"
+
+#include <utility>
+
+#include "heed/sizes.h"
+
+namespace heed::bench {
+namespace {
+
+struct Peer {
+  const char* name;
+  std::unique_ptr<Contestant> (*make)(const Problem& problem);
+  std::string (*version)();
+};
+const std::vector<Peer>& Peers() {
+  static const std::vector<Peer> peers = {
+#if defined(HEED_BENCH_ONEDNN)
+    {kYardstick, MakeOneDnn, OneDnnVersion},
+#endif
+#if defined(HEED_BENCH_OPENBLAS)
+    {"OpenBLAS", MakeOpenBlas, OpenBlasVersion},
+#endif
+#if defined(HEED_BENCH_XNNPACK)
+    {"XNNPACK", MakeXnnpack, XnnpackVersion},
+#endif
+  };
+  return peers;
+}
+
+}  // namespace
+
+std::vector<Entrant> MakePeers(const Problem& problem, const std::regex& wanted) {
+  std::vector<Entrant> entrants;
+  for (const Peer& peer : Peers()) {
+    if (!std::regex_search(peer.name, wanted)) continue;
+    auto contestant = MakeForShape(problem, [&] { return peer.make(problem); });
+    if (contestant != nullptr) {
+      entrants.push_back({peer.name, Role::kPeer, std::move(contestant)});
+    }
+  }
+  return entrants;
+}
+
+std::vector<std::string> PeerNames() {
+  std::vector<std::string> names;
+  for (const Peer& peer : Peers()) names.push_back(peer.name);
+  return names;
+}
+
+std::string PeerVersions() {
+  std::string text;
+  for (const Peer& peer : Peers()) text += (text.empty() ? "" : ", ") + peer.version();
+  return text.empty() ? "none" : text;
+}
+
+FusedProjection::FusedProjection(const Problem& problem) {
+  const size_t width = problem.shape().embed_dim;
+  const LayerTensors& t = problem.tensors();
+  for (const float* part : {t.q_weight, t.k_weight, t.v_weight}) {
+    weight.insert(weight.end(), part, part + width * width);
+  }
+  for (const float* part : {t.q_bias, t.k_bias, t.v_bias}) {
+    bias.insert(bias.end(), part, part + width);
+  }
+  const float scale = sizes::InverseSqrt(problem.shape().head_dim());
+  for (size_t i = 0; i < width * width; ++i) weight[i] *= scale;
+  for (size_t i = 0; i < width; ++i) bias[i] *= scale;
+}
+
+Floats AdditiveMask(const Shape& shape) {
+  const size_t len = shape.query_len;
+  Floats mask;
+  if (shape.mask == Mask::kPadding) {
+    for (size_t j = 0; j < len; ++j) mask.push_back(j < shape.key_len() ? 0.0f : kHidden);
+  }
+  if (shape.mask == Mask::kCausal) {
+    for (size_t i = 0; i < len; ++i) {
+      for (size_t j = 0; j < len; ++j) mask.push_back(j <= i ? 0.0f : kHidden);
+    }
+  }
+  return mask;
+}
+
+}  // namespace heed::bench

@@ -1,0 +1,33 @@
+// bench/shapes.cc
+#include "bench/shapes.h"
+
+#include <regex>
+
+#include "heed/sizes.h"
+
+namespace heed::bench {
+
+bool ParseShape(const std::string& text, Shape* shape) {
+  static const std::string kNumber = "([0-9]{1,7})";
+  static const std::regex kForm(kNumber + "," + kNumber + "," + kNumber + "," + kNumber +
+                                "(,causal|,pad)?");
+  std::smatch parts;
+  if (!std::regex_match(text, parts, kForm)) return false;
+  const auto number = [&](size_t i) { return static_cast<uint32_t>(std::stoul(parts[i])); };
+  Shape parsed;
+  parsed.name = text;
+  parsed.batch = number(1);
+  parsed.query_len = number(2);
+  parsed.embed_dim = number(3);
+  parsed.num_heads = number(4);
+  if (parts[5] == ",causal") parsed.mask = Mask::kCausal;
+  if (parts[5] == ",pad") parsed.mask = Mask::kPadding;
+  for (size_t i = 1; i <= 4; ++i) {
+    if (!sizes::DimensionOk(number(i))) return false;
+  }
+  if (parsed.embed_dim % parsed.num_heads != 0) return false;
+  *shape = parsed;
+  return true;
+}
+
+}  // namespace heed::bench

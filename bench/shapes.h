@@ -1,0 +1,68 @@
+// bench/shapes.h: the layers that heed is measured on, and what it must reach there.
+#ifndef HEED_BENCH_SHAPES_H_
+#define HEED_BENCH_SHAPES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace heed::bench {
+
+enum class Mask { kNone, kPadding, kCausal };  // kPadding hides the last quarter of the keys
+
+struct Shape {
+  std::string name;
+  uint32_t batch = 1;
+  uint32_t query_len = 0;
+  uint32_t embed_dim = 0;
+  uint32_t num_heads = 0;
+  Mask mask = Mask::kNone;
+  // heed's median time over that of oneDNN's f32 layer in the same run, one thread: the bound that
+  // --check holds, and what a very good kernel would reach. 0: none.
+  double must = 0.0;
+  double aims = 0.0;
+
+  size_t rows() const { return size_t{batch} * query_len; }
+  uint32_t head_dim() const { return embed_dim / num_heads; }
+  uint32_t key_len() const { return mask == Mask::kPadding ? query_len * 3 / 4 : query_len; }
+  // A single row meets its weights cold: copies of them are taken in turn, beyond the last cache.
+  bool is_cold() const { return rows() == 1; }
+  // 2 x multiply-adds of all products; masked keys count, so that masks show as speed.
+  double flops() const {
+    const double width = embed_dim;
+    return static_cast<double>(rows()) * (8.0 * width * width + 4.0 * query_len * width);
+  }
+};
+
+// A single row: at most this many times what its bytes or its multiply-adds allow.
+inline constexpr double kColdRowMust = 1.25;
+// Held to AVX2: at most this many times the best peer's time.
+inline constexpr double kAvx2Must = 0.95;
+
+inline std::vector<Shape> NamedShapes() {
+  return {
+      {"tiny", 1, 16, 64, 4, Mask::kNone, 0.45, 0.36},       // a sensor's window
+      {"kws", 1, 98, 64, 4, Mask::kNone, 0.60, 0.47},        // Keyword Transformer: 1 s of audio
+      {"minilm", 1, 128, 384, 12, Mask::kNone, 0.82, 0.77},  // MiniLM-L6 and -L12
+      {"bert", 1, 128, 768, 12, Mask::kNone, 0.88, 0.80},    // BERT base
+      {"bert512", 1, 512, 768, 12, Mask::kNone, 0.72, 0.66},
+      {"whisper", 1, 1500, 512, 8, Mask::kNone, 0.52, 0.47},  // Whisper base's encoder: 30 s
+      {"long", 1, 2048, 512, 8, Mask::kNone, 0.50, 0.45},
+      {"minilm-pad", 1, 128, 384, 12, Mask::kPadding, 0.75, 0.66},
+      {"kws-causal", 1, 98, 64, 4, Mask::kCausal, 0.40, 0.33},
+      {"bert512-causal", 1, 512, 768, 12, Mask::kCausal, 0.65, 0.60},
+      {"long-causal", 1, 2048, 512, 8, Mask::kCausal, 0.36, 0.32},
+      {"row768", 1, 1, 768, 12},  // one token, weights from memory
+      {"row2048", 1, 1, 2048, 32},
+      {"row4096", 1, 1, 4096, 32},
+  };
+}
+
+// "1,98,64,4", "1,98,64,4,causal", "1,128,384,12,pad": batch, query_len, embed_dim, heads. False
+// for anything else.
+bool ParseShape(const std::string& text, Shape* shape);
+
+}  // namespace heed::bench
+
+#endif  // HEED_BENCH_SHAPES_H_
