@@ -39,6 +39,7 @@ struct Setting {
   std::vector<std::string> targets;  // heed's
   size_t threads = 1;
   Executor executor;
+  bool avx2 = false;  // peers that cannot be held to AVX2 are left out
 };
 
 // Stages of heed's first target: a call without keys, which is the projections of q and of the
@@ -49,8 +50,9 @@ inline constexpr const char* kAttention = "attention";
 // heed on each target ("heed-AVX2"); for the first of them also its stages.
 std::vector<Entrant> MakeHeed(const Problem& problem, const Setting& setting);
 // The peers built in whose name matches and that can run the shape.
-std::vector<Entrant> MakePeers(const Problem& problem, const std::regex& wanted);
-std::vector<std::string> PeerNames();
+std::vector<Entrant> MakePeers(const Problem& problem, const Setting& setting,
+                               const std::regex& wanted);
+std::vector<std::string> PeerNames(const Setting& setting);
 // "oneDNN 2.6.3, OpenBLAS 0.3.21 (SkylakeX)": for the report.
 std::string PeerVersions();
 // Reads as many bytes as the packed weights have.

@@ -26,7 +26,7 @@ Rate Int8DotLoop(const std::string& target);
 // Hides everything better than AVX2 from Highway's dispatch, heed's included. Before any other use.
 void HoldToAvx2();
 
-// Reads each 64-byte line of data[0 .. bytes) once, front to back; bytes a multiple of 512.
+// Reads data[0 .. bytes) once, in eight streams; data and bytes are multiples of 64 and 512.
 void ReadOnce(const void* data, size_t bytes);
 
 struct Bandwidth {

@@ -101,14 +101,16 @@ double Int8Dot(float*) { return 0.0; }
 
 void Read(const void* data, size_t bytes, float* sink) {
   const hn::CappedTag<uint32_t, 16> d;
-  const size_t lanes = hn::Lanes(d);
-  const auto* words = static_cast<const uint32_t*>(data);
+  const size_t lanes = hn::Lanes(d), eighth = bytes / 8 / sizeof(uint32_t);
+  // Eight streams: on small pages one alone reads memory at two thirds of the speed.
+  const auto* p = static_cast<const uint32_t*>(data);
+  const auto* q = p + 4 * eighth;
   auto a = hn::Zero(d), b = a, c = a, e = a;
-  for (size_t i = 0; i < bytes / 4; i += 8 * lanes) {
-    a = hn::Or(hn::Or(a, hn::Load(d, words + i)), hn::Load(d, words + i + 4 * lanes));
-    b = hn::Or(hn::Or(b, hn::Load(d, words + i + lanes)), hn::Load(d, words + i + 5 * lanes));
-    c = hn::Or(hn::Or(c, hn::Load(d, words + i + 2 * lanes)), hn::Load(d, words + i + 6 * lanes));
-    e = hn::Or(hn::Or(e, hn::Load(d, words + i + 3 * lanes)), hn::Load(d, words + i + 7 * lanes));
+  for (size_t i = 0; i < eighth; i += lanes) {
+    a = hn::Or(hn::Or(a, hn::Load(d, p + i)), hn::Load(d, q + i));
+    b = hn::Or(hn::Or(b, hn::Load(d, p + eighth + i)), hn::Load(d, q + eighth + i));
+    c = hn::Or(hn::Or(c, hn::Load(d, p + 2 * eighth + i)), hn::Load(d, q + 2 * eighth + i));
+    e = hn::Or(hn::Or(e, hn::Load(d, p + 3 * eighth + i)), hn::Load(d, q + 3 * eighth + i));
   }
   sink[2] = static_cast<float>(hn::GetLane(hn::Or(hn::Or(a, b), hn::Or(c, e))));
 }

@@ -52,6 +52,7 @@ class Session {
       : options_(options), pool_(options.threads), wanted_(options.contestants) {
     setting_.targets = Targets(options);
     setting_.threads = options.threads;
+    setting_.avx2 = options.avx2;
     if (options.threads > 1) setting_.executor = pool_.executor();
   }
   const std::vector<std::string>& targets() const { return setting_.targets; }
@@ -59,7 +60,7 @@ class Session {
   std::vector<std::string> Names(const Shape& shape) const {
     std::vector<std::string> names;
     for (const std::string& target : targets()) names.push_back("heed-" + target);
-    for (const std::string& peer : PeerNames()) names.push_back(peer);
+    for (const std::string& peer : PeerNames(setting_)) names.push_back(peer);
     if (shape.is_cold()) names.push_back("read");
     std::vector<std::string> chosen;
     for (const std::string& name : names) {
@@ -76,7 +77,7 @@ class Session {
     const Problem problem(shape);
     std::vector<Entrant> entrants;
     if (std::regex_search("heed", wanted_)) entrants = MakeHeed(problem, setting_);
-    for (Entrant& peer : MakePeers(problem, wanted_)) entrants.push_back(std::move(peer));
+    for (Entrant& peer : MakePeers(problem, setting_, wanted_)) entrants.push_back(std::move(peer));
     if (shape.is_cold()) entrants.push_back(MakeRead(problem, setting_));
     results_.push_back(Measure(problem, std::move(entrants), options_.seconds, targets()[0]));
     PrintTable(results_.back());

@@ -2,6 +2,7 @@
 #include "bench/measure.h"
 
 #include <alloca.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -23,29 +24,52 @@ double Median(std::vector<double>* values) {
   return (*values)[values->size() / 2];
 }
 
-double Total(const Result& result) {
-  double total = 0.0;
-  for (double seconds : result.seconds) total += seconds;
-  return total;
+// How often the scheduler has taken the core away from this thread; 0 where it does not say.
+long Preemptions() {
+#if defined(RUSAGE_THREAD)
+  rusage usage;
+  if (getrusage(RUSAGE_THREAD, &usage) == 0) return usage.ru_nivcsw;
+#endif
+  return 0;
 }
 
-bool IsDone(const Result& result, double seconds) {
-  const double total = Total(result);
-  return (total >= seconds && result.seconds.size() >= kFewestCalls) || total >= 20 * seconds;
-}
+// Seconds of calls. Those that were interrupted measure someone else's work, and count only where
+// there are too few others.
+struct Times {
+  std::vector<double> whole, interrupted;
+  double whole_total = 0.0, total = 0.0;
+
+  bool IsDone(double seconds) const {
+    return (whole_total >= seconds && whole.size() >= kFewestCalls) || total >= 20 * seconds;
+  }
+  std::vector<double> Sorted() const {
+    std::vector<double> all = whole;
+    if (whole.size() < kFewestCalls) all.insert(all.end(), interrupted.begin(), interrupted.end());
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+  template <typename Call>
+  void Add(const Call& call) {
+    const long preemptions = Preemptions();
+    const double start = Now();
+    call();
+    const double seconds = Now() - start;
+    const bool is_whole = Preemptions() == preemptions;
+    (is_whole ? whole : interrupted).push_back(seconds);
+    if (is_whole) whole_total += seconds;
+    total += seconds;
+  }
+};
 
 // Calls until `duration` is full. The stack is moved down by 16 * shift bytes: where it falls badly
 // among lines of 64 bytes oneDNN takes 15 % longer on kws, by chance for a whole process.
 void TakeTurn(Contestant* contestant, double duration, bool cold, size_t shift, const float* x,
-              float* y, std::vector<double>* times) {
+              float* y, Times* times) {
   auto* moved = static_cast<volatile char*>(alloca(16 * (shift + 1)));
   moved[0] = 0;
   if (!cold) contestant->Run(x, y);
-  for (double total = 0.0; total < duration;) {
-    const double start = Now();
-    contestant->Run(x, y);
-    times->push_back(Now() - start);
-    total += times->back();
+  for (const double end = times->total + duration; times->total < end;) {
+    times->Add([&] { contestant->Run(x, y); });
   }
 }
 
@@ -54,9 +78,9 @@ size_t BestShift(Contestant* contestant, const float* x, float* y) {
   size_t best = 0;
   double best_seconds = 0.0;
   for (size_t shift = 0; shift < kLine / 16; ++shift) {
-    std::vector<double> times;
+    Times times;
     TakeTurn(contestant, kTurn / 4, false, shift, x, y, &times);
-    const double seconds = *std::min_element(times.begin(), times.end());
+    const double seconds = times.Sorted().front();
     if (shift > 0 && seconds >= best_seconds) continue;
     best = shift;
     best_seconds = seconds;
@@ -113,6 +137,7 @@ ShapeResult Measure(const Problem& problem, std::vector<Entrant> entrants, doubl
     const bool small = !cold && problem.shape().flops() < 1e8;
     shifts.push_back(small ? BestShift(entrant.contestant.get(), x, y.data()) : 0);
   }
+  std::vector<Times> times(entrants.size());
   std::vector<double> peaks, rates;
   for (size_t round = 0, waiting = entrants.size(); waiting > 0; ++round) {
     waiting = 0;
@@ -120,14 +145,13 @@ ShapeResult Measure(const Problem& problem, std::vector<Entrant> entrants, doubl
     if (cold && rates.size() < 9) rates.push_back(OneRowRate(target));
     for (size_t turn = 0; turn < entrants.size(); ++turn) {
       const size_t i = (round + turn) % entrants.size();  // nobody always follows the same one
-      if (IsDone(all.results[i], seconds)) continue;
+      if (times[i].IsDone(seconds)) continue;
       const test::FlushToZero flush(entrants[i].role == Role::kPeer);
-      TakeTurn(entrants[i].contestant.get(), kTurn, cold, shifts[i], x, y.data(),
-               &all.results[i].seconds);
+      TakeTurn(entrants[i].contestant.get(), kTurn, cold, shifts[i], x, y.data(), &times[i]);
       ++waiting;
     }
   }
-  for (Result& result : all.results) std::sort(result.seconds.begin(), result.seconds.end());
+  for (size_t i = 0; i < entrants.size(); ++i) all.results[i].seconds = times[i].Sorted();
   all.fma_peak = Median(&peaks);
   if (cold) all.one_row_rate = Median(&rates);
   return all;

@@ -13,7 +13,7 @@ namespace heed::bench {
 struct Result {
   std::string name;
   Role role = Role::kHeed;
-  std::vector<double> seconds;  // of single calls, sorted
+  std::vector<double> seconds;  // of single calls that the scheduler left alone, sorted
   double error = 0.0;           // kHeed and kPeer
   size_t bytes = 0;
 

@@ -142,7 +142,7 @@ class OneDnn : public Contestant {
 
 }  // namespace
 
-std::unique_ptr<Contestant> MakeOneDnn(const Problem& problem) {
+std::unique_ptr<Contestant> MakeOneDnn(const Problem& problem, size_t) {
   return std::make_unique<OneDnn>(problem);
 }
 

@@ -90,7 +90,7 @@ class OpenBlas : public Contestant {
 
 }  // namespace
 
-std::unique_ptr<Contestant> MakeOpenBlas(const Problem& problem) {
+std::unique_ptr<Contestant> MakeOpenBlas(const Problem& problem, size_t) {
   return std::make_unique<OpenBlas>(problem);
 }
 

@@ -10,31 +10,37 @@ namespace {
 
 struct Peer {
   const char* name;
-  std::unique_ptr<Contestant> (*make)(const Problem& problem);
+  bool can_be_held_to_avx2;
+  std::unique_ptr<Contestant> (*make)(const Problem& problem, size_t threads);
   std::string (*version)();
 };
 const std::vector<Peer>& Peers() {
   static const std::vector<Peer> peers = {
 #if defined(HEED_BENCH_ONEDNN)
-    {kYardstick, MakeOneDnn, OneDnnVersion},
+    {kYardstick, true, MakeOneDnn, OneDnnVersion},
 #endif
 #if defined(HEED_BENCH_OPENBLAS)
-    {"OpenBLAS", MakeOpenBlas, OpenBlasVersion},
+    {"OpenBLAS", true, MakeOpenBlas, OpenBlasVersion},
 #endif
 #if defined(HEED_BENCH_XNNPACK)
-    {"XNNPACK", MakeXnnpack, XnnpackVersion},
+    {"XNNPACK", false, MakeXnnpack, XnnpackVersion},
 #endif
   };
   return peers;
 }
 
+bool TakesPart(const Peer& peer, const Setting& setting) {
+  return !setting.avx2 || peer.can_be_held_to_avx2;
+}
+
 }  // namespace
 
-std::vector<Entrant> MakePeers(const Problem& problem, const std::regex& wanted) {
+std::vector<Entrant> MakePeers(const Problem& problem, const Setting& setting,
+                               const std::regex& wanted) {
   std::vector<Entrant> entrants;
   for (const Peer& peer : Peers()) {
-    if (!std::regex_search(peer.name, wanted)) continue;
-    auto contestant = MakeForShape(problem, [&] { return peer.make(problem); });
+    if (!TakesPart(peer, setting) || !std::regex_search(peer.name, wanted)) continue;
+    auto contestant = MakeForShape(problem, [&] { return peer.make(problem, setting.threads); });
     if (contestant != nullptr) {
       entrants.push_back({peer.name, Role::kPeer, std::move(contestant)});
     }
@@ -42,9 +48,11 @@ std::vector<Entrant> MakePeers(const Problem& problem, const std::regex& wanted)
   return entrants;
 }
 
-std::vector<std::string> PeerNames() {
+std::vector<std::string> PeerNames(const Setting& setting) {
   std::vector<std::string> names;
-  for (const Peer& peer : Peers()) names.push_back(peer.name);
+  for (const Peer& peer : Peers()) {
+    if (TakesPart(peer, setting)) names.push_back(peer.name);
+  }
   return names;
 }
 

@@ -10,10 +10,10 @@
 
 namespace heed::bench {
 
-// Null where the peer cannot run the shape.
-std::unique_ptr<Contestant> MakeOneDnn(const Problem& problem);
-std::unique_ptr<Contestant> MakeOpenBlas(const Problem& problem);
-std::unique_ptr<Contestant> MakeXnnpack(const Problem& problem);
+// Null where the peer cannot run the shape. The first two take their threads from the environment.
+std::unique_ptr<Contestant> MakeOneDnn(const Problem& problem, size_t threads);
+std::unique_ptr<Contestant> MakeOpenBlas(const Problem& problem, size_t threads);
+std::unique_ptr<Contestant> MakeXnnpack(const Problem& problem, size_t threads);
 
 std::string OneDnnVersion();
 std::string OpenBlasVersion();
