@@ -18,10 +18,12 @@ std::string PlainText(std::string text) {
 }
 
 std::string ShapeText(const std::vector<size_t>& shape) {
+  constexpr size_t kMostShown = 8;
   std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) {
+  for (size_t i = 0; i < shape.size() && i < kMostShown; ++i) {
     text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   }
+  if (shape.size() > kMostShown) text += ", ... " + std::to_string(shape.size()) + " dimensions";
   return text + "]";
 }
 

@@ -31,7 +31,9 @@ class Staged {
   explicit Staged(const Output& output) : place_(output.path) {
     std::error_code ignored;
     if (fs::is_directory(place_, ignored)) Fail(output.path, ": is a directory");
-    if (fs::is_symlink(place_, ignored)) place_ = fs::weakly_canonical(place_);
+    for (int links = 0; links < 40 && fs::is_symlink(place_, ignored); ++links) {
+      place_ = place_.parent_path() / fs::read_symlink(place_);  // also where it leads nowhere
+    }
     // Devices and pipes cannot be replaced: they are written to.
     const bool direct = fs::exists(place_, ignored) && !fs::is_regular_file(place_, ignored);
     if (!direct) staged_ = place_.string() + ".partial-" + std::to_string(getpid());

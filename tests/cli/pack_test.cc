@@ -221,6 +221,10 @@ TEST_CASE("an output that was there before is replaced, whole, and also through 
   HeedOk({"pack", in, folder.Path("link.heed"), "--heads", "2"});
   CheckSameFile(folder.Read("out.heed"), PackedByLibrary(layer));
   CHECK(folder.Contents().size() == 3);
+  REQUIRE(symlink("new.heed", folder.Path("dangling.heed").c_str()) == 0);
+  HeedOk({"pack", in, folder.Path("dangling.heed"), "--heads", "2"});
+  CheckSameFile(folder.Read("new.heed"), PackedByLibrary(layer));
+  CHECK(folder.Contents().size() == 5);
 }
 
 }  // namespace

@@ -22,13 +22,6 @@ T At(const MaskView<T>& mask, size_t b, size_t h, size_t i, size_t j) {
   return mask.data[at];
 }
 
-// position(i) = i + offset, held at the ends of int64_t: no key lies that far.
-int64_t Position(size_t i, int64_t offset) {
-  const auto row = static_cast<int64_t>(i);
-  return offset > std::numeric_limits<int64_t>::max() - row ? std::numeric_limits<int64_t>::max()
-                                                            : offset + row;
-}
-
 bool Visible(const Masks& masks, size_t b, size_t h, size_t i, size_t j) {
   if (masks.keep.present() && At(masks.keep, b, h, i, j) == 0) return false;
   if (masks.ignore.present() && At(masks.ignore, b, h, i, j) != 0) return false;
@@ -39,10 +32,12 @@ bool Visible(const Masks& masks, size_t b, size_t h, size_t i, size_t j) {
   const auto key = static_cast<int64_t>(j);
   if (masks.lengths.present() && key >= masks.lengths.data[b]) return false;
   if (masks.causal || masks.window > 0) {
-    const int64_t position = Position(i, masks.offset);
-    if (key > position) return false;
-    // key <= position - window, written so that it cannot overflow: both sides are at least 0.
-    if (masks.window > 0 && position - key >= masks.window) return false;
+    // j > i + offset, then j <= i + offset - window, without a sum that could overflow: what is
+    // left of the first is at least 0 and below 2^64.
+    const int64_t ahead = key - static_cast<int64_t>(i);
+    if (ahead > masks.offset) return false;
+    const uint64_t behind = static_cast<uint64_t>(masks.offset) - static_cast<uint64_t>(ahead);
+    if (masks.window > 0 && behind >= static_cast<uint64_t>(masks.window)) return false;
   }
   return true;
 }
