@@ -55,6 +55,10 @@ inline constexpr size_t kTilePanels = 1;
 #endif
 static_assert(kTileVectors <= 4, "RunTile names four accumulators a row");
 
+// In-order cores wait for a load that stands right before its use: on ARM each load of the inner
+// loop is issued a row ahead.
+inline constexpr bool kLoadsAhead = HWY_ARCH_ARM != 0;
+
 #define HEED_FOR_ROWS(M) \
   M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
 
@@ -88,22 +92,57 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
     HEED_FOR_ROWS(HEED_ZERO)
 #undef HEED_ZERO
 
-    for (const size_t end = Min(k + kDepthBlock, call.depth); k < end; ++k) {
-      const V w0 = hn::LoadU(d, b0 + k * kPanelColumns);
-      const V w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanelColumns) : w0;
-      const V w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanelColumns) : w0;
-      const V w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanelColumns) : w0;
-#define HEED_MULTIPLY_ADD(i)                                            \
-  if constexpr (i < kRows) {                                            \
-    const V x = hn::Set(d, a[i * a_stride + k]);                        \
-    c##i##_0 = hn::MulAdd(x, w0, c##i##_0);                             \
-    if constexpr (kVectors > 1) c##i##_1 = hn::MulAdd(x, w1, c##i##_1); \
-    if constexpr (kVectors > 2) c##i##_2 = hn::MulAdd(x, w2, c##i##_2); \
-    if constexpr (kVectors > 3) c##i##_3 = hn::MulAdd(x, w3, c##i##_3); \
+    size_t end = Min(k + kDepthBlock, call.depth);
+#define HEED_MULTIPLY_ADD(i, x)                                       \
+  c##i##_0 = hn::MulAdd(x, w0, c##i##_0);                             \
+  if constexpr (kVectors > 1) c##i##_1 = hn::MulAdd(x, w1, c##i##_1); \
+  if constexpr (kVectors > 2) c##i##_2 = hn::MulAdd(x, w2, c##i##_2); \
+  if constexpr (kVectors > 3) c##i##_3 = hn::MulAdd(x, w3, c##i##_3);
+#define HEED_LOAD_ROW_OF_B(k)                                                  \
+  V w0 = hn::LoadU(d, b0 + (k) * kPanelColumns);                               \
+  V w1 = kVectors > 1 ? hn::LoadU(d, b1 + (k) * kPanelColumns) : w0;           \
+  V w2 = kVectors > 2 ? hn::LoadU(d, b2 + (k) * kPanelColumns) : w0;           \
+  V w3 = kVectors > 3 ? hn::LoadU(d, b3 + (k) * kPanelColumns) : w0;
+    if constexpr (kLoadsAhead) {
+      HEED_LOAD_ROW_OF_B(k)
+      V x = hn::Set(d, a[k]);
+#define HEED_STEP_OF_LAST_ROW(i, v)                         \
+  if constexpr (v < kVectors) {                             \
+    c##i##_##v = hn::MulAdd(x, w##v, c##i##_##v);           \
+    w##v = hn::LoadU(d, b##v + (k + 1) * kPanelColumns);    \
   }
-      HEED_FOR_ROWS(HEED_MULTIPLY_ADD)
-#undef HEED_MULTIPLY_ADD
+#define HEED_STEP_OF_ROW(i)                                 \
+  if constexpr (i + 1 < kRows) {                            \
+    const V next = hn::Set(d, a[(i + 1) * a_stride + k]);   \
+    HEED_MULTIPLY_ADD(i, x)                                 \
+    x = next;                                               \
+  } else if constexpr (i + 1 == kRows) {                    \
+    const V next = hn::Set(d, a[k + 1]);                    \
+    HEED_STEP_OF_LAST_ROW(i, 0)                             \
+    HEED_STEP_OF_LAST_ROW(i, 1)                             \
+    HEED_STEP_OF_LAST_ROW(i, 2)                             \
+    HEED_STEP_OF_LAST_ROW(i, 3)                             \
+    x = next;                                               \
+  }
+      for (--end; k < end; ++k) {
+        HEED_FOR_ROWS(HEED_STEP_OF_ROW)
+      }
+#undef HEED_STEP_OF_ROW
+#undef HEED_STEP_OF_LAST_ROW
+      ++end;
     }
+    for (; k < end; ++k) {
+      HEED_LOAD_ROW_OF_B(k)
+#define HEED_ROW(i)                              \
+  if constexpr (i < kRows) {                     \
+    const V x = hn::Set(d, a[i * a_stride + k]); \
+    HEED_MULTIPLY_ADD(i, x)                      \
+  }
+      HEED_FOR_ROWS(HEED_ROW)
+#undef HEED_ROW
+    }
+#undef HEED_LOAD_ROW_OF_B
+#undef HEED_MULTIPLY_ADD
 
 #define HEED_ADD_BASE(i)                                                                  \
   if constexpr (i < kRows) {                                                              \
