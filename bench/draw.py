@@ -102,13 +102,15 @@ def picture(context, shapes):
         legend.append(f'<rect x="{x}" y="34" width="11" height="11" '
                       f'fill="{COLORS[i % len(COLORS)]}"/>' + text(x + 16, 44, name))
         x += 30 + 8 * len(name)
+    foot = [text(8, y + 32 + 14 * i, line.strip(), size=10, color="#555555")
+            for i, line in enumerate(machine(context).split(";"))]
     head = text(LEFT, 20, "Percent of the core's f32 peak, whole layer (masked work counts)",
                 size=14)
     return "\n".join(
-        [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{y + 40}" '
+        [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{y + 54}" '
          f'font-family="sans-serif">',
-         f'<rect width="{width:.0f}" height="{y + 40}" fill="white"/>', head, *legend, *grid,
-         *parts, text(LEFT, y + 32, machine(context), size=10, color="#555555"), "</svg>"]) + "\n"
+         f'<rect width="{width:.0f}" height="{y + 54}" fill="white"/>', head, *legend, *grid,
+         *parts, *foot, "</svg>"]) + "\n"
 
 
 def main():
