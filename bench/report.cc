@@ -15,6 +15,14 @@ double RatioTo(const ShapeResult& all, const Result& result, const char* name) {
   return other == nullptr ? 0.0 : result.median() / other->median();
 }
 
+// The ratio to the yardstick of a layer that runs at the core's f32 peak throughout: no float
+// kernel gets below.
+double RatioAtPeak(const ShapeResult& all) {
+  const Result* yardstick = all.Find(kYardstick);
+  if (yardstick == nullptr) return 0.0;
+  return all.shape.least_flops() / all.fma_peak / yardstick->median();
+}
+
 struct Stages {
   double projections, attention, output;  // seconds
 };
@@ -70,6 +78,7 @@ Figures FiguresOf(const ShapeResult& all, const Result& result) {
   if (result.role != Role::kHeed) return figures;
   figures.push_back({"must", all.shape.is_cold() ? kColdRowMust : all.shape.must});
   figures.push_back({"aims", all.shape.aims});
+  figures.push_back({"ratio_at_peak", RatioAtPeak(all)});
   Stages stages;
   if (&result == all.Find(Role::kHeed) && StagesOf(all, &stages)) {
     figures.push_back({"projections_us", stages.projections * 1e6});
@@ -160,7 +169,7 @@ void PrintRatios(const std::vector<ShapeResult>& all) {
   if (names.empty()) return;
   printf("\nratios: median over %s's\n%-15s", kYardstick, "");
   for (const std::string& name : names) printf(" %12s", name.c_str());
-  printf(" %6s %6s\n", "must", "aims");
+  printf(" %8s %6s %6s\n", "at peak", "must", "aims");
   for (const ShapeResult& result : all) {
     if (result.Find(kYardstick) == nullptr) continue;
     printf("%-15s", result.shape.name.c_str());
@@ -169,6 +178,7 @@ void PrintRatios(const std::vector<ShapeResult>& all) {
       if (r != nullptr) printf(" %12.2f", RatioTo(result, *r, kYardstick));
       if (r == nullptr) printf(" %12s", "");
     }
+    printf(" %8.2f", RatioAtPeak(result));
     if (result.shape.must > 0.0) printf(" %6.2f %6.2f", result.shape.must, result.shape.aims);
     printf("\n");
   }

@@ -33,6 +33,12 @@ struct Shape {
     const double width = embed_dim;
     return static_cast<double>(rows()) * (8.0 * width * width + 4.0 * query_len * width);
   }
+  // The same without what the mask makes needless.
+  double least_flops() const {
+    const double width = embed_dim, queries = query_len, keys = key_len();
+    const double pairs = mask == Mask::kCausal ? queries * (queries + 1) / 2 : queries * keys;
+    return batch * (4.0 * width * width * (queries + keys) + 4.0 * pairs * width);
+  }
 };
 
 // A single row: at most this many times what its bytes or its multiply-adds allow.

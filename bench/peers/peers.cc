@@ -10,6 +10,7 @@ namespace {
 
 struct Peer {
   const char* name;
+  Role role;
   bool can_be_held_to_avx2;
   std::unique_ptr<Contestant> (*make)(const Problem& problem, size_t threads);
   std::string (*version)();
@@ -17,13 +18,14 @@ struct Peer {
 const std::vector<Peer>& Peers() {
   static const std::vector<Peer> peers = {
 #if defined(HEED_BENCH_ONEDNN)
-    {kYardstick, true, MakeOneDnn, OneDnnVersion},
+    {kYardstick, Role::kPeer, true, MakeOneDnn, OneDnnVersion},
 #endif
 #if defined(HEED_BENCH_OPENBLAS)
-    {"OpenBLAS", true, MakeOpenBlas, OpenBlasVersion},
+    {"OpenBLAS", Role::kPeer, true, MakeOpenBlas, OpenBlasVersion},
 #endif
 #if defined(HEED_BENCH_XNNPACK)
-    {"XNNPACK", false, MakeXnnpack, XnnpackVersion},
+    {"XNNPACK", Role::kPeer, false, MakeXnnpack, XnnpackVersion},
+    {"heed+XNNPACK", Role::kHeed, false, MakeHeedOnXnnpack, XnnpackVersion},
 #endif
   };
   return peers;
@@ -42,7 +44,7 @@ std::vector<Entrant> MakePeers(const Problem& problem, const Setting& setting,
     if (!TakesPart(peer, setting) || !std::regex_search(peer.name, wanted)) continue;
     auto contestant = MakeForShape(problem, [&] { return peer.make(problem, setting.threads); });
     if (contestant != nullptr) {
-      entrants.push_back({peer.name, Role::kPeer, std::move(contestant)});
+      entrants.push_back({peer.name, peer.role, std::move(contestant)});
     }
   }
   return entrants;
@@ -58,7 +60,10 @@ std::vector<std::string> PeerNames(const Setting& setting) {
 
 std::string PeerVersions() {
   std::string text;
-  for (const Peer& peer : Peers()) text += (text.empty() ? "" : ", ") + peer.version();
+  for (const Peer& peer : Peers()) {
+    if (peer.role != Role::kPeer) continue;
+    text += (text.empty() ? "" : ", ") + peer.version();
+  }
   return text.empty() ? "none" : text;
 }
 

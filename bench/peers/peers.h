@@ -14,6 +14,7 @@ namespace heed::bench {
 std::unique_ptr<Contestant> MakeOneDnn(const Problem& problem, size_t threads);
 std::unique_ptr<Contestant> MakeOpenBlas(const Problem& problem, size_t threads);
 std::unique_ptr<Contestant> MakeXnnpack(const Problem& problem, size_t threads);
+std::unique_ptr<Contestant> MakeHeedOnXnnpack(const Problem& problem, size_t threads);
 
 std::string OneDnnVersion();
 std::string OpenBlasVersion();
