@@ -39,7 +39,8 @@ def table(context, shapes):
     names = names_of(shapes)
     heed = next((name for name in names if name.startswith("heed")), None)
     lines = [f"{machine(context)}.", "",
-             "Median us (percent of f32 peak); ratio: heed's median over oneDNN's; at peak: that of a "
+             "Median us (percent of f32 peak); ratio: heed's median over oneDNN's; at peak: that of "
+             "a "
              "layer at the core's f32 peak.", "",
              "| shape | " + " | ".join(names) + " "
              "| ratio | at peak | must | aims | error |",
@@ -60,7 +61,8 @@ def table(context, shapes):
     if cold:
         lines += ["", "One row, weights from memory: median us; floor: the larger of reading the "
                   "weights and of the multiply-adds at the one-row rate.", "",
-                  "| shape | " + " | ".join(names) + " | memory | arithmetic | heed / floor | must |",
+                  "| shape | " + " | ".join(names) +
+                  " | memory | arithmetic | heed / floor | must |",
                   "|---|" + "--:|" * (len(names) + 4)]
         for shape, rows in cold.items():
             cells = [f"{rows[name]['median_us']:.0f}" if name in rows else "" for name in names]

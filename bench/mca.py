@@ -55,8 +55,8 @@ def inner_loop(body):
 
 def cycles(mca, cpu, text):
     command = [mca, "-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"]
-    output = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
-    return int(re.search(r"Total Cycles:\s+(\d+)", output).group(1)) / ITERATIONS
+    run = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    return int(re.search(r"Total Cycles:\s+(\d+)", run.stdout).group(1)) / ITERATIONS
 
 
 def main():
@@ -68,7 +68,8 @@ def main():
     loop = inner_loop(tiles[(rows, vectors)])
     count = sum("fmla" in line for line in loop)
     spills = sum("[sp" in line for line in loop)
-    print(f"{rows} x {vectors} vectors: {count} fmla in {len(loop)} instructions, {spills} spills\n")
+    print(f"{rows} x {vectors} vectors: {count} fmla in {len(loop)} instructions, "
+          f"{spills} spills\n")
     print("| core | cycles for one k | limit | ratio |\n|---|---|---|---|")
     for cpu in CPUS:
         free = "\n".join(f"fmla v{8 + i % 24}.4s, v0.4s, v1.4s" for i in range(24))
