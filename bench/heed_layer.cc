@@ -1,11 +1,10 @@
 // bench/heed_layer.cc: heed as a contestant, its stages, and the reader of its weights.
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "bench/contestant.h"
+#include "bench/fail.h"
 #include "bench/machine.h"
 #include "heed/attention.h"
 #include "heed/sdpa.h"
@@ -14,14 +13,6 @@ namespace heed::bench {
 namespace {
 
 MutableBytes View(Buffer& bytes) { return MutableBytes(bytes.data(), bytes.size()); }
-
-void Require(const Status& status) {
-  if (status.ok()) return;
-  char sentence[160];
-  FormatStatus(status, sentence, sizeof(sentence));
-  fprintf(stderr, "heed_bench: error: %s\n", sentence);
-  exit(1);
-}
 
 class Layer : public Contestant {
  public:
@@ -70,8 +61,7 @@ class WithoutKeys : public Layer {
     Require(layer_.Explain(Args(problem.x().data(), y.data()), &explanation));
     const uint64_t width = problem.shape().embed_dim;
     if (explanation.flops == 4 * problem.shape().rows() * width * width) return;
-    fprintf(stderr, "heed_bench: error: a call without keys is not two projections\n");
-    exit(1);
+    Fail("a call without keys is not two projections");
   }
 
  protected:

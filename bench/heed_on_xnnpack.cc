@@ -1,9 +1,7 @@
 // bench/heed_on_xnnpack.cc: heed with its projections on XNNPACK (ports/xnnpack).
 #include <xnnpack.h>
 
-#include <cstdio>
-#include <cstdlib>
-
+#include "bench/fail.h"
 #include "bench/peers/peers.h"
 #include "xnnpack/xnnpack_backend.h"
 
@@ -12,13 +10,7 @@ namespace {
 
 MutableBytes View(Buffer& buffer) { return MutableBytes(buffer.data(), buffer.size()); }
 
-void Require(const Status& status) {
-  if (status.ok()) return;
-  char sentence[160];
-  FormatStatus(status, sentence, sizeof(sentence));
-  fprintf(stderr, "heed_bench: error: heed on XNNPACK: %s\n", sentence);
-  exit(1);
-}
+void RequireHere(const Status& status) { Require(status, "heed on XNNPACK: "); }
 
 class LayerOnXnnpack : public Contestant {
  public:
@@ -30,18 +22,18 @@ class LayerOnXnnpack : public Contestant {
     file_.resize(PackedWeightsBytes(config));
     scratch_.resize(XnnpackScratchBytes(config));
     block_.resize(BackendWorkspaceBytes(config, limits));
-    Require(PackWeights(config, problem.tensors(), View(file_)));
+    RequireHere(PackWeights(config, problem.tensors(), View(file_)));
     Weights weights;
-    Require(Weights::Open(View(file_), &weights));
+    RequireHere(Weights::Open(View(file_), &weights));
     XnnpackOptions xnnpack_options;
     xnnpack_options.inputs_are_padded = true;
-    Require(projections_.Create(weights, View(scratch_), xnnpack_options));
+    RequireHere(projections_.Create(weights, View(scratch_), xnnpack_options));
     backend_ = projections_.backend();
     CreateOptions options;
     options.projection_backend = &backend_;
-    Require(Attention::Create(limits, weights, View(block_), &layer_, options));
+    RequireHere(Attention::Create(limits, weights, View(block_), &layer_, options));
   }
-  void Run(const float* x, float* y) override { Require(layer_.Forward(problem_.Args(x, y))); }
+  void Run(const float* x, float* y) override { RequireHere(layer_.Forward(problem_.Args(x, y))); }
   size_t Bytes() const override {
     return 2 * file_.size() + scratch_.size() + block_.size() +
            2 * problem_.x().size() * sizeof(float);

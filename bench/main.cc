@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <regex>
 #include <string>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "bench/contestant.h"
+#include "bench/fail.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/options.h"
@@ -22,23 +22,20 @@
 namespace heed::bench {
 namespace {
 
-[[noreturn]] void Fail(const std::string& what) {
-  fprintf(stderr, "heed_bench: error: %s\n", what.c_str());
-  exit(2);
-}
+[[noreturn]] void Refuse(const std::string& what) { Fail(what, kWrongUsage); }
 
 std::vector<std::string> Targets(const Options& options) {
   std::vector<std::string> usable, chosen;
   for (size_t i = 0; i < TargetCount(); ++i) usable.push_back(TargetName(i));
-  if (usable.empty()) Fail("this CPU has no vectors that heed knows");
-  if (options.avx2 && usable[0] != "AVX2") Fail("--isa avx2: this CPU lacks it");
+  if (usable.empty()) Refuse("this CPU has no vectors that heed knows");
+  if (options.avx2 && usable[0] != "AVX2") Refuse("--isa avx2: this CPU lacks it");
   for (const std::string& target : options.targets) {
     if (target == "all") {
       chosen.insert(chosen.end(), usable.begin(), usable.end());
     } else if (std::find(usable.begin(), usable.end(), target) != usable.end()) {
       chosen.push_back(target);
     } else {
-      Fail("--target " + target + ": expected one of heed's targets on this CPU, or all");
+      Refuse("--target " + target + ": expected one of heed's targets on this CPU, or all");
     }
   }
   if (chosen.empty()) chosen.push_back(usable[0]);
@@ -135,7 +132,7 @@ int Main(int argc, char** argv) {
   std::vector<char*> original(argv, argv + argc + 1);
   Options options = ParseOptions(&argc, argv);
   SetEnvironment(options, original.data());
-  if (options.check && options.threads != 1) Fail("--check: targets are for one thread");
+  if (options.check && options.threads != 1) Refuse("--check: targets are for one thread");
   if (options.avx2) {
     HoldToAvx2();
     for (Shape& shape : options.shapes) shape.must = shape.aims = 0.0;  // kAvx2Must instead

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 
+#include "bench/fail.h"
 #include "bench/machine.h"
 #include "tests/support/float_mode.h"
 
@@ -93,9 +93,9 @@ void Check(const Problem& problem, Entrant* entrant, Floats* y, Result* result) 
   entrant->contestant->Run(problem.x().data(), y->data());
   result->error = problem.Error(*y);
   if (result->error < kWrong) return;
-  fprintf(stderr, "heed_bench: error: %s on %s: wrong by %.1e of |y|max\n", entrant->name.c_str(),
-          problem.shape().name.c_str(), result->error);
-  exit(1);
+  char error[32];
+  snprintf(error, sizeof(error), "%.1e", result->error);
+  Fail(entrant->name + " on " + problem.shape().name + ": wrong by " + error + " of |y|max");
 }
 
 }  // namespace

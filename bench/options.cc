@@ -9,6 +9,8 @@
 #include <regex>
 #include <utility>
 
+#include "bench/fail.h"
+
 namespace heed::bench {
 namespace {
 
@@ -27,17 +29,14 @@ constexpr const char* kHelp =
   --benchmark_...      Google Benchmark's: --benchmark_out=FILE.json, --benchmark_filter, ...
 )";
 
-[[noreturn]] void Fail(const std::string& what) {
-  fprintf(stderr, "heed_bench: error: %s\n", what.c_str());
-  exit(2);
-}
+[[noreturn]] void Refuse(const std::string& what) { Fail(what, kWrongUsage); }
 
 // A regular expression that compiles.
 std::string Pattern(const std::string& option, const std::string& text) {
   try {
     std::regex pattern(text);
   } catch (const std::regex_error&) {
-    Fail(option + ": expected a regular expression, got " + text);
+    Refuse(option + ": expected a regular expression, got " + text);
   }
   return text;
 }
@@ -46,8 +45,8 @@ double Number(const std::string& option, const std::string& text, double low, do
   char* end = nullptr;
   const double number = strtod(text.c_str(), &end);
   if (text.empty() || *end != '\0' || !(number >= low && number <= high)) {
-    Fail(option + ": expected a number from " + std::to_string(low) + " to " +
-         std::to_string(high) + ", got " + text);
+    Refuse(option + ": expected a number from " + std::to_string(low) + " to " +
+           std::to_string(high) + ", got " + text);
   }
   return number;
 }
@@ -79,7 +78,7 @@ Options ParseOptions(int* argc, char** argv) {
       continue;
     }
     if (!joined) {
-      if (i + 1 == *argc) Fail(option + ": unknown option, or its value is missing; see --help");
+      if (i + 1 == *argc) Refuse(option + ": unknown option, or its value is missing; see --help");
       value = argv[++i];
     }
     if (option == "--shapes") {
@@ -87,7 +86,7 @@ Options ParseOptions(int* argc, char** argv) {
     } else if (option == "--shape") {
       Shape shape;
       if (!ParseShape(value, &shape)) {
-        Fail("--shape: expected batch,length,embed_dim,heads[,causal|,pad], got " + value);
+        Refuse("--shape: expected batch,length,embed_dim,heads[,causal|,pad], got " + value);
       }
       options.shapes.push_back(shape);
     } else if (option == "--target") {
@@ -101,7 +100,7 @@ Options ParseOptions(int* argc, char** argv) {
     } else if (option == "--isa" && value == "avx2") {
       options.avx2 = true;
     } else {
-      Fail(option + " " + value + ": unknown; see --help");
+      Refuse(option + " " + value + ": unknown; see --help");
     }
   }
   if (named.empty() && options.shapes.empty()) named = ".";
@@ -112,7 +111,7 @@ Options ParseOptions(int* argc, char** argv) {
     }
     options.shapes.insert(options.shapes.begin(), shapes.begin(), shapes.end());
   }
-  if (options.shapes.empty()) Fail("--shapes " + named + ": no such shape");
+  if (options.shapes.empty()) Refuse("--shapes " + named + ": no such shape");
   argv[kept] = nullptr;
   *argc = kept;
   return options;
@@ -137,7 +136,7 @@ void SetEnvironment(const Options& options, char** argv) {
   if (!changed) return;
   execv("/proc/self/exe", argv);
   execvp(argv[0], argv);
-  Fail("the program cannot start itself again");
+  Refuse("the program cannot start itself again");
 }
 
 }  // namespace heed::bench

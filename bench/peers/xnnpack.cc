@@ -5,20 +5,17 @@
 #include <xnnpack.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 
+#include "bench/fail.h"
 #include "bench/peers/peers.h"
 
 namespace heed::bench {
 namespace {
 
 void Require(xnn_status status) {
-  if (status == xnn_status_success) return;
-  fprintf(stderr, "heed_bench: error: XNNPACK: status %d\n", static_cast<int>(status));
-  exit(1);
+  if (status != xnn_status_success) Fail("XNNPACK: status " + std::to_string(status));
 }
 
 constexpr size_t kOverread = XNN_EXTRA_BYTES / sizeof(float);

@@ -10,6 +10,7 @@
 #include "lib/core/project.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
+#include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 
 namespace heed {
@@ -244,22 +245,11 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
   if (bytes == 0) {
     return Fail(StatusCode::kBadValue, "limits", "a workspace below the address space");
   }
-  if (block.data == nullptr) return Fail(StatusCode::kNullPointer, "block", "not null");
-  const uintptr_t address = reinterpret_cast<uintptr_t>(block.data);
-  if (address % sizes::kAlignment != 0) {
-    return Fail(StatusCode::kMisaligned, "block", "address modulo 64", 0,
-                address % sizes::kAlignment);
-  }
-  if (block.size < bytes) {
-    return Fail(StatusCode::kBlockTooSmall, "block",
-                backend == nullptr ? "WorkspaceBytes(config, limits)"
-                                   : "BackendWorkspaceBytes(config, limits)",
-                bytes, block.size);
-  }
-  const uintptr_t file = reinterpret_cast<uintptr_t>(weights.bytes().data);
-  if (address < file + weights.bytes().size && file < address + bytes) {
-    return Fail(StatusCode::kOverlap, "block", "no memory shared with the packed file");
-  }
+  HEED_RETURN_IF_ERROR(CheckMemory("block", block,
+                                   backend == nullptr ? "WorkspaceBytes(config, limits)"
+                                                      : "BackendWorkspaceBytes(config, limits)",
+                                   bytes));
+  HEED_RETURN_IF_ERROR(CheckOutsideFile("block", block.data, bytes, weights.bytes()));
   const KernelTable* kernels = nullptr;
   HEED_RETURN_IF_ERROR(ChooseKernels(options.target, &kernels));
 

@@ -1,5 +1,6 @@
 #include "lib/core/backend.h"
 
+#include "lib/core/project.h"
 #include "lib/core/run.h"
 #include "lib/support/bits.h"
 #include "lib/support/fail.h"
@@ -11,18 +12,10 @@ namespace {
 constexpr size_t kReadableBehindQuery = 64;
 static_assert(sizes::KeyBytes(1, 1) >= kReadableBehindQuery);
 
-template <typename T>
-bool HasNoGap(const BasicTensorView<T>& tensor) {
-  return tensor.batch_stride == tensor.rows * tensor.row_stride;
-}
-
 // One call of the backend a batch entry; entries without a gap between them are merged.
 Status ProjectRows(const Plan& plan, ProjectionKind kind, ConstTensorView input, TensorView output,
                    size_t readable_bytes) {
-  if (HasNoGap(input) && HasNoGap(output)) {
-    input.rows = output.rows = input.batch * input.rows;
-    input.batch = output.batch = 1;
-  }
+  MergeBatch(&input, &output);
   const ProjectionShape shape = ProjectionShapeOf(plan.config, kind);
   ProjectionCall call;
   call.kind = kind;

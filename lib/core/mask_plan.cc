@@ -57,6 +57,7 @@ KeyInterval MaskPlan::Interval(size_t batch, size_t row) const {
 KeyInterval MaskPlan::KeysOf(size_t batch, size_t row_begin, size_t row_end) const {
   KeyInterval keys = {Interval(batch, row_begin).begin, Interval(batch, row_end - 1).end};
   keys.begin = keys.begin / kKeyBlock * kKeyBlock;
+  if (!dense()) return keys;
   MaskPlan of_keys;  // the masks that are the same for every head and row
   const auto take = [](const auto& mask, auto* copy) {
     if (mask.head_stride == 0 && mask.query_stride == 0) *copy = mask;
@@ -117,12 +118,7 @@ bool TileWalk::Next(Tile* tile) {
 
     bool full = masks_.Interval(batch_, row_begin_).end >= key_begin + num_keys &&
                 masks_.Interval(batch_, row_begin_ + rows_ - 1).begin <= key_begin;
-    if (full && masks_.dense() && masks_.SameForAllRows()) {
-      const uint64_t bits = masks_.DenseBits(batch_, head_, row_begin_, key_begin, num_keys);
-      if (bits == 0) continue;
-      full = bits == LowBits(num_keys);
-      for (size_t r = 0; r < rows_ && !full; ++r) words_[r] = bits;
-    } else if (!full || masks_.dense()) {
+    if (!full || masks_.dense()) {
       if (!FillWords(key_begin, num_keys, &full)) continue;
     }
     *tile = Tile{key_begin, num_keys, full ? nullptr : words_};

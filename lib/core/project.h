@@ -13,6 +13,15 @@
 
 namespace heed {
 
+// Merges the batch entries of an input and its output where rows follow each other without a gap:
+// short sequences then fill register tiles.
+inline void MergeBatch(ConstTensorView* input, TensorView* output) {
+  const auto has_no_gap = [](const auto& t) { return t.batch_stride == t.rows * t.row_stride; };
+  if (!has_no_gap(*input) || !has_no_gap(*output)) return;
+  input->rows = output->rows = input->batch * input->rows;
+  input->batch = output->batch = 1;
+}
+
 struct Projection {
   void (*kernel)(const ProjectArgs& args) = nullptr;
   const Matrix* matrix = nullptr;
@@ -28,16 +37,9 @@ struct Projection {
   size_t panels_per_task = 0;
   size_t num_tasks = 0;
 
-  // Chooses the cut for a number of workers and returns num_tasks. Rows that follow each other
-  // without a gap across batch entries are merged, so that short sequences fill register tiles.
+  // Chooses the cut for a number of workers and returns num_tasks.
   size_t Split(size_t num_workers) {
-    const auto has_no_gap = [](const auto& t) {
-      return t.batch_stride == t.rows * t.row_stride;
-    };
-    if (output.data != nullptr && has_no_gap(input) && has_no_gap(output)) {
-      input.rows = output.rows = input.batch * input.rows;
-      input.batch = output.batch = 1;
-    }
+    if (output.data != nullptr) MergeBatch(&input, &output);
     // Four tasks a worker even out their ends; one alone keeps the panels in one sweep.
     const size_t cuts = num_workers == 1 ? 1 : sizes::DivideUp(4 * num_workers, input.batch);
     panels_per_task = sizes::DivideUp(matrix->num_panels(), Min(cuts, matrix->num_panels()));

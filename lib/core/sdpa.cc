@@ -6,6 +6,7 @@
 #include "lib/core/check.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
+#include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 
 namespace heed {
@@ -78,20 +79,6 @@ Status CheckScalars(const SdpaArgs& args) {
   if (!IsFinite(args.softcap) || args.softcap < 0.0f) {
     return Fail(StatusCode::kBadValue, "softcap",
                 "0 or a finite positive number (its bits follow)", 0, BitsOf(args.softcap));
-  }
-  return Status();
-}
-
-Status CheckBlock(MutableBytes block, size_t bytes) {
-  if (block.data == nullptr) return Fail(StatusCode::kNullPointer, "block", "not null");
-  const uintptr_t address = reinterpret_cast<uintptr_t>(block.data);
-  if (address % sizes::kAlignment != 0) {
-    return Fail(StatusCode::kMisaligned, "block", "address modulo 64", 0,
-                address % sizes::kAlignment);
-  }
-  if (block.size < bytes) {
-    return Fail(StatusCode::kBlockTooSmall, "block", "SdpaWorkspaceBytes(limits)", bytes,
-                block.size);
   }
   return Status();
 }
@@ -190,7 +177,7 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
   Call call;
   const size_t bytes = SdpaWorkspaceBytes(limits);
   HEED_RETURN_IF_ERROR(CheckCall(args, limits, Memory{block.data, bytes}, options, &call));
-  HEED_RETURN_IF_ERROR(CheckBlock(block, bytes));
+  HEED_RETURN_IF_ERROR(CheckMemory("block", block, "SdpaWorkspaceBytes(limits)", bytes));
   CarveBlock(block.data, &call);
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
   AttendPlan& attend = call.attend;

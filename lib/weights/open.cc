@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "lib/support/bits.h"
+#include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
 #include "lib/weights/packed_file.h"
@@ -61,11 +62,7 @@ Status CheckFixedFields(const FileHeader& header, const std::byte* file) {
 
 Status Weights::Open(ConstBytes file, Weights* weights) {
   if (weights == nullptr) return Fail(StatusCode::kNullPointer, "weights", "not null");
-  if (file.data == nullptr) return Fail(StatusCode::kNullPointer, "file", "not null");
-  if (reinterpret_cast<uintptr_t>(file.data) % sizes::kAlignment != 0) {
-    return Fail(StatusCode::kMisaligned, "file", "address modulo 64", 0,
-                reinterpret_cast<uintptr_t>(file.data) % sizes::kAlignment);
-  }
+  HEED_RETURN_IF_ERROR(CheckAligned("file", file.data));
   if (file.size < sizes::kHeaderBytes) {
     return Fail(StatusCode::kBadHeader, "file", "bytes of a header", sizes::kHeaderBytes,
                 file.size);

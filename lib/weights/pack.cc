@@ -1,6 +1,7 @@
 // lib/weights/pack.cc: PyTorch's row-major weights to panels.
 #include <cstring>
 
+#include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
 #include "lib/weights/packed_file.h"
@@ -117,14 +118,7 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   const AttentionConfig c = Resolved(config);
   HEED_RETURN_IF_ERROR(CheckTensors(c, tensors));
   const size_t bytes = PackedWeightsBytes(c);
-  if (out.data == nullptr) return Fail(StatusCode::kNullPointer, "out", "not null");
-  if (reinterpret_cast<uintptr_t>(out.data) % sizes::kAlignment != 0) {
-    return Fail(StatusCode::kMisaligned, "out", "address modulo 64", 0,
-                reinterpret_cast<uintptr_t>(out.data) % sizes::kAlignment);
-  }
-  if (out.size < bytes) {
-    return Fail(StatusCode::kBlockTooSmall, "out", "PackedWeightsBytes(config)", bytes, out.size);
-  }
+  HEED_RETURN_IF_ERROR(CheckMemory("out", out, "PackedWeightsBytes(config)", bytes));
 
   const PackedView view = ViewOf(c, out.data);
   PackMatrix(view.q, tensors.q_weight, c.q_bias ? tensors.q_bias : nullptr);

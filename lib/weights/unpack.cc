@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "heed/projection_backend.h"
+#include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 #include "lib/weights/packed_file.h"
 
@@ -32,20 +33,9 @@ Status UnpackProjection(const Weights& weights, ProjectionKind kind, MutableByte
                 static_cast<uint32_t>(kind));
   }
   const size_t bytes = UnpackedProjectionBytes(weights.config(), kind);
-  if (buffer.data == nullptr) return Fail(StatusCode::kNullPointer, "buffer", "not null");
-  const uintptr_t address = reinterpret_cast<uintptr_t>(buffer.data);
-  if (address % sizes::kAlignment != 0) {
-    return Fail(StatusCode::kMisaligned, "buffer", "address modulo 64", 0,
-                address % sizes::kAlignment);
-  }
-  if (buffer.size < bytes) {
-    return Fail(StatusCode::kBlockTooSmall, "buffer", "UnpackedProjectionBytes(config, kind)",
-                bytes, buffer.size);
-  }
-  const uintptr_t file = reinterpret_cast<uintptr_t>(weights.bytes().data);
-  if (address < file + weights.bytes().size && file < address + bytes) {
-    return Fail(StatusCode::kOverlap, "buffer", "no memory shared with the packed file");
-  }
+  HEED_RETURN_IF_ERROR(
+      CheckMemory("buffer", buffer, "UnpackedProjectionBytes(config, kind)", bytes));
+  HEED_RETURN_IF_ERROR(CheckOutsideFile("buffer", buffer.data, bytes, weights.bytes()));
   float* weight = reinterpret_cast<float*>(buffer.data);
   const size_t columns = matrix->columns;
   const size_t depth = matrix->depth;

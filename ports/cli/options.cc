@@ -1,7 +1,10 @@
 #include "cli/options.h"
 
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
+
+#include "cli/error.h"
 
 namespace heed::cli {
 namespace {
@@ -33,6 +36,20 @@ float ParseFloat(const std::string& name, const std::string& text) {
 }
 
 }  // namespace
+
+float CheckedScale(float scale) {
+  if (!std::isfinite(scale) || scale == 0.0f) {
+    Fail("--scale: expected a finite number other than 0, got ", scale);
+  }
+  return scale;
+}
+
+float CheckedSoftcap(float softcap) {
+  if (!std::isfinite(softcap) || softcap <= 0.0f) {
+    Fail("--softcap: expected a finite number above 0, got ", softcap);
+  }
+  return softcap;
+}
 
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
                         const std::string& text) {

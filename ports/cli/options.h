@@ -21,6 +21,10 @@ CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<
 CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,
                      const std::string& text);
 
+// The values of --scale and --softcap; fail (exit code 1) where attention cannot have them.
+float CheckedScale(float scale);
+float CheckedSoftcap(float softcap);
+
 }  // namespace heed::cli
 
 #endif  // HEED_PORTS_CLI_OPTIONS_H_

@@ -1,5 +1,4 @@
 // heed pack: the tensors of one layer from safetensors into a packed file.
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -172,18 +171,8 @@ void ReadBiases(const FoundLayer& found, Layer* layer) {
 
 void ReadOptions(const Options& options, AttentionConfig* config) {
   config->add_zero_attn = options.add_zero_attn;
-  if (options.softcap) {
-    if (!std::isfinite(*options.softcap) || *options.softcap <= 0.0f) {
-      Fail("--softcap: expected a finite number above 0, got ", *options.softcap);
-    }
-    config->softcap = *options.softcap;
-  }
-  if (options.scale) {
-    if (!std::isfinite(*options.scale) || *options.scale == 0.0f) {
-      Fail("--scale: expected a finite number other than 0, got ", *options.scale);
-    }
-    config->scale = *options.scale;
-  }
+  if (options.softcap) config->softcap = CheckedSoftcap(*options.softcap);
+  if (options.scale) config->scale = CheckedScale(*options.scale);
   if (options.window) {
     if (*options.window < 1 || *options.window > INT32_MAX) {
       Fail("--window: expected 1 to ", INT32_MAX, ", got ", *options.window);

@@ -1,5 +1,4 @@
 // heed sdpa: scaled dot product attention without projections.
-#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,18 +78,8 @@ void Sdpa(const Options& options) {
     args.attention_weights = TensorView(weights->floats(), shape.batch, shape.num_heads,
                                         shape.query_len, shape.key_len);
   }
-  if (options.scale) {
-    if (!std::isfinite(*options.scale) || *options.scale == 0.0f) {
-      Fail("--scale: expected a finite number other than 0, got ", *options.scale);
-    }
-    args.scale = *options.scale;
-  }
-  if (options.softcap) {
-    if (!std::isfinite(*options.softcap) || *options.softcap <= 0.0f) {
-      Fail("--softcap: expected a finite number above 0, got ", *options.softcap);
-    }
-    args.softcap = *options.softcap;
-  }
+  if (options.scale) args.scale = CheckedScale(*options.scale);
+  if (options.softcap) args.softcap = CheckedSoftcap(*options.softcap);
   const Masks masks(options.call, shape);
   masks.Apply(&args);
   args.executor = engine.executor();

@@ -1,0 +1,45 @@
+// lib/support/check_memory.h: the memory that a caller lends is not null, aligned to 64, large
+// enough, and apart from the packed file.
+#ifndef HEED_LIB_SUPPORT_CHECK_MEMORY_H_
+#define HEED_LIB_SUPPORT_CHECK_MEMORY_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/sizes.h"
+#include "heed/tensor.h"
+#include "lib/support/fail.h"
+
+namespace heed {
+
+inline Status CheckAligned(const char* name, const void* data) {
+  if (data == nullptr) return Fail(StatusCode::kNullPointer, name, "not null");
+  const uintptr_t rest = reinterpret_cast<uintptr_t>(data) % sizes::kAlignment;
+  if (rest != 0) return Fail(StatusCode::kMisaligned, name, "address modulo 64", 0, rest);
+  return Status();
+}
+
+// `size_function` is the public function that gives `bytes`.
+inline Status CheckMemory(const char* name, MutableBytes memory, const char* size_function,
+                          size_t bytes) {
+  HEED_RETURN_IF_ERROR(CheckAligned(name, memory.data));
+  if (memory.size < bytes) {
+    return Fail(StatusCode::kBlockTooSmall, name, size_function, bytes, memory.size);
+  }
+  return Status();
+}
+
+// The first `bytes` of a memory that CheckMemory accepts.
+inline Status CheckOutsideFile(const char* name, const std::byte* memory, size_t bytes,
+                               ConstBytes file) {
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(memory);
+  const uintptr_t file_begin = reinterpret_cast<uintptr_t>(file.data);
+  if (begin < file_begin + file.size && file_begin < begin + bytes) {
+    return Fail(StatusCode::kOverlap, name, "no memory shared with the packed file");
+  }
+  return Status();
+}
+
+}  // namespace heed
+
+#endif  // HEED_LIB_SUPPORT_CHECK_MEMORY_H_
