@@ -31,32 +31,55 @@ struct LayoutTarget {
   size_t head_dim;
 };
 
-// 4 x 4 floats, rows to columns; out[c] receives column c.
-HWY_INLINE void Transpose4x4(const float* HWY_RESTRICT rows, size_t stride,
-                             float* const HWY_RESTRICT* out) {
-  const hn::FixedTag<float, 4> d4;
-  const auto r0 = hn::LoadU(d4, rows);
-  const auto r1 = hn::LoadU(d4, rows + stride);
-  const auto r2 = hn::LoadU(d4, rows + 2 * stride);
-  const auto r3 = hn::LoadU(d4, rows + 3 * stride);
-  const auto low01 = hn::InterleaveLower(d4, r0, r1);
-  const auto low23 = hn::InterleaveLower(d4, r2, r3);
-  const auto high01 = hn::InterleaveUpper(d4, r0, r1);
-  const auto high23 = hn::InterleaveUpper(d4, r2, r3);
-  hn::StoreU(hn::ConcatLowerLower(d4, low23, low01), d4, out[0]);
-  hn::StoreU(hn::ConcatUpperUpper(d4, low23, low01), d4, out[1]);
-  hn::StoreU(hn::ConcatLowerLower(d4, high23, high01), d4, out[2]);
-  hn::StoreU(hn::ConcatUpperUpper(d4, high23, high01), d4, out[3]);
+#if HWY_HAVE_SCALABLE || HWY_ARCH_ARM
+using KeyTag = hn::FixedTag<float, 4>;
+#else
+using KeyTag = TileTag;
+#endif
+inline constexpr size_t kRowsPerTranspose = HWY_MAX_LANES_D(KeyTag);
+
+// Block b of the result: 4 columns of row 4 b.
+template <class D, HWY_IF_LANES_D(D, 4)>
+HWY_INLINE hn::Vec<D> EveryFourthRow(D d, const float* HWY_RESTRICT rows, size_t) {
+  return hn::LoadU(d, rows);
+}
+template <class D, HWY_IF_LANES_GT_D(D, 4)>
+HWY_INLINE hn::Vec<D> EveryFourthRow(D d, const float* HWY_RESTRICT rows, size_t stride) {
+  const hn::Half<D> half;
+  const float* upper = rows + hn::MaxLanes(half) * stride;
+  return hn::Combine(d, EveryFourthRow(half, upper, stride), EveryFourthRow(half, rows, stride));
+}
+
+// kRowsPerTranspose rows of 4 floats to columns; out[c] receives column c. Each block of 4 lanes is
+// a transpose of 4 x 4 of its own.
+HWY_INLINE void TransposeRows(const float* HWY_RESTRICT rows, size_t stride,
+                              float* const HWY_RESTRICT* out) {
+  const KeyTag d;
+  const hn::RepartitionToWide<KeyTag> wide;
+  const auto r0 = EveryFourthRow(d, rows, stride);
+  const auto r1 = EveryFourthRow(d, rows + stride, stride);
+  const auto r2 = EveryFourthRow(d, rows + 2 * stride, stride);
+  const auto r3 = EveryFourthRow(d, rows + 3 * stride, stride);
+  const auto low01 = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, low01, low23)), d, out[0]);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, low01, low23)), d, out[1]);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, high01, high23)), d, out[2]);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, high01, high23)), d, out[3]);
 }
 
 // Keys: each column of 16 rows becomes 16 floats side by side; missing rows become zero.
 HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target) {
+  const size_t first_head = source.column_begin / target.head_dim;
+  const size_t first_d = source.column_begin % target.head_dim;
   for (size_t row = 0; row < source.num_rows; row += kPanelColumns) {
     const size_t panel = (source.first_key + row) / kPanelColumns;
     const size_t rows = Min(kPanelColumns, source.num_rows - row);
     const float* from = source.rows + row * source.stride;
-    size_t head = source.column_begin / target.head_dim;
-    size_t d = source.column_begin % target.head_dim;
+    size_t head = first_head;
+    size_t d = first_d;
     for (size_t c = 0; c < source.columns; c += 4) {
       const size_t columns = Min(4, source.columns - c);
       float* slots[4];
@@ -69,9 +92,9 @@ HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target
         }
       }
       size_t r = 0;
-      for (; columns == 4 && r + 4 <= rows; r += 4) {
-        Transpose4x4(from + r * source.stride + c, source.stride, slots);
-        for (float*& slot : slots) slot += 4;
+      for (; columns == 4 && r + kRowsPerTranspose <= rows; r += kRowsPerTranspose) {
+        TransposeRows(from + r * source.stride + c, source.stride, slots);
+        for (float*& slot : slots) slot += kRowsPerTranspose;
       }
       for (size_t i = 0; i < columns; ++i) {
         for (size_t k = r; k < kPanelColumns; ++k) {

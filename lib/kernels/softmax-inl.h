@@ -79,11 +79,38 @@ HWY_INLINE float MaskedScores(const TileArgs& tile, size_t row) {
   return hn::ReduceMax(d, maximum);
 }
 
+// Whether scores are what the softmax is of: nothing is added to them or hidden.
+HWY_INLINE bool IsPlain(const TileArgs& tile) {
+  return tile.visible == nullptr && tile.bias == nullptr && tile.softcap == 0.0f;
+}
+
+// MaskedScores of a plain tile: only the vector behind the last key is touched.
+HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  const auto hidden = hn::Set(d, kMinusInfinity);
+  auto maximum = hidden;
+  size_t j = 0;
+  for (; j + lanes <= num_keys; j += lanes) maximum = hn::Max(maximum, hn::LoadU(d, scores + j));
+  if (j < num_keys) {
+    const auto v = hn::IfThenElse(hn::FirstN(d, num_keys - j), hn::LoadU(d, scores + j), hidden);
+    hn::StoreU(v, d, scores + j);
+    maximum = hn::Max(maximum, v);
+  }
+  return hn::ReduceMax(d, maximum);
+}
+
 // Functions below copy the tile: stores of floats could change the one behind the reference.
 HWY_INLINE void UpdateMaximum(const TileArgs tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
-  for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = MaskedScores(tile, r);
+  if (IsPlain(tile)) {
+    for (size_t r = 0; r < tile.rows; ++r) {
+      tile.factors[r] = PlainScores(tile.scores + r * kKeyBlock, tile.num_keys);
+    }
+  } else {
+    for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = MaskedScores(tile, r);
+  }
   const auto lowest = hn::Set(d, kMinusInfinity);
   for (size_t r = 0; r < tile.rows; r += lanes) {  // arrays of 48, a whole number of vectors
     const auto old_maximum = hn::LoadU(d, tile.maximum + r);
@@ -96,27 +123,41 @@ HWY_INLINE void UpdateMaximum(const TileArgs tile) {
   }
 }
 
+// Weights in place of the scores of one vector of keys; returns them.
+template <class D, class V>
+HWY_INLINE V WeighVector(D d, float* HWY_RESTRICT scores, V pivot) {
+  const auto weight = Exp(d, hn::Sub(hn::LoadU(d, scores), pivot));
+  hn::StoreU(weight, d, scores);
+  return weight;
+}
+
 // Scores to weights, in place, up to the end of the last panel of 16 keys.
 HWY_INLINE void WeighScores(const TileArgs tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t end = sizes::RoundUp(tile.num_keys, kPanelColumns);
   for (size_t r = 0; r < tile.rows; ++r) {
-    float* scores = tile.scores + r * kKeyBlock;
-    float* sums = tile.sums + r * 16;
-    const uint64_t visible = VisibleBits(tile, r);
+    float* HWY_RESTRICT scores = tile.scores + r * kKeyBlock;
+    float* HWY_RESTRICT sums = tile.sums + r * 16;
     const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
     const auto factor = hn::Set(d, tile.factors[r]);
+    const uint64_t visible = VisibleBits(tile, r);
     for (size_t l = 0; l < kPanelColumns; l += lanes) {
       auto sum = hn::Mul(hn::LoadU(d, sums + l), factor);
-      for (size_t j = l; j < end; j += kPanelColumns) {
-        if ((visible >> j & LowBits(lanes)) == 0) {
-          hn::StoreU(hn::Zero(d), d, scores + j);
-          continue;
+      if (visible == ~uint64_t{0}) {
+        const auto w0 = WeighVector(d, scores + l, pivot);
+        const auto w1 = WeighVector(d, scores + l + 16, pivot);
+        const auto w2 = WeighVector(d, scores + l + 32, pivot);
+        const auto w3 = WeighVector(d, scores + l + 48, pivot);
+        sum = hn::Add(hn::Add(hn::Add(hn::Add(sum, w0), w1), w2), w3);
+      } else {
+        for (size_t j = l; j < end; j += kPanelColumns) {
+          if ((visible >> j & LowBits(lanes)) == 0) {
+            hn::StoreU(hn::Zero(d), d, scores + j);
+          } else {
+            sum = hn::Add(sum, WeighVector(d, scores + j, pivot));
+          }
         }
-        const auto weight = Exp(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
-        hn::StoreU(weight, d, scores + j);
-        sum = hn::Add(sum, weight);
       }
       hn::StoreU(sum, d, sums + l);
     }
