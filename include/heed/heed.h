@@ -153,6 +153,9 @@ typedef struct heed_executor {
   void* context;
   size_t num_workers; /* 0: 1 */
   void (*run)(void* context, size_t num_tasks, heed_task_function function, void* argument);
+  /* A stage of a call (its projections, its attention) with fewer multiply-adds runs on the calling
+   * thread, as waking others would take longer. 0: 2^21; 1: never. */
+  uint64_t min_multiply_adds;
 } heed_executor;
 
 /* ------------------------------------------------------------------- the layer and its weights */

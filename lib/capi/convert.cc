@@ -108,6 +108,9 @@ Args ArgsOf(const CArgs& c, Executor* executor) {
     executor->context = c.executor->context;
     executor->num_workers = c.executor->num_workers != 0 ? c.executor->num_workers : 1;
     executor->run = c.executor->run;
+    if (c.executor->min_multiply_adds != 0) {
+      executor->min_multiply_adds = c.executor->min_multiply_adds;
+    }
     args.executor = executor;
   }
   return args;

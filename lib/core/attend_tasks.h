@@ -49,6 +49,11 @@ struct AttendPlan {
   size_t heads_per_task() const {
     return weights.present() && average_weights ? head_end - head_begin : 1;
   }
+  // Hidden keys count too.
+  uint64_t multiply_adds() const {
+    return uint64_t{batch_end - batch_begin} * (head_end - head_begin) * query_len *
+           masks.key_len * (head_dim + value_dim);
+  }
   size_t num_tasks() const {
     return (batch_end - batch_begin) * ((head_end - head_begin) / heads_per_task()) *
            num_query_blocks();

@@ -211,6 +211,9 @@ WorkerScratch ScratchOf(const Plan& plan, size_t worker) {
 
 void RunProjections(const Plan& plan, const Executor* executor, const Call& call,
                     Projection* jobs, size_t num_jobs) {
+  uint64_t multiply_adds = 0;
+  for (size_t j = 0; j < num_jobs; ++j) multiply_adds += jobs[j].multiply_adds();
+  executor = ExecutorFor(executor, multiply_adds);
   size_t num_tasks = 0;
   for (size_t j = 0; j < num_jobs; ++j) num_tasks += jobs[j].Split(NumWorkers(executor));
   const auto rows_of = [&call](size_t batch) {
@@ -313,7 +316,8 @@ Status Attention::Forward(const ForwardArgs& args) const {
     Projection inputs[] = {QueryJob(plan, args), KeyJob(plan, call), ValueJob(plan, call)};
     RunProjections(plan, args.executor, call, inputs, 3);
   }
-  RunTasks(args.executor, call.attend.num_tasks(), [&](size_t task, size_t worker) {
+  const Executor* executor = ExecutorFor(args.executor, call.attend.multiply_adds());
+  RunTasks(executor, call.attend.num_tasks(), [&](size_t task, size_t worker) {
     AttendTask(call.attend, task, ScratchOf(plan, worker));
   });
   if (HasBackend(plan)) return ProjectOutputByBackend(plan, args);

@@ -37,6 +37,10 @@ struct Projection {
   size_t panels_per_task = 0;
   size_t num_tasks = 0;
 
+  uint64_t multiply_adds() const {
+    return uint64_t{input.batch} * input.rows * matrix->depth * matrix->columns;
+  }
+
   // Chooses the cut for a number of workers and returns num_tasks.
   size_t Split(size_t num_workers) {
     if (output.data != nullptr) MergeBatch(&input, &output);

@@ -14,6 +14,12 @@ inline size_t NumWorkers(const Executor* executor) {
   return executor == nullptr || executor->run == nullptr ? 1 : executor->num_workers;
 }
 
+// The executor for a stage of so many multiply-adds: null, the calling thread, for a small one.
+inline const Executor* ExecutorFor(const Executor* executor, uint64_t multiply_adds) {
+  return NumWorkers(executor) == 1 || multiply_adds < executor->min_multiply_adds ? nullptr
+                                                                                  : executor;
+}
+
 // Calls body(task, worker) for every task below num_tasks.
 template <typename Body>
 void RunTasks(const Executor* executor, size_t num_tasks, const Body& body) {

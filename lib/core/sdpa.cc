@@ -188,7 +188,8 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
       attend.batch_end = batch + 1;
       attend.head_begin = kv_head * attend.group;
       attend.head_end = attend.head_begin + attend.group;
-      RunTasks(args.executor, attend.num_tasks(), [&](size_t task, size_t worker) {
+      const Executor* executor = ExecutorFor(args.executor, attend.multiply_adds());
+      RunTasks(executor, attend.num_tasks(), [&](size_t task, size_t worker) {
         AttendTask(attend, task,
                    CarveWorker(call.workers + worker * call.worker_bytes,
                                call.limits.max_value_dim));

@@ -128,6 +128,9 @@ static void self_attention(void) {
   CHECK(calls == 0);
   executor.num_workers = 3;
   executor.run = run_backwards;
+  compare("self, executor, a small call", &layer, args);
+  CHECK(calls == 0);
+  executor.min_multiply_adds = 1;
   compare("self, executor", &layer, args);
   CHECK(calls != 0);
 }

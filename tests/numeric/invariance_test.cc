@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/support/compare.h"
+#include "tests/support/executors.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
 
@@ -77,6 +78,29 @@ TEST_CASE("a causal row keeps its bits when any later key changes, grows or goes
       CHECK(SameBits(RunLayer(layer, later, target).output, kept));
     }
   });
+}
+
+TEST_CASE("stages with fewer multiply-adds than the executor asks for run on the calling thread") {
+  constexpr size_t kLen = 20;
+  Random random(204);
+  const LayerData layer = MakeLayer(random);
+  const std::vector<float> x = BellVector(random, kLen * kDim);
+  ForwardArgs args;
+  args.query = View(x);
+  const std::vector<float> serial = RunLayer(layer, args, nullptr).output;
+  constexpr uint64_t kOutput = kLen * kDim * kDim;  // the stage with the fewest; others: twice it
+  const auto tasks_run = [&](uint64_t min_multiply_adds) {
+    ShuffledExecutor shuffled(2, 7);
+    Executor executor = shuffled.executor();
+    executor.min_multiply_adds = min_multiply_adds;
+    args.executor = &executor;
+    CHECK(SameBits(RunLayer(layer, args, nullptr).output, serial));
+    return shuffled.tasks_run();
+  };
+  CHECK(tasks_run(kOutput) > tasks_run(kOutput + 1));
+  CHECK(tasks_run(2 * kOutput) > 0);
+  CHECK(tasks_run(2 * kOutput + 1) == 0);
+  CHECK(tasks_run(Executor().min_multiply_adds) == 0);
 }
 
 TEST_CASE("queries in pieces, with their offset, give the bits of the whole") {

@@ -7,11 +7,14 @@
 #include <vector>
 
 namespace heed::test {
+namespace {
+constexpr uint64_t kSplitAll = 0;  // cases are small
+}  // namespace
 
 ShuffledExecutor::ShuffledExecutor(size_t num_workers, uint64_t seed)
     : num_workers_(num_workers), random_(seed) {}
 
-Executor ShuffledExecutor::executor() { return Executor{this, num_workers_, &Run}; }
+Executor ShuffledExecutor::executor() { return Executor{this, num_workers_, &Run, kSplitAll}; }
 
 void ShuffledExecutor::Run(void* context, size_t num_tasks, TaskFunction function,
                            void* argument) {
@@ -25,7 +28,7 @@ void ShuffledExecutor::Run(void* context, size_t num_tasks, TaskFunction functio
   }
 }
 
-Executor ReversedExecutor::executor() { return Executor{this, num_workers_, &Run}; }
+Executor ReversedExecutor::executor() { return Executor{this, num_workers_, &Run, kSplitAll}; }
 
 void ReversedExecutor::Run(void* context, size_t num_tasks, TaskFunction function,
                            void* argument) {
@@ -35,7 +38,7 @@ void ReversedExecutor::Run(void* context, size_t num_tasks, TaskFunction functio
   }
 }
 
-Executor ThreadExecutor::executor() { return Executor{this, num_workers_, &Run}; }
+Executor ThreadExecutor::executor() { return Executor{this, num_workers_, &Run, kSplitAll}; }
 
 void ThreadExecutor::Run(void* context, size_t num_tasks, TaskFunction function, void* argument) {
   const auto* self = static_cast<ThreadExecutor*>(context);

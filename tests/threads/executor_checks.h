@@ -11,7 +11,7 @@ namespace heed::test {
 void CheckContract(const Executor& executor);
 
 // Layers of many shapes and masks have the bits of the serial call.
-void CheckBits(const Executor& executor);
+void CheckBits(Executor executor);
 
 }  // namespace heed::test
 
