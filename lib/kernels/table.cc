@@ -19,6 +19,7 @@ void ProjectKeys(const ProjectArgs& args);
 void ProjectValues(const ProjectArgs& args);
 void LayOutKeys(const LayOutArgs& args);
 void LayOutValues(const LayOutArgs& args);
+void QuantizeRows(const QuantizeArgs& args);
 void AttendTile(const TileArgs& tile);
 void WeightsTile(const TileArgs& tile, const WeightsArgs& args);
 void Finish(const FinishArgs& args);
@@ -36,6 +37,7 @@ constexpr KernelTable MakeTable() {
   table.project_values = ProjectValues;
   table.lay_out_keys = LayOutKeys;
   table.lay_out_values = LayOutValues;
+  table.quantize_rows = QuantizeRows;
   table.attend_tile = AttendTile;
   table.finish = Finish;
   table.weights_tile = WeightsTile;

@@ -1,6 +1,7 @@
 // lib/reference/kernels.cc: one loop nest for each operation, no tiling, no shortcut.
 #include "lib/reference/kernels.h"
 
+#include "lib/reference/quantize.h"
 #include "lib/reference/scalar.h"
 
 namespace heed::reference {
@@ -209,6 +210,7 @@ constexpr KernelTable MakeTable() {
   table.project_values = ProjectValues;
   table.lay_out_keys = LayOutKeys;
   table.lay_out_values = LayOutValues;
+  table.quantize_rows = QuantizeRows;
   table.attend_tile = AttendTile;
   table.finish = Finish;
   table.weights_tile = WeightsTile;

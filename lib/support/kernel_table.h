@@ -112,6 +112,20 @@ struct WeightsArgs {
   bool add = false;  // adds to output instead of setting it
 };
 
+// Rows to integers in [-127, 127], each with a scale of its own: absmax / 127, the integers
+// round(x * (127 / absmax)), half to even. A row with a NaN or an infinity: scale NaN, integers 0;
+// a row whose largest magnitude is below 2^-100: scale 0, integers 0 (lib/support/row_scale.h).
+struct QuantizeArgs {
+  const float* input = nullptr;  // [rows][columns], rows input_stride apart
+  size_t input_stride = 0;
+  size_t rows = 0;
+  size_t columns = 0;
+  int8_t* output = nullptr;  // [rows][output_columns], zeros from columns on
+  size_t output_stride = 0;
+  size_t output_columns = 0;
+  float* scales = nullptr;  // [rows]
+};
+
 struct KernelTable {
   const char* name = nullptr;
   void (*tile_size)(uint32_t* rows, uint32_t* columns) = nullptr;  // of the register tile
@@ -120,6 +134,7 @@ struct KernelTable {
   void (*project_values)(const ProjectArgs& args) = nullptr;
   void (*lay_out_keys)(const LayOutArgs& args) = nullptr;
   void (*lay_out_values)(const LayOutArgs& args) = nullptr;
+  void (*quantize_rows)(const QuantizeArgs& args) = nullptr;
   // Online softmax of one tile: updates maximum, sums and accumulator.
   void (*attend_tile)(const TileArgs& args) = nullptr;
   void (*finish)(const FinishArgs& args) = nullptr;
