@@ -1,5 +1,5 @@
 // lib/kernels/quantize-inl.h: a row's absolute maximum, and a row to integers in [-127, 127]:
-// lib/reference/quantize.h, lane by lane.
+// lib/support/row_scale.h, lane by lane.
 
 #if defined(HEED_LIB_KERNELS_QUANTIZE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_QUANTIZE_INL_H_
@@ -50,25 +50,26 @@ HWY_INLINE hn::Vec<hn::RebindToSigned<TileTag>> RoundToIntegers(V v, V inverse) 
   return hn::Sub(shifted, hn::BitCast(di, magic));
 }
 
-// output[i] = round(values[i] * inverse), all 0 where inverse is 0.
+// output[i] = round(values[i] * inverse) ^ flip; the integers are 0 where inverse is 0.
 HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT values, size_t count, float inverse,
-                            int8_t* HWY_RESTRICT output) {
+                            uint8_t flip, int8_t* HWY_RESTRICT output) {
   if (inverse == 0.0f) {
-    memset(output, 0, count);
+    memset(output, flip, count);
     return;
   }
   const TileTag d;
   const hn::Rebind<int8_t, TileTag> d8;
   const size_t lanes = hn::Lanes(d);
   const auto factor = hn::Set(d, inverse);
+  const auto flips = hn::Set(d8, static_cast<int8_t>(flip));
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) {
     const auto integers = RoundToIntegers(hn::LoadU(d, values + i), factor);
-    hn::StoreU(hn::DemoteTo(d8, integers), d8, output + i);
+    hn::StoreU(hn::Xor(hn::DemoteTo(d8, integers), flips), d8, output + i);
   }
   if (i < count) {
     const auto integers = RoundToIntegers(hn::LoadN(d, values + i, count - i), factor);
-    hn::StoreN(hn::DemoteTo(d8, integers), d8, output + i, count - i);
+    hn::StoreN(hn::Xor(hn::DemoteTo(d8, integers), flips), d8, output + i, count - i);
   }
 }
 

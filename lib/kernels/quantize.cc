@@ -18,8 +18,8 @@ void QuantizeRows(const QuantizeArgs& args) {
     int8_t* output = args.output + r * args.output_stride;
     const RowScale scale = RowScaleOf(AbsmaxBits(input, args.columns));
     args.scales[r] = scale.scale;
-    QuantizeRow(input, args.columns, scale.inverse, output);
-    memset(output + args.columns, 0, args.output_columns - args.columns);
+    QuantizeRow(input, args.columns, scale.inverse, args.flip, output);
+    memset(output + args.columns, args.flip, args.output_columns - args.columns);
   }
 }
 

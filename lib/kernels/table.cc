@@ -11,6 +11,8 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/dot4-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
@@ -32,6 +34,7 @@ constexpr KernelTable MakeTable() {
   KernelTable table;
   table.name = HWY_STR(HWY_NAMESPACE) + 2;  // "N_AVX2" without its prefix
   table.tile_size = TileSize;
+  table.int8_input_flip = kInputFlip;
   table.project_rows = ProjectRows;
   table.project_keys = ProjectKeys;
   table.project_values = ProjectValues;

@@ -1,15 +1,8 @@
 #include "lib/reference/quantize.h"
 
-namespace heed::reference {
+#include "lib/support/row_scale.h"
 
-uint32_t AbsmaxBits(const float* values, size_t count) {
-  uint32_t absmax = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t bits = BitsOf(values[i]) & 0x7fffffffu;
-    absmax = absmax < bits ? bits : absmax;
-  }
-  return absmax;
-}
+namespace heed::reference {
 
 void QuantizeRows(const QuantizeArgs& args) {
   for (size_t r = 0; r < args.rows; ++r) {
@@ -17,8 +10,10 @@ void QuantizeRows(const QuantizeArgs& args) {
     int8_t* output = args.output + r * args.output_stride;
     const RowScale scale = RowScaleOf(AbsmaxBits(input, args.columns));
     args.scales[r] = scale.scale;
-    for (size_t c = 0; c < args.columns; ++c) output[c] = Quantize(input[c], scale.inverse);
-    for (size_t c = args.columns; c < args.output_columns; ++c) output[c] = 0;
+    for (size_t c = 0; c < args.output_columns; ++c) {
+      const int8_t integer = c < args.columns ? Quantize(input[c], scale.inverse) : int8_t{0};
+      output[c] = static_cast<int8_t>(integer ^ args.flip);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #ifndef HEED_LIB_SUPPORT_ROW_SCALE_H_
 #define HEED_LIB_SUPPORT_ROW_SCALE_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "lib/support/bits.h"
@@ -31,6 +32,23 @@ inline RowScale RowScaleOf(uint32_t absmax_bits) {
   if (absmax_bits < kSmallestAbsmaxBits) return {0.0f, 0.0f};
   const float absmax = FloatOf(absmax_bits);
   return {absmax / 127.0f, 127.0f / absmax};
+}
+
+// The integer maximum of the bits without sign.
+inline uint32_t AbsmaxBits(const float* values, size_t count) {
+  uint32_t absmax = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t bits = BitsOf(values[i]) & 0x7fffffffu;
+    absmax = absmax < bits ? bits : absmax;
+  }
+  return absmax;
+}
+
+// round(x * inverse), half to even; 0 where inverse is 0, whatever x is.
+inline int8_t Quantize(float x, float inverse) {
+  if (inverse == 0.0f) return 0;
+  const float product = x * inverse;
+  return static_cast<int8_t>(BitsOf(product + kIntegerMagic) - BitsOf(kIntegerMagic));
 }
 
 }  // namespace heed

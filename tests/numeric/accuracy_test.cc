@@ -74,5 +74,49 @@ TEST_CASE("random normal layers of embed_dim 1024 are within 2e-6 of |y|max") {
   }
 }
 
+// ||got - want|| / ||want||, as quantized layers are compared.
+double RelativeNorm(const std::vector<float>& got, const std::vector<double>& want) {
+  double error = 0.0, norm = 0.0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double difference = static_cast<double>(got[i]) - want[i];
+    error += difference * difference;
+    norm += want[i] * want[i];
+  }
+  return std::sqrt(error / norm);
+}
+
+// bf16 rounds a weight by at most 2^-9 of it, 2^-9 / sqrt(3) = 0.11 % in the root mean square; the
+// two products in a row and the softmax make that about 0.2 %. For int8: a weight or an input of deviation 1 quantized in steps of
+// absmax / 127, absmax about 3.3 deviations of a row of some hundred, has an error of 0.75 % of it
+// (a step / sqrt(12)); a product of two of them 1.06 %, and the layer makes two of them in a row
+// (v, then the output), with the softmax between: about 1.6 %, more where it is sharp.
+struct QuantizedBound {
+  WeightType weights;
+  double plain, sharp;
+};
+
+TEST_CASE("layers of quantized weights are within the published error of exact arithmetic") {
+  for (const QuantizedBound& bound : {QuantizedBound{WeightType::kBf16, 0.0035, 0.005},
+                                      QuantizedBound{WeightType::kInt8, 0.020, 0.028}}) {
+    for (const uint32_t embed_dim : {64u, 384u}) {
+      for (const double gain : {1.0, 2.0}) {
+        Random random(11);
+        LayerData layer = NormalLayer(Shape(embed_dim, embed_dim / 32), random, gain);
+        layer.config.weights = bound.weights;
+        const std::vector<float> x = NormalVector(random, 128 * embed_dim);
+        ForwardArgs args;
+        args.query = ConstTensorView(x.data(), 1, 128, embed_dim);
+        const oracle::Result exact = oracle::Layer(layer.config, layer.tensors(), args);
+        ForEachTarget([&](const char* target) {
+          const double error = RelativeNorm(RunLayer(layer, args, target).output, exact.output);
+          MESSAGE("weights ", static_cast<uint32_t>(bound.weights), ", E ", embed_dim, ", gain ",
+                  gain, ", ", std::string(target), ": ", error);
+          CHECK(error <= (gain == 1.0 ? bound.plain : bound.sharp));
+        });
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace heed::test
