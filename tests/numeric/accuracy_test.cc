@@ -85,11 +85,11 @@ double RelativeNorm(const std::vector<float>& got, const std::vector<double>& wa
   return std::sqrt(error / norm);
 }
 
-// bf16 rounds a weight by at most 2^-9 of it, 2^-9 / sqrt(3) = 0.11 % in the root mean square; the
-// two products in a row and the softmax make that about 0.2 %. For int8: a weight or an input of deviation 1 quantized in steps of
-// absmax / 127, absmax about 3.3 deviations of a row of some hundred, has an error of 0.75 % of it
-// (a step / sqrt(12)); a product of two of them 1.06 %, and the layer makes two of them in a row
-// (v, then the output), with the softmax between: about 1.6 %, more where it is sharp.
+// The bounds of shapes.md. bf16 rounds a weight by up to 2^-9 of it, 0.17 % in the root mean square;
+// values and output are two such products in a row, and the softmax adds the error of its scores,
+// more where it is sharp: about 0.3 %. For int8, steps of absmax / 127 with an absmax of some 3.3
+// deviations have an error of 0.75 % of a deviation (a step / sqrt(12)), a product of two of them
+// 1.06 %, two in a row 1.5 %.
 struct QuantizedBound {
   WeightType weights;
   double plain, sharp;
