@@ -32,9 +32,22 @@ struct Limits {
   uint32_t max_workers = 1;  // of the executors given to Forward
 };
 
+namespace sizes {
+// Inputs as integers: the query, whose place the merged heads take later, key and value.
+constexpr size_t QuantizedInputBytes(const AttentionConfig& c, size_t query_rows,
+                                     size_t key_rows) {
+  if (!QuantizesInputs(c.weights)) return 0;
+  const size_t q_dim = size_t{c.num_heads} * c.head_dim;
+  const size_t widest = c.embed_dim > q_dim ? c.embed_dim : q_dim;
+  size_t bytes = QuantizedBytes(query_rows, widest);
+  bytes = Add(bytes, QuantizedBytes(key_rows, c.kdim));
+  return Add(bytes, QuantizedBytes(key_rows, c.vdim));
+}
+}  // namespace sizes
+
 // Bytes of the block for Create: q (which becomes the merged heads), k and v of the largest call,
-// and about 30 KB + 200 head_dim bytes a worker. A multiple of 64, the same on every CPU.
-// 0 for a config or limits that Create refuses.
+// and about 30 KB + 200 head_dim bytes a worker; with int8 weights also the integers of query, key
+// and value, a quarter of their bytes. A multiple of 64, the same on every CPU. 0 for a config or limits that Create refuses.
 constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   const AttentionConfig c = Resolved(config);
   const uint32_t max_key_len =
@@ -56,6 +69,9 @@ constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& lim
   bytes = sizes::Add(bytes, sizes::Mul(kv_entries, kv_bytes));
   bytes = sizes::Add(bytes, sizes::Mul(batch, sizes::FlagBytes(max_key_len, value_panels)));
   bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers, sizes::WorkerBytes(0, c.head_dim)));
+  bytes = sizes::Add(
+      bytes, sizes::QuantizedInputBytes(c, sizes::Mul(batch, limits.max_query_len),
+                                        sizes::Mul(batch, max_key_len)));
   return bytes == SIZE_MAX ? 0 : bytes;
 }
 

@@ -104,7 +104,8 @@ constexpr size_t UnpackedProjectionBytes(const AttentionConfig& config, Projecti
   return bytes == SIZE_MAX ? 0 : bytes;
 }
 
-// Writes a projection of the packed file into the caller's buffer (aligned to 64, at least
+// Writes a projection of the packed file (integer weights times their scales) into the caller's
+// buffer (aligned to 64, at least
 // UnpackedProjectionBytes) and points *projection into it. Backends call it when they are made, one
 // projection after the other through one buffer. On failure nothing is written.
 Status UnpackProjection(const Weights& weights, ProjectionKind kind, MutableBytes buffer,

@@ -17,8 +17,11 @@ namespace heed {
 // The version of packed files that this library writes and reads.
 inline constexpr uint32_t kFileVersion = 1;
 
-// How weights are stored; part of the file format: appended, never renumbered. Values that this
-// library does not build yet are refused with kUnsupported.
+// How weights are stored; part of the file format: appended, never renumbered.
+//   kBf16  rounded to nearest even; results are those of f32 weights so rounded, bit by bit
+//   kInt8  symmetric, in [-127, 127], one scale for each output column; the inputs of the
+//          projections become integers too, row by row, at run time
+// Values that this library does not build yet are refused with kUnsupported.
 enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };
 // The arithmetic of scores and values.
 enum class CoreType : uint32_t { kF32 = 0, kInt8 = 1 };
@@ -68,6 +71,21 @@ constexpr bool ShapeOk(const AttentionConfig& c) {
          c.num_heads % c.num_kv_heads == 0 &&
          DimensionOk(static_cast<uint64_t>(c.num_heads) * c.head_dim);
 }
+// Where weights are integers, inputs become integers too.
+constexpr bool QuantizesInputs(WeightType type) { return type == WeightType::kInt8; }
+// Sums of that many products of two integers in [-127, 127] fit in 32 bits.
+inline constexpr uint32_t kMaxQuantizedDepth = 1u << 17;
+
+// One projection of the packed file, biases included.
+constexpr size_t MatrixBytes(WeightType type, size_t columns, size_t depth) {
+  const size_t floats = FloatBytes(RoundUp(columns, kPanelColumns));  // a float a column
+  if (type == WeightType::kBf16) return Add(Mul(floats, DivideUp(depth, 2)), floats);
+  if (type == WeightType::kInt8) {  // the panels, a bias, a scale and a sum a column
+    const size_t group_bytes = RoundUp(columns, kPanelColumns) * kDepthGroup;
+    return Add(Mul(group_bytes, DivideUp(depth, kDepthGroup)), 3 * floats);
+  }
+  return Add(Mul(floats, depth), floats);
+}
 constexpr size_t AddedKeys(const AttentionConfig& config) {
   return (config.add_bias_kv ? 1u : 0u) + (config.add_zero_attn ? 1u : 0u);
 }
@@ -78,17 +96,18 @@ Status CheckConfig(const AttentionConfig& config);
 
 // Bytes of the packed file of this layer: a multiple of 64, the same on every CPU; 0 for a config
 // that CheckConfig refuses for its shape. For f32: 64 (H D + 2 H_kv D + E rounded up to 16 each)
-// times the columns, plus biases and a header of 256 bytes.
+// times the columns, plus biases and a header of 256 bytes; for bf16 half of it and for
+// int8 a quarter, nearly.
 constexpr size_t PackedWeightsBytes(const AttentionConfig& config) {
   const AttentionConfig c = Resolved(config);
   if (!sizes::ShapeOk(c)) return 0;
   const size_t q_dim = static_cast<size_t>(c.num_heads) * c.head_dim;
   const size_t kv_dim = static_cast<size_t>(c.num_kv_heads) * c.head_dim;
   size_t bytes = sizes::kHeaderBytes;
-  bytes = sizes::Add(bytes, sizes::PanelBytes(q_dim, c.embed_dim + size_t{1}));  // + 1: the bias
-  bytes = sizes::Add(bytes, sizes::PanelBytes(kv_dim, c.kdim + size_t{1}));
-  bytes = sizes::Add(bytes, sizes::PanelBytes(kv_dim, c.vdim + size_t{1}));
-  bytes = sizes::Add(bytes, sizes::PanelBytes(c.embed_dim, q_dim + 1));
+  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, q_dim, c.embed_dim));
+  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, kv_dim, c.kdim));
+  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, kv_dim, c.vdim));
+  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, c.embed_dim, q_dim));
   if (sizes::AddedKeys(c) != 0) {  // a key panel and two value rows for each key/value head
     const size_t value_columns = sizes::RoundUp(c.head_dim, sizes::kPanelColumns);
     bytes = sizes::Add(bytes, sizes::FloatBytes(sizes::Mul(

@@ -8,6 +8,7 @@
 #include "lib/core/check.h"
 #include "lib/core/plan.h"
 #include "lib/core/project.h"
+#include "lib/core/quantize_inputs.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
 #include "lib/support/check_memory.h"
@@ -214,11 +215,15 @@ void RunProjections(const Plan& plan, const Executor* executor, const Call& call
   uint64_t multiply_adds = 0;
   for (size_t j = 0; j < num_jobs; ++j) multiply_adds += jobs[j].multiply_adds();
   executor = ExecutorFor(executor, multiply_adds);
-  size_t num_tasks = 0;
-  for (size_t j = 0; j < num_jobs; ++j) num_tasks += jobs[j].Split(NumWorkers(executor));
   const auto rows_of = [&call](size_t batch) {
     return call.attend.masks.KeysOf(batch, 0, call.attend.query_len);
   };
+  QuantizedRows quantized[3];
+  if (plan.quantized != nullptr) {
+    QuantizeInputs(plan, executor, rows_of, jobs, num_jobs, quantized);
+  }
+  size_t num_tasks = 0;
+  for (size_t j = 0; j < num_jobs; ++j) num_tasks += jobs[j].Split(NumWorkers(executor));
   RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
     const Projection* job = jobs;
     for (; task >= job->num_tasks; ++job) task -= job->num_tasks;
@@ -283,6 +288,10 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
   plan->worker_bytes =
       sizes::WorkerBytes(backend == nullptr ? 0 : config.head_dim, config.head_dim);
   plan->workers = take(filled.max_workers * plan->worker_bytes);
+  const size_t quantized_bytes = sizes::QuantizedInputBytes(
+      config, size_t{filled.max_batch} * filled.max_query_len,
+      size_t{filled.max_batch} * filled.max_key_len);
+  if (quantized_bytes != 0) plan->quantized = take(quantized_bytes);
   if (backend != nullptr) {
     plan->backend = *backend;
     plan->rows = reinterpret_cast<float*>(take(sizes::FloatBytes(

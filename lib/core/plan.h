@@ -1,6 +1,7 @@
 // lib/core/plan.h: what Create leaves at the head of the caller's block. The block, in order:
 //
-//   Plan | q = merged heads | keys | values | flags | scratch of worker 0 | worker 1 | ...
+//   Plan | q = merged heads | keys | values | flags | scratch of worker 0 | worker 1 | ... |
+//   integers of query = of merged heads | of key | of value (with integer weights)
 // and, with a projection backend,
 //   ... | rows of k or v | flags by head
 #ifndef HEED_LIB_CORE_PLAN_H_
@@ -8,6 +9,7 @@
 
 #include "heed/attention.h"
 #include "heed/projection_backend.h"
+#include "lib/core/project.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
 
@@ -28,6 +30,8 @@ struct Plan {
   uint8_t* flags = nullptr;  // of weight panels, or with a backend of each head's panels
   std::byte* workers = nullptr;
   size_t worker_bytes = 0;
+
+  std::byte* quantized = nullptr;  // inputs as integers; null with float weights
 
   ProjectionBackend backend;  // project is null without one
   float* rows = nullptr;      // [batch][key_len][H_kv * D] of the backend's k, then of its v

@@ -22,10 +22,18 @@ inline void MergeBatch(ConstTensorView* input, TensorView* output) {
   input->batch = output->batch = 1;
 }
 
+// Rows of an input as integers, [batch][rows] without a gap.
+struct QuantizedRows {
+  int8_t* rows = nullptr;
+  size_t stride = 0;
+  float* scales = nullptr;
+};
+
 struct Projection {
   void (*kernel)(const ProjectArgs& args) = nullptr;
   const Matrix* matrix = nullptr;
   ConstTensorView input;  // [batch][rows][depth]
+  const QuantizedRows* quantized = nullptr;  // the same rows, for integer weights
   float scale = 1.0f;
   TensorView output;  // to rows; absent: to heads
 
@@ -58,6 +66,9 @@ struct Projection {
     const size_t batch = task / tasks_per_batch;
     ProjectArgs args;
     args.depth = matrix->depth;
+    args.weights = matrix->type;
+    args.column_scales = matrix->scales;
+    args.column_sums = matrix->sums;
     args.panels = matrix->panels;
     args.bias = matrix->bias;
     args.columns = matrix->columns;
@@ -68,6 +79,7 @@ struct Projection {
     args.rows = input.rows;
     args.scale = scale;
     args.scratch = scratch;
+    size_t first_row = batch * input.rows;
     if (output.data != nullptr) {
       args.output = output.data + batch * output.batch_stride;
       args.output_stride = output.row_stride;
@@ -75,6 +87,7 @@ struct Projection {
       const KeyInterval rows = rows_of(batch);
       if (rows.begin >= rows.end) return;
       args.input += rows.begin * args.input_stride;
+      first_row += rows.begin;
       args.rows = rows.end - rows.begin;
       args.first_key = rows.begin;
       args.heads = heads + batch * batch_stride;
@@ -82,6 +95,11 @@ struct Projection {
       args.head_dim = head_dim;
       args.flags = flags == nullptr ? nullptr : flags + batch * flag_batch_stride;
       args.flag_stride = flag_stride;
+    }
+    if (quantized != nullptr) {
+      args.quantized = quantized->rows + first_row * quantized->stride;
+      args.quantized_stride = quantized->stride;
+      args.row_scales = quantized->scales + first_row;
     }
     kernel(args);
   }

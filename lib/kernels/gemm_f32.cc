@@ -10,6 +10,7 @@
 
 #if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/layout-inl.h"
+#include "lib/kernels/multiply-inl.h"
 #include "lib/kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -24,7 +25,7 @@ TileCall PanelCall(const ProjectArgs& args, size_t panel) {
   TileCall call;
   call.a = args.input;
   call.a_stride = args.input_stride;
-  call.b = args.panels + panel * args.depth * kPanelColumns;
+  call.b = static_cast<const float*>(args.panels) + panel * args.depth * kPanelColumns;
   call.b_panel_stride = args.depth * kPanelColumns;
   call.depth = args.depth;
   call.init = args.bias + panel * kPanelColumns;
@@ -63,8 +64,13 @@ HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
     for (const size_t end = row + rows; row < end; row += kKeyBlock) {
       piece.num_rows = Min(kKeyBlock, end - row);
       piece.first_key = args.first_key + row;
-      RunPanels(call, piece.num_rows, piece.columns);
-      call.a += kKeyBlock * call.a_stride;
+      if (args.weights == WeightType::kF32) {
+        RunPanels(call, piece.num_rows, piece.columns);
+        call.a += kKeyBlock * call.a_stride;
+      } else {
+        Multiply(args, {row, piece.num_rows, piece.column_begin, piece.columns, 1.0f,
+                        args.scratch, kScratchColumns});
+      }
       store(piece);
     }
   });
@@ -73,6 +79,12 @@ HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
 }  // namespace
 
 void ProjectRows(const ProjectArgs& args) {
+  if (args.weights != WeightType::kF32) {
+    const size_t column = args.panel_begin * kPanelColumns;
+    const size_t columns = Min(args.panel_end * kPanelColumns, args.columns) - column;
+    return Multiply(args, {0, args.rows, column, columns, args.scale, args.output + column,
+                           args.output_stride});
+  }
   ForEachPart(args, [&args](TileCall call, size_t panel, size_t row, size_t rows) {
     call.scale = args.scale;
     call.out = args.output + row * args.output_stride + panel * kPanelColumns;

@@ -11,6 +11,8 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/dot4-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
@@ -19,6 +21,7 @@ void ProjectKeys(const ProjectArgs& args);
 void ProjectValues(const ProjectArgs& args);
 void LayOutKeys(const LayOutArgs& args);
 void LayOutValues(const LayOutArgs& args);
+void QuantizeRows(const QuantizeArgs& args);
 void AttendTile(const TileArgs& tile);
 void WeightsTile(const TileArgs& tile, const WeightsArgs& args);
 void Finish(const FinishArgs& args);
@@ -31,11 +34,13 @@ constexpr KernelTable MakeTable() {
   KernelTable table;
   table.name = HWY_STR(HWY_NAMESPACE) + 2;  // "N_AVX2" without its prefix
   table.tile_size = TileSize;
+  table.int8_input_flip = kInputFlip;
   table.project_rows = ProjectRows;
   table.project_keys = ProjectKeys;
   table.project_values = ProjectValues;
   table.lay_out_keys = LayOutKeys;
   table.lay_out_values = LayOutValues;
+  table.quantize_rows = QuantizeRows;
   table.attend_tile = AttendTile;
   table.finish = Finish;
   table.weights_tile = WeightsTile;

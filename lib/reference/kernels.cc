@@ -1,29 +1,63 @@
 // lib/reference/kernels.cc: one loop nest for each operation, no tiling, no shortcut.
 #include "lib/reference/kernels.h"
 
+#include "lib/reference/quantize.h"
 #include "lib/reference/scalar.h"
+#include "lib/support/bf16.h"
 
 namespace heed::reference {
 namespace {
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
-// start + a . b, where b is a column of a panel.
-float AddDot(float start, const float* a, const float* b, size_t depth) {
+// start + a . weight; weight(k) is the one of element k.
+template <typename Weight>
+float AddDot(float start, const float* a, size_t depth, const Weight& weight) {
   for (size_t begin = 0; begin < depth; begin += kDepthBlock) {
     float partial = 0.0f;
     for (size_t k = begin; k < Min(begin + kDepthBlock, depth); ++k) {
-      partial = Fma(a[k], b[k * kPanelColumns], partial);
+      partial = Fma(a[k], weight(k), partial);
     }
     start += partial;
   }
   return start;
 }
 
+// Where element k of a column stands in panels of `group` k side by side.
+size_t PanelIndex(const ProjectArgs& args, size_t column, size_t k, size_t group) {
+  const size_t row = column / kPanelColumns * sizes::DivideUp(args.depth, group) + k / group;
+  return (row * kPanelColumns + column % kPanelColumns) * group + k % group;
+}
+
+float ProjectF32(const ProjectArgs& args, size_t r, size_t column) {
+  const float* weights = static_cast<const float*>(args.panels);
+  return AddDot(args.bias[column], args.input + r * args.input_stride, args.depth,
+                [&](size_t k) { return weights[PanelIndex(args, column, k, 1)]; });
+}
+
+float ProjectBf16(const ProjectArgs& args, size_t r, size_t column) {
+  const uint16_t* weights = static_cast<const uint16_t*>(args.panels);
+  return AddDot(args.bias[column], args.input + r * args.input_stride, args.depth,
+                [&](size_t k) { return FloatOfBf16(weights[PanelIndex(args, column, k, 2)]); });
+}
+
+float ProjectInt8(const ProjectArgs& args, size_t r, size_t column) {
+  const int8_t* input = args.quantized + r * args.quantized_stride;
+  const int8_t* weights = static_cast<const int8_t*>(args.panels);
+  int32_t sum = 0;
+  for (size_t k = 0; k < args.depth; ++k) {
+    sum += input[k] * weights[PanelIndex(args, column, k, kDepthGroup)];
+  }
+  const float scaled = static_cast<float>(sum) * args.row_scales[r] * args.column_scales[column];
+  return scaled + args.bias[column];
+}
+
 float Project(const ProjectArgs& args, size_t r, size_t column) {
-  const float* weights = args.panels + column / kPanelColumns * args.depth * kPanelColumns +
-                         column % kPanelColumns;
-  return AddDot(args.bias[column], args.input + r * args.input_stride, weights, args.depth);
+  switch (args.weights) {
+    case WeightType::kBf16: return ProjectBf16(args, r, column);
+    case WeightType::kInt8: return ProjectInt8(args, r, column);
+    default: return ProjectF32(args, r, column);
+  }
 }
 
 size_t EndColumn(const ProjectArgs& args) {
@@ -120,7 +154,8 @@ float Score(const TileArgs& tile, size_t r, size_t j) {
   const float* query = tile.query + r * tile.query_stride;
   const float* key = tile.keys + j / kPanelColumns * tile.head_dim * kPanelColumns +
                      j % kPanelColumns;
-  float score = AddDot(0.0f, query, key, tile.head_dim);
+  float score = AddDot(0.0f, query, tile.head_dim,
+                       [key](size_t k) { return key[k * kPanelColumns]; });
   if (tile.softcap != 0.0f) score = tile.softcap * Tanh(score / tile.softcap);
   if (tile.bias != nullptr) {
     score += tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride];
@@ -209,6 +244,7 @@ constexpr KernelTable MakeTable() {
   table.project_values = ProjectValues;
   table.lay_out_keys = LayOutKeys;
   table.lay_out_values = LayOutValues;
+  table.quantize_rows = QuantizeRows;
   table.attend_tile = AttendTile;
   table.finish = Finish;
   table.weights_tile = WeightsTile;

@@ -1,7 +1,9 @@
 #include "lib/reference/layer.h"
 
 #include "lib/reference/scalar.h"
+#include "lib/support/bf16.h"
 #include "lib/support/bits.h"
+#include "lib/support/row_scale.h"
 
 namespace heed::reference {
 namespace {
@@ -10,20 +12,33 @@ constexpr size_t kKeyBlock = sizes::kKeyBlock;
 constexpr size_t kDepthBlock = sizes::kDepthBlock;
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
-// start + a . b: chains of 256 fused multiply-adds from zero, added to the start in order.
-float AddDot(float start, const float* a, const float* b, size_t depth) {
+// start + a . b: chains of 256 fused multiply-adds from zero, added to the start in order; b is
+// rounded to bf16 first where asked for.
+float AddDot(float start, const float* a, const float* b, size_t depth, bool to_bf16 = false) {
   for (size_t begin = 0; begin < depth; begin += kDepthBlock) {
     float partial = 0.0f;
     for (size_t k = begin; k < Min(begin + kDepthBlock, depth); ++k) {
-      partial = Fma(a[k], b[k], partial);
+      partial = Fma(a[k], to_bf16 ? FloatOfBf16(Bf16Of(b[k])) : b[k], partial);
     }
     start += partial;
   }
   return start;
 }
 
+// x . w of integers: both quantized, each with its own scale.
+float QuantizedDot(const float* x, const float* w, size_t depth) {
+  const RowScale x_scale = RowScaleOf(AbsmaxBits(x, depth));
+  const RowScale w_scale = RowScaleOf(AbsmaxBits(w, depth));
+  int32_t sum = 0;
+  for (size_t k = 0; k < depth; ++k) {
+    sum += Quantize(x[k], x_scale.inverse) * Quantize(w[k], w_scale.inverse);
+  }
+  return static_cast<float>(sum) * x_scale.scale * w_scale.scale;
+}
+
 // output[r][n] = (bias[n] + input[r] . weight[n]) * scale
 struct Linear {
+  WeightType type;
   const float* weight;  // [columns][depth]
   const float* bias;    // [columns] or null
   size_t columns, depth;
@@ -31,12 +46,16 @@ struct Linear {
 };
 void Apply(const Linear& linear, const float* input, size_t input_stride, size_t rows,
            float* output, size_t output_stride) {
+  const bool to_bf16 = linear.type == WeightType::kBf16;
   for (size_t r = 0; r < rows; ++r) {
     for (size_t n = 0; n < linear.columns; ++n) {
       const float bias = linear.bias == nullptr ? 0.0f : linear.bias[n];
-      output[r * output_stride + n] =
-          AddDot(bias, input + r * input_stride, linear.weight + n * linear.depth, linear.depth) *
-          linear.scale;
+      const float* x = input + r * input_stride;
+      const float* w = linear.weight + n * linear.depth;
+      const float sum = linear.type == WeightType::kInt8
+                            ? QuantizedDot(x, w, linear.depth) + bias
+                            : AddDot(bias, x, w, linear.depth, to_bf16);
+      output[r * output_stride + n] = sum * linear.scale;
     }
   }
 }
@@ -181,11 +200,14 @@ void Layer(const AttentionConfig& given, const LayerTensors& t, const ForwardArg
   const ConstTensorView value = args.value.present() ? args.value : key;
   const size_t width = size_t{c.num_heads} * c.head_dim;
   const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
-  const Linear q_proj = {t.q_weight, c.q_bias ? t.q_bias : nullptr, width, c.embed_dim, c.scale};
-  const Linear k_proj = {t.k_weight, c.k_bias ? t.k_bias : nullptr, kv_width, c.kdim, 1.0f};
-  const Linear v_proj = {t.v_weight, c.v_bias ? t.v_bias : nullptr, kv_width, c.vdim, 1.0f};
-  const Linear out_proj = {t.out_weight, c.out_bias ? t.out_bias : nullptr, c.embed_dim, width,
-                           1.0f};
+  const auto linear = [&c](const float* weight, bool has_bias, const float* bias, size_t columns,
+                           size_t depth, float scale) {
+    return Linear{c.weights, weight, has_bias ? bias : nullptr, columns, depth, scale};
+  };
+  const Linear q_proj = linear(t.q_weight, c.q_bias, t.q_bias, width, c.embed_dim, c.scale);
+  const Linear k_proj = linear(t.k_weight, c.k_bias, t.k_bias, kv_width, c.kdim, 1.0f);
+  const Linear v_proj = linear(t.v_weight, c.v_bias, t.v_bias, kv_width, c.vdim, 1.0f);
+  const Linear out_proj = linear(t.out_weight, c.out_bias, t.out_bias, c.embed_dim, width, 1.0f);
 
   for (size_t b = 0; b < query.batch; ++b) {
     Apply(q_proj, query.data + b * query.batch_stride, query.row_stride, query.rows,

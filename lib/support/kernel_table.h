@@ -2,8 +2,10 @@
 // lib/reference fills the scalar one; lib/core calls whichever Create chose and knows no other
 // difference. Every function of every FMA target gives the bits of the scalar one.
 //
-// Layouts, floats throughout, all 64-byte aligned:
-//   weight panels  [panels][depth][16]                 16 output columns x 1 k
+// Layouts, floats but for some weights, all 64-byte aligned:
+//   f32 weights    [panels][depth][16]                 panels of 16 output columns
+//   bf16 weights   [panels][ceil(depth / 2)][16][2]    zeros beyond depth
+//   int8 weights   [panels][ceil(depth / 4)][16][4]
 //   keys           [heads][blocks][4][head_dim][16]    panels of 16 keys, blocks of 64
 //   values         [heads][blocks][panels][64][16]     panels of 16 value columns
 #ifndef HEED_LIB_SUPPORT_KERNEL_TABLE_H_
@@ -12,28 +14,40 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heed/sizes.h"
+#include "heed/weights.h"
 
 namespace heed {
 
 using sizes::kDepthBlock;
+using sizes::kDepthGroup;
 using sizes::kKeyBlock;
 using sizes::kPanelColumns;
 using sizes::kQueryBlock;
 
 // out[r][n] = bias[n] + sum over k of input[r][k] * weight[k][n]: chains of 256 fused multiply-adds
 // in order of k, each from zero, added to the bias in order. One chain over all k would double the
-// error at a depth of 1024.
+// error at a depth of 1024. bf16 weights: the same, of weights widened to float.
+//
+// int8 weights: out[r][n] = (float(sum over k of quantized[r][k] * weight[k][n]) * row_scales[r]) *
+// column_scales[n] + bias[n]; the sum is exact, in 32 bits; multiply, multiply, add, unfused.
 struct ProjectArgs {
   const float* input = nullptr;  // [rows][depth], rows input_stride apart
   size_t input_stride = 0;
   size_t rows = 0;
   size_t depth = 0;
-  const float* panels = nullptr;  // the whole matrix
-  const float* bias = nullptr;    // [all panels * 16]
-  size_t columns = 0;             // of the whole matrix
+  WeightType weights = WeightType::kF32;
+  const void* panels = nullptr;  // the whole matrix
+  const float* bias = nullptr;   // [all panels * 16]
+  size_t columns = 0;            // of the whole matrix
   size_t panel_begin = 0;         // the part to compute
   size_t panel_end = 0;
+
+  // int8: input is not read, but what quantize_rows made of it with int8_input_flip.
+  const int8_t* quantized = nullptr;  // [rows][depth rounded up to 4], rows quantized_stride apart
+  size_t quantized_stride = 0;
+  const float* row_scales = nullptr;     // [rows]
+  const float* column_scales = nullptr;  // [all panels * 16]
+  const int32_t* column_sums = nullptr;  // [all panels * 16], the integers of each column added up
 
   // project_rows: output[r * output_stride + n] = out[r][n] * scale.
   float* output = nullptr;
@@ -112,14 +126,31 @@ struct WeightsArgs {
   bool add = false;  // adds to output instead of setting it
 };
 
+// Rows to integers in [-127, 127], each with a scale of its own: absmax / 127, the integers
+// round(x * (127 / absmax)), half to even. A row with a NaN or an infinity: scale NaN, integers 0;
+// a row whose largest magnitude is below 2^-100: scale 0, integers 0 (lib/support/row_scale.h).
+struct QuantizeArgs {
+  const float* input = nullptr;  // [rows][columns], rows input_stride apart
+  size_t input_stride = 0;
+  size_t rows = 0;
+  size_t columns = 0;
+  int8_t* output = nullptr;  // [rows][output_columns], from columns on the integers are 0
+  size_t output_stride = 0;
+  size_t output_columns = 0;
+  uint8_t flip = 0;         // exclusive or with each integer: 0x80 makes q + 128, unsigned
+  float* scales = nullptr;  // [rows]
+};
+
 struct KernelTable {
   const char* name = nullptr;
   void (*tile_size)(uint32_t* rows, uint32_t* columns) = nullptr;  // of the register tile
+  uint8_t int8_input_flip = 0;  // QuantizeArgs::flip of the inputs of int8 weights
   void (*project_rows)(const ProjectArgs& args) = nullptr;
   void (*project_keys)(const ProjectArgs& args) = nullptr;
   void (*project_values)(const ProjectArgs& args) = nullptr;
   void (*lay_out_keys)(const LayOutArgs& args) = nullptr;
   void (*lay_out_values)(const LayOutArgs& args) = nullptr;
+  void (*quantize_rows)(const QuantizeArgs& args) = nullptr;
   // Online softmax of one tile: updates maximum, sums and accumulator.
   void (*attend_tile)(const TileArgs& args) = nullptr;
   void (*finish)(const FinishArgs& args) = nullptr;

@@ -14,6 +14,24 @@ Status CheckDimension(const char* name, uint32_t value) {
   return Status();
 }
 
+Status CheckQuantizedDepths(const AttentionConfig& c) {
+  const struct {
+    const char* name;
+    uint32_t depth;
+  } all[] = {{"config.embed_dim", c.embed_dim},
+             {"config.kdim", c.kdim},
+             {"config.vdim", c.vdim},
+             {"config.num_heads", c.num_heads * c.head_dim}};
+  for (const auto& input : all) {
+    if (input.depth > sizes::kMaxQuantizedDepth) {
+      return Fail(StatusCode::kBadConfig, input.name,
+                  "an input of integer weights of at most 2^17 columns",
+                  sizes::kMaxQuantizedDepth, input.depth);
+    }
+  }
+  return Status();
+}
+
 }  // namespace
 
 Status CheckConfig(const AttentionConfig& config) {
@@ -48,9 +66,12 @@ Status CheckConfig(const AttentionConfig& config) {
   if (c.window > uint32_t{INT32_MAX}) {
     return Fail(StatusCode::kBadConfig, "config.window", "at most 2^31 - 1", INT32_MAX, c.window);
   }
-  if (c.weights != WeightType::kF32) {
-    return Fail(StatusCode::kUnsupported, "config.weights", "f32 weights (0)", 0,
+  if (c.weights > WeightType::kInt8) {
+    return Fail(StatusCode::kUnsupported, "config.weights", "f32 (0), bf16 (1) or int8 (2)", 2,
                 static_cast<uint32_t>(c.weights));
+  }
+  if (sizes::QuantizesInputs(c.weights)) {
+    HEED_RETURN_IF_ERROR(CheckQuantizedDepths(c));
   }
   if (c.core != CoreType::kF32) {
     return Fail(StatusCode::kUnsupported, "config.core", "the f32 core (0)", 0,

@@ -1,4 +1,4 @@
-// lib/weights/pack.cc: PyTorch's row-major weights to panels.
+// lib/weights/pack.cc: the packed file: where its sections are, and writing it.
 #include <cstring>
 
 #include "lib/support/check_memory.h"
@@ -14,23 +14,6 @@ namespace heed {
 namespace {
 
 using sizes::kPanelColumns;
-
-// weight [columns][depth] -> panels [ceil(columns / 16)][depth][16], zeros beyond `columns`.
-void PackMatrix(const Matrix& matrix, const float* weight, const float* bias) {
-  float* panel = const_cast<float*>(matrix.panels);  // inside the caller's mutable buffer
-  for (size_t begin = 0; begin < matrix.columns; begin += kPanelColumns) {
-    for (size_t k = 0; k < matrix.depth; ++k, panel += kPanelColumns) {
-      for (size_t c = 0; c < kPanelColumns; ++c) {
-        const size_t n = begin + c;
-        panel[c] = n < matrix.columns ? weight[n * matrix.depth + k] : 0.0f;
-      }
-    }
-  }
-  float* packed_bias = const_cast<float*>(matrix.bias);
-  for (size_t n = 0; n < matrix.num_panels() * kPanelColumns; ++n) {
-    packed_bias[n] = bias != nullptr && n < matrix.columns ? bias[n] : 0.0f;
-  }
-}
 
 // bias_k, bias_v [H_kv * D] become key 0; the zero key follows, all zeros.
 void PackAddedKeys(const AttentionConfig& config, const LayerTensors& tensors,
@@ -86,18 +69,25 @@ uint32_t FlagsOf(const AttentionConfig& c) {
 }  // namespace
 
 PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
-  const float* next = reinterpret_cast<const float*>(base + sizes::kHeaderBytes);
-  const auto take = [&next](size_t count) {
-    const float* section = next;
-    next += count;
+  const std::byte* next = base + sizes::kHeaderBytes;
+  const auto take = [&next](size_t bytes) {
+    const std::byte* section = next;
+    next += bytes;
     return section;
   };
-  const auto matrix = [&take](size_t columns, size_t depth) {
+  const auto matrix = [&](size_t columns, size_t depth) {
     Matrix m;
+    m.type = config.weights;
     m.columns = columns;
     m.depth = depth;
-    m.panels = take(m.num_panels() * kPanelColumns * depth);
-    m.bias = take(m.num_panels() * kPanelColumns);
+    const size_t floats = sizes::FloatBytes(m.num_panels() * kPanelColumns);
+    const size_t behind_panels = m.type == WeightType::kInt8 ? 3 * floats : floats;
+    m.panels = take(sizes::MatrixBytes(m.type, columns, depth) - behind_panels);
+    m.bias = reinterpret_cast<const float*>(take(floats));
+    if (m.type == WeightType::kInt8) {
+      m.scales = reinterpret_cast<const float*>(take(floats));
+      m.sums = reinterpret_cast<const int32_t*>(take(floats));
+    }
     return m;
   };
   const size_t dim = config.head_dim;
@@ -107,8 +97,9 @@ PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
   view.v = matrix(config.num_kv_heads * dim, config.vdim);
   view.out = matrix(config.embed_dim, config.num_heads * dim);
   if (sizes::AddedKeys(config) != 0) {
-    view.added_keys = take(config.num_kv_heads * dim * kPanelColumns);
-    view.added_values = next;
+    view.added_keys = reinterpret_cast<const float*>(
+        take(sizes::FloatBytes(config.num_kv_heads * dim * kPanelColumns)));
+    view.added_values = reinterpret_cast<const float*>(next);
   }
   return view;
 }

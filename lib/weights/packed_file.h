@@ -2,12 +2,18 @@
 // multiple of 64 and follows the one before without a gap, so the config alone gives every offset.
 //
 //   0    header, 256 bytes (FileHeader, then zeros)
-//   256  q panels [ceil(H D / 16)][embed_dim][16]     q bias [16 ceil(H D / 16)]
-//        k panels [ceil(H_kv D / 16)][kdim][16]       k bias
-//        v panels [ceil(H_kv D / 16)][vdim][16]       v bias
-//        out panels [ceil(E / 16)][H D][16]           out bias
+//   256  q, H D columns of depth embed_dim, then k, H_kv D of kdim, v, H_kv D of vdim, and
+//        out, E of H D
 //        added keys [H_kv][D][16], added values [H_kv][ceil(D / 16)][2][16], where there are any
-// Panel columns beyond the matrix are zero; absent biases are zeros.
+// and each of q, k, v, out, with P = ceil(columns / 16):
+//   f32   panels [P][depth][16], bias [16 P]
+//   bf16  panels [P][ceil(depth / 2)][16][2], bias
+//   int8  panels [P][ceil(depth / 4)][16][4], bias, scales [16 P] float, sums [16 P] int32: the
+//         integers of each column added up, for CPUs that multiply them by inputs + 128
+// Columns and depth beyond the matrix are zero; absent biases are zeros.
+//
+// A new weight type takes a new number and no new version: a library that does not know it refuses
+// it by that number (kUnsupported). A change to what is drawn here takes a new version.
 #ifndef HEED_LIB_WEIGHTS_PACKED_FILE_H_
 #define HEED_LIB_WEIGHTS_PACKED_FILE_H_
 
@@ -46,13 +52,21 @@ enum HeaderFlag : uint32_t {
 
 // One projection of a packed file.
 struct Matrix {
-  const float* panels = nullptr;
+  WeightType type = WeightType::kF32;
+  const void* panels = nullptr;
   const float* bias = nullptr;
+  const float* scales = nullptr;  // int8
+  const int32_t* sums = nullptr;  // int8
   size_t columns = 0;  // outputs
   size_t depth = 0;    // inputs
 
   size_t num_panels() const { return sizes::DivideUp(columns, sizes::kPanelColumns); }
 };
+
+// weight [columns][depth] and bias (null: zeros) into a matrix whose sections are the caller's.
+void PackMatrix(const Matrix& matrix, const float* weight, const float* bias);
+// The weight that a product with element k of an input row gives to column n.
+float WeightAt(const Matrix& matrix, size_t n, size_t k);
 
 // Pointers into a packed file.
 struct PackedView {

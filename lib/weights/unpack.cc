@@ -40,10 +40,7 @@ Status UnpackProjection(const Weights& weights, ProjectionKind kind, MutableByte
   const size_t columns = matrix->columns;
   const size_t depth = matrix->depth;
   for (size_t n = 0; n < columns; ++n) {
-    const float* panel = matrix->panels +
-                         n / sizes::kPanelColumns * depth * sizes::kPanelColumns +
-                         n % sizes::kPanelColumns;
-    for (size_t k = 0; k < depth; ++k) weight[n * depth + k] = panel[k * sizes::kPanelColumns];
+    for (size_t k = 0; k < depth; ++k) weight[n * depth + k] = WeightAt(*matrix, n, k);
   }
   memcpy(weight + columns * depth, matrix->bias, columns * sizeof(float));
   projection->weight = weight;

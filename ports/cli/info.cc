@@ -18,8 +18,6 @@ using nlohmann::ordered_json;
 
 ordered_json Describe(const Weights& weights) {
   const AttentionConfig& config = weights.config();
-  static constexpr const char* kWeightNames[] = {"f32", "bf16", "int8", "int4"};
-  static constexpr const char* kCoreNames[] = {"f32", "int8"};
   return {
       {"version", kFileVersion},
       {"weights", kWeightNames[static_cast<size_t>(config.weights)]},

@@ -11,6 +11,10 @@
 
 namespace heed::cli {
 
+// Names of the weight and core types, by their numbers.
+inline constexpr const char* kWeightNames[] = {"f32", "bf16", "int8", "int4"};
+inline constexpr const char* kCoreNames[] = {"f32", "int8"};
+
 // A decimal integer with an optional sign.
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
                         const std::string& text);

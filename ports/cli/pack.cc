@@ -170,6 +170,9 @@ void ReadBiases(const FoundLayer& found, Layer* layer) {
 }
 
 void ReadOptions(const Options& options, AttentionConfig* config) {
+  while (options.weights != kWeightNames[static_cast<uint32_t>(config->weights)]) {
+    config->weights = static_cast<WeightType>(static_cast<uint32_t>(config->weights) + 1);
+  }
   config->add_zero_attn = options.add_zero_attn;
   if (options.softcap) config->softcap = CheckedSoftcap(*options.softcap);
   if (options.scale) config->scale = CheckedScale(*options.scale);
@@ -253,8 +256,8 @@ void AddPack(CLI::App& program) {
   list->excludes(output)->excludes(heads);
   AddInteger(command, "--kv-heads", &options->kv_heads, "key/value heads (default: --heads)")
       ->excludes(list);
-  AddText(command, "--weights", &options->weights, "how weights are stored: f32")
-      ->check(CLI::IsMember({"f32"}))
+  AddText(command, "--weights", &options->weights, "how weights are stored: f32, bf16 or int8")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
       ->excludes(list);
   AddText(command, "--core", &options->core, "arithmetic of scores and values: f32")
       ->check(CLI::IsMember({"f32"}))

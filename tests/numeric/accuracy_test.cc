@@ -74,5 +74,49 @@ TEST_CASE("random normal layers of embed_dim 1024 are within 2e-6 of |y|max") {
   }
 }
 
+// ||got - want|| / ||want||, as quantized layers are compared.
+double RelativeNorm(const std::vector<float>& got, const std::vector<double>& want) {
+  double error = 0.0, norm = 0.0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double difference = static_cast<double>(got[i]) - want[i];
+    error += difference * difference;
+    norm += want[i] * want[i];
+  }
+  return std::sqrt(error / norm);
+}
+
+// The bounds of shapes.md. bf16 rounds a weight by up to 2^-9 of it, 0.17 % in the root mean square;
+// values and output are two such products in a row, and the softmax adds the error of its scores,
+// more where it is sharp: about 0.3 %. For int8, steps of absmax / 127 with an absmax of some 3.3
+// deviations have an error of 0.75 % of a deviation (a step / sqrt(12)), a product of two of them
+// 1.06 %, two in a row 1.5 %.
+struct QuantizedBound {
+  WeightType weights;
+  double plain, sharp;
+};
+
+TEST_CASE("layers of quantized weights are within the published error of exact arithmetic") {
+  for (const QuantizedBound& bound : {QuantizedBound{WeightType::kBf16, 0.0035, 0.005},
+                                      QuantizedBound{WeightType::kInt8, 0.020, 0.028}}) {
+    for (const uint32_t embed_dim : {64u, 384u}) {
+      for (const double gain : {1.0, 2.0}) {
+        Random random(11);
+        LayerData layer = NormalLayer(Shape(embed_dim, embed_dim / 32), random, gain);
+        layer.config.weights = bound.weights;
+        const std::vector<float> x = NormalVector(random, 128 * embed_dim);
+        ForwardArgs args;
+        args.query = ConstTensorView(x.data(), 1, 128, embed_dim);
+        const oracle::Result exact = oracle::Layer(layer.config, layer.tensors(), args);
+        ForEachTarget([&](const char* target) {
+          const double error = RelativeNorm(RunLayer(layer, args, target).output, exact.output);
+          MESSAGE("weights ", static_cast<uint32_t>(bound.weights), ", E ", embed_dim, ", gain ",
+                  gain, ", ", std::string(target), ": ", error);
+          CHECK(error <= (gain == 1.0 ? bound.plain : bound.sharp));
+        });
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace heed::test

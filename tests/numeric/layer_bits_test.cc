@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "lib/reference/layer.h"
+#include "lib/support/bf16.h"
 #include "tests/support/compare.h"
 #include "tests/support/effort.h"
 #include "tests/support/executors.h"
@@ -50,13 +51,14 @@ struct RandomCall {
   ForwardArgs args;
   WeightsWanted wanted = WeightsWanted::kNone;
 
-  explicit RandomCall(uint64_t seed);
+  RandomCall(uint64_t seed, WeightType weights);
 };
 
-RandomCall::RandomCall(uint64_t seed) {
+RandomCall::RandomCall(uint64_t seed, WeightType weights) {
   Random random(seed);
   const size_t kHeadDims[] = {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 33, 48, 80};
   AttentionConfig config;
+  config.weights = weights;
   config.num_kv_heads = static_cast<uint32_t>(random.Between(1, 3));
   config.num_heads = config.num_kv_heads * static_cast<uint32_t>(random.Between(1, 3));
   config.head_dim = static_cast<uint32_t>(kHeadDims[random.Below(13)]);
@@ -129,13 +131,17 @@ RandomCall::RandomCall(uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE("every FMA target gives the bits of the plain layer on random shapes and masks") {
+void CheckRandomCalls(WeightType weights) {
   for (uint64_t seed = 1; seed <= Effort(400, 40); ++seed) {
     CAPTURE(seed);
-    const RandomCall call(seed);
+    const RandomCall call(seed, weights);
     const Outputs want = RunPlain(call.data, call.args, call.wanted);
+    ShuffledExecutor shuffled(3, seed);
+    const Executor executor = shuffled.executor();
     ForEachTarget([&](const char* target) {
-      const Outputs got = RunLayer(call.data, call.args, target, call.wanted);
+      ForwardArgs args = call.args;
+      if (seed % 2 == 0) args.executor = &executor;
+      const Outputs got = RunLayer(call.data, args, target, call.wanted);
       if (HasFma(target)) {
         CHECK(SameBits(got.output, want.output));
         CHECK(SameBits(got.weights, want.weights));
@@ -144,13 +150,40 @@ TEST_CASE("every FMA target gives the bits of the plain layer on random shapes a
   }
 }
 
+TEST_CASE("every FMA target gives the bits of the plain layer on random shapes and masks") {
+  CheckRandomCalls(WeightType::kF32);
+}
+
+TEST_CASE("so it does with bf16 weights") { CheckRandomCalls(WeightType::kBf16); }
+
+TEST_CASE("so it does with int8 weights") { CheckRandomCalls(WeightType::kInt8); }
+
+TEST_CASE("bf16 weights give the bits of f32 weights that were rounded to bf16 before") {
+  Random random(5);
+  LayerData data = NormalLayer(Shape(75, 3), random);
+  const std::vector<float> query = NormalVector(random, 2 * 31 * 75);
+  ForwardArgs args;
+  args.query = ConstTensorView(query.data(), 2, 31, 75);
+  LayerData rounded = data;
+  for (auto* weight : {&rounded.q_weight, &rounded.k_weight, &rounded.v_weight,
+                       &rounded.out_weight}) {
+    for (float& w : *weight) w = FloatOfBf16(Bf16Of(w));
+  }
+  data.config.weights = WeightType::kBf16;
+  ForEachTarget([&](const char* target) {
+    CHECK(SameBits(RunLayer(data, args, target).output, RunLayer(rounded, args, target).output));
+  });
+}
+
 TEST_CASE("a large layer gives the bits of the plain layer: whole tiles, many panels and blocks") {
   AttentionConfig config = Shape(192, 3);
   Random random(7);
-  const LayerData data = NormalLayer(config, random);
+  LayerData data = NormalLayer(config, random);
   const std::vector<float> query = NormalVector(random, 2 * 150 * 192);
-  for (const bool causal : {false, true}) {
-    CAPTURE(causal);
+  for (const WeightType weights : {WeightType::kF32, WeightType::kBf16, WeightType::kInt8}) {
+    CAPTURE(static_cast<uint32_t>(weights));
+    data.config.weights = weights;
+    const bool causal = weights != WeightType::kF32;
     ForwardArgs args;
     args.query = ConstTensorView(query.data(), 2, 150, 192);
     args.causal = causal;

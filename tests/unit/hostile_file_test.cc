@@ -14,10 +14,12 @@ namespace {
 
 constexpr size_t kHeader = sizes::kHeaderBytes;
 constexpr size_t kCrcOffset = 12;  // header_crc, see lib/weights/packed_file.h
+constexpr WeightType kTypes[] = {WeightType::kF32, WeightType::kBf16, WeightType::kInt8};
 
-std::vector<std::byte> SmallFile() {
+std::vector<std::byte> SmallFile(WeightType weights = WeightType::kF32) {
   Random random(41);
   AttentionConfig config = Shape(6, 2);
+  config.weights = weights;
   config.add_bias_kv = true;
   return Pack(NormalLayer(config, random)).Copy();
 }
@@ -142,14 +144,16 @@ void RunOpened(const Guarded<std::byte>& file, const Weights& weights) {
 }
 
 TEST_CASE("random bytes, and headers with random fields and a true checksum, never crash") {
-  const std::vector<std::byte> good = SmallFile();
-  const Guarded<std::byte> file(good.size(), Side::kRight);
+  std::vector<std::vector<std::byte>> files;
+  for (const WeightType type : kTypes) files.push_back(SmallFile(type));
   const uint32_t edges[] = {0, 1, 2, 3, 6, 15, 16, 17, 255, 256, 1u << 20, (1u << 20) + 1,
                             1u << 31, 0xffffffffu, 0x7f800000u, 0x7fc00000u};
   size_t opened = 0;
   for (uint64_t seed = 0; seed < Effort(20000, 4000); ++seed) {
     CAPTURE(seed);
     Random random(seed);
+    const std::vector<std::byte>& good = files[seed / 10 % files.size()];
+    const Guarded<std::byte> file(good.size(), Side::kRight);
     memcpy(file.data(), good.data(), good.size());
     if (seed % 10 == 0) {
       for (size_t i = 0; i < good.size(); ++i) file.data()[i] = std::byte(random.Next() & 0xff);
@@ -172,11 +176,12 @@ TEST_CASE("random bytes, and headers with random fields and a true checksum, nev
 }
 
 TEST_CASE("a true file with weights of any bits runs") {
-  const std::vector<std::byte> good = SmallFile();
-  const Guarded<std::byte> file(good.size(), Side::kRight);
-  for (uint64_t seed = 0; seed < 200; ++seed) {
+  for (uint64_t seed = 0; seed < 400; ++seed) {
     CAPTURE(seed);
     Random random(seed);
+    const std::vector<std::byte> good =
+        SmallFile(kTypes[seed % (sizeof(kTypes) / sizeof(kTypes[0]))]);
+    const Guarded<std::byte> file(good.size(), Side::kRight);
     memcpy(file.data(), good.data(), kHeader);
     for (size_t i = kHeader; i < good.size(); ++i) {
       file.data()[i] = std::byte(random.Next() & 0xff);

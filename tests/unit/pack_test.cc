@@ -55,12 +55,29 @@ TEST_CASE("a config that contradicts itself is refused by the field's name") {
     refused([wrong](AttentionConfig& c) { c.softcap = wrong; }, "config.softcap");
   }
   refused([](AttentionConfig& c) { c.softcap = -1.0f; }, "config.softcap");
-  for (WeightType type : {WeightType::kBf16, WeightType::kInt8, WeightType::kInt4}) {
-    refused([type](AttentionConfig& c) { c.weights = type; }, "config.weights",
-            StatusCode::kUnsupported);
-  }
+  refused([](AttentionConfig& c) { c.weights = WeightType::kInt4; }, "config.weights",
+          StatusCode::kUnsupported);
   refused([](AttentionConfig& c) { c.core = CoreType::kInt8; }, "config.core",
           StatusCode::kUnsupported);
+}
+
+TEST_CASE("integer weights take inputs of up to 2^17 columns, whose sums fit in 32 bits") {
+  constexpr uint32_t kMost = sizes::kMaxQuantizedDepth;
+  AttentionConfig config = Shape(kMost, 1);
+  config.head_dim = 1;
+  config.weights = WeightType::kInt8;
+  CHECK(CheckConfig(config).ok());
+  const auto refused = [&config](auto edit, const char* field) {
+    AttentionConfig wide = config;
+    edit(wide);
+    const Status status = CheckConfig(wide);
+    CHECK(status.code == StatusCode::kBadConfig);
+    CHECK(Names(status, field));
+  };
+  refused([](AttentionConfig& c) { c.embed_dim = kMost + 1; }, "config.embed_dim");
+  refused([](AttentionConfig& c) { c.kdim = kMost + 1; }, "config.kdim");
+  refused([](AttentionConfig& c) { c.vdim = kMost + 1; }, "config.vdim");
+  refused([](AttentionConfig& c) { c.head_dim = kMost + 1; }, "config.num_heads");
 }
 
 TEST_CASE("a weight or core type of no known number is refused") {

@@ -1,0 +1,122 @@
+// lib/kernels/gemm_bf16.cc: products of float inputs and bf16 weights. A 32-bit lane holds the
+// weights of k (lower half) and k + 1, a shift and a mask make them floats; sums are those of f32
+// weights, bit by bit: chains of 256 fused multiply-adds from zero, added to the bias in order.
+#include "lib/kernels/ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lib/kernels/gemm_bf16.cc"
+#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/highway.h"
+
+#if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/multiply-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+namespace {
+
+using FloatVector = hn::Vec<TileTag>;
+using Bits = hn::RebindToUnsigned<TileTag>;
+
+HWY_INLINE FloatVector Lower(hn::Vec<Bits> pairs) {
+  return hn::BitCast(TileTag(), hn::ShiftLeft<16>(pairs));
+}
+HWY_INLINE FloatVector Upper(hn::Vec<Bits> pairs) {
+  return hn::BitCast(TileTag(), hn::And(pairs, hn::Set(Bits(), 0xffff0000u)));
+}
+
+struct TileBf16 {
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+  static constexpr size_t kMaxRows = 12;
+#else
+  static constexpr size_t kMaxRows = 4;
+#endif
+
+  template <size_t kRows, size_t kVectors>
+  static HWY_NOINLINE void Run(const ProjectArgs& args, const Piece& tile) {
+    const TileTag d;
+    const Bits du;
+    const size_t lanes = hn::Lanes(d);
+    const size_t pairs = sizes::DivideUp(args.depth, 2);
+    const size_t stride = args.input_stride;
+    const float* HWY_RESTRICT x0 = args.input + tile.row * stride;
+    const float* HWY_RESTRICT x4 = x0 + (kRows > 4 ? 4 * stride : 0);
+    const float* HWY_RESTRICT x8 = x0 + (kRows > 8 ? 8 * stride : 0);
+    const auto vector_of_panels = [&](size_t v) {
+      const size_t column = tile.column + v * lanes;
+      return static_cast<const uint32_t*>(args.panels) +
+             column / kPanelColumns * pairs * kPanelColumns + column % kPanelColumns;
+    };
+    const uint32_t* HWY_RESTRICT w0 = vector_of_panels(0);
+    const uint32_t* HWY_RESTRICT w1 = kVectors > 1 ? vector_of_panels(1) : w0;
+    const uint32_t* HWY_RESTRICT w2 = kVectors > 2 ? vector_of_panels(2) : w0;
+    const uint32_t* HWY_RESTRICT w3 = kVectors > 3 ? vector_of_panels(3) : w0;
+
+    HWY_ALIGN float chains[kRows * kVectors * 16];
+    HWY_ALIGN float totals[kRows * kVectors * 16];
+    for (size_t begin = 0; begin < args.depth; begin += kDepthBlock) {
+      const size_t end = Min(begin + kDepthBlock, args.depth);
+#define HEED_DECLARE(i)               \
+  FloatVector c##i##_0 = hn::Zero(d); \
+  FloatVector c##i##_1 = c##i##_0, c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;
+      HEED_FOR_PIECE_ROWS(HEED_DECLARE)
+#undef HEED_DECLARE
+#define HEED_ROW(i, k, W)                                                             \
+  if constexpr (i < kRows) {                                                          \
+    const FloatVector x =                                                             \
+        hn::Set(d, (i < 4 ? x0 : i < 8 ? x4 : x8)[i % 4 * stride + (k)]);             \
+    c##i##_0 = hn::MulAdd(x, W(v0), c##i##_0);                                        \
+    if constexpr (kVectors > 1) c##i##_1 = hn::MulAdd(x, W(v1), c##i##_1);            \
+    if constexpr (kVectors > 2) c##i##_2 = hn::MulAdd(x, W(v2), c##i##_2);            \
+    if constexpr (kVectors > 3) c##i##_3 = hn::MulAdd(x, W(v3), c##i##_3);            \
+  }
+#define HEED_EVEN_ROW(i) HEED_ROW(i, k, Lower)
+#define HEED_ODD_ROW(i) HEED_ROW(i, k + 1, Upper)
+      for (size_t k = begin; k < end; k += 2) {
+        const size_t offset = k / 2 * kPanelColumns;
+        const auto v0 = hn::LoadU(du, w0 + offset);
+        const auto v1 = kVectors > 1 ? hn::LoadU(du, w1 + offset) : v0;
+        const auto v2 = kVectors > 2 ? hn::LoadU(du, w2 + offset) : v0;
+        const auto v3 = kVectors > 3 ? hn::LoadU(du, w3 + offset) : v0;
+        HEED_FOR_PIECE_ROWS(HEED_EVEN_ROW)
+        if (HWY_UNLIKELY(k + 1 == end)) break;  // an odd depth
+        HEED_FOR_PIECE_ROWS(HEED_ODD_ROW)
+      }
+#undef HEED_ODD_ROW
+#undef HEED_EVEN_ROW
+#undef HEED_ROW
+
+#define HEED_KEEP(i)                                                                           \
+  if constexpr (i < kRows) {                                                                   \
+    hn::StoreU(c##i##_0, d, chains + i * kVectors * lanes);                                    \
+    if constexpr (kVectors > 1) hn::StoreU(c##i##_1, d, chains + (i * kVectors + 1) * lanes);  \
+    if constexpr (kVectors > 2) hn::StoreU(c##i##_2, d, chains + (i * kVectors + 2) * lanes);  \
+    if constexpr (kVectors > 3) hn::StoreU(c##i##_3, d, chains + (i * kVectors + 3) * lanes);  \
+  }
+      HEED_FOR_PIECE_ROWS(HEED_KEEP)
+#undef HEED_KEEP
+      for (size_t i = 0; i < kRows * kVectors; ++i) {
+        const float* base = begin == 0 ? args.bias + tile.column + i % kVectors * lanes
+                                       : totals + i * lanes;
+        const auto sum = hn::Add(hn::LoadU(d, chains + i * lanes), hn::LoadU(d, base));
+        hn::StoreU(sum, d, totals + i * lanes);
+      }
+    }
+
+    const auto scale = hn::Set(d, tile.scale);
+    for (size_t i = 0; i < kRows * kVectors; ++i) {
+      const auto out = hn::Mul(hn::LoadU(d, totals + i * lanes), scale);
+      StoreUpTo(out, d, tile.out + i / kVectors * tile.out_stride, tile.columns, i % kVectors);
+    }
+  }
+};
+
+}  // namespace
+
+void MultiplyBf16(const ProjectArgs& args, const Piece& piece) {
+  RunPiece<TileBf16>(args, piece);
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // HEED_IS_VECTOR_TARGET

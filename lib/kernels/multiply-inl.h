@@ -1,0 +1,99 @@
+// lib/kernels/multiply-inl.h: products whose weights are not f32. gemm_f32.cc asks for a piece of
+// one and puts it into place; each weight type has a tile in a file of its own.
+
+#if defined(HEED_LIB_KERNELS_MULTIPLY_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_LIB_KERNELS_MULTIPLY_INL_H_
+#undef HEED_LIB_KERNELS_MULTIPLY_INL_H_
+#else
+#define HEED_LIB_KERNELS_MULTIPLY_INL_H_
+#endif
+
+#include <type_traits>
+
+#include "lib/kernels/vector-inl.h"
+#include "lib/support/bits.h"
+#include "lib/support/kernel_table.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+
+// Rows [row, row + rows) of columns [column, column + columns), times scale, to out.
+struct Piece {
+  size_t row;
+  size_t rows;
+  size_t column;  // a multiple of 16
+  size_t columns;
+  float scale;
+  float* out;  // [rows][columns], rows out_stride apart
+  size_t out_stride;
+};
+
+void MultiplyBf16(const ProjectArgs& args, const Piece& piece);
+void MultiplyInt8(const ProjectArgs& args, const Piece& piece);
+
+HWY_INLINE void Multiply(const ProjectArgs& args, const Piece& piece) {
+  const bool is_bf16 = args.weights == WeightType::kBf16;
+  (is_bf16 ? MultiplyBf16 : MultiplyInt8)(args, piece);
+}
+
+// Vectors side by side in a register tile: of AVX-512 two panels, of fewer registers at most two.
+inline constexpr size_t kPieceVectors =
+    HWY_ARCH_X86 || HWY_ARCH_WASM || HWY_ARCH_ARM_V7 ? 2 : kVectorsPerPanelMax;
+
+#define HEED_FOR_PIECE_ROWS(M) \
+  M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
+
+// Calls Tile::Run<rows, vectors>(args, tile) for register tiles that cover the piece: panels
+// outside, rows inside, so that a panel comes from memory once. Panels are whole; only what is
+// stored ends with the columns.
+template <class Tile, size_t kVectors>
+HWY_INLINE void RunPieceRows(const ProjectArgs& args, Piece tile) {
+  size_t rows = tile.rows;
+  const auto run = [&](auto count) {
+    constexpr size_t kRows = decltype(count)::value;
+    tile.rows = kRows;
+    Tile::template Run<kRows, kVectors>(args, tile);
+    tile.row += kRows;
+    tile.out += kRows * tile.out_stride;
+    rows -= kRows;
+  };
+  while (rows >= Tile::kMaxRows) run(std::integral_constant<size_t, Tile::kMaxRows>());
+  if constexpr (Tile::kMaxRows > 8) {
+    if (rows >= 8) run(std::integral_constant<size_t, 8>());
+  }
+  if constexpr (Tile::kMaxRows > 4) {
+    if (rows >= 4) run(std::integral_constant<size_t, 4>());
+  }
+  if (rows >= 2) run(std::integral_constant<size_t, 2>());
+  if (rows >= 1) run(std::integral_constant<size_t, 1>());
+}
+
+template <class Tile>
+HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
+  const size_t lanes = hn::Lanes(TileTag());
+  const size_t padded = sizes::RoundUp(piece.columns, kPanelColumns);
+  for (size_t c = 0; c < piece.columns;) {
+    const size_t vectors = Min((padded - c) / lanes, kPieceVectors);
+    Piece tile = piece;
+    tile.column += c;
+    tile.columns -= c;
+    tile.out += c;
+    // Fewer vectors than kPieceVectors: behind an odd number of panels, or where vectors turn out
+    // longer than the shortest of a scalable target.
+    if (vectors == kPieceVectors) {
+      RunPieceRows<Tile, kPieceVectors>(args, tile);
+    } else if constexpr (HWY_HAVE_SCALABLE || kPieceVectors * HWY_MAX_LANES_D(TileTag) > 16) {
+      if (vectors > 1) {
+        RunPieceRows<Tile, 2>(args, tile);
+      } else {
+        RunPieceRows<Tile, 1>(args, tile);
+      }
+    }
+    c += lanes * vectors;
+  }
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

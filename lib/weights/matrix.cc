@@ -1,0 +1,90 @@
+// lib/weights/matrix.cc: one projection, from PyTorch's row-major weight into panels and back.
+#include "lib/support/bf16.h"
+#include "lib/support/row_scale.h"
+#include "lib/weights/packed_file.h"
+
+namespace heed {
+namespace {
+
+using sizes::kDepthGroup;
+using sizes::kPanelColumns;
+
+// Sections lie inside the caller's mutable buffer.
+template <typename T>
+T* Mutable(const T* section) {
+  return const_cast<T*>(section);
+}
+
+// Where element k of column n stands in panels of `group` k side by side.
+size_t PanelIndex(const Matrix& matrix, size_t n, size_t k, size_t group) {
+  const size_t groups = sizes::DivideUp(matrix.depth, group);
+  const size_t row = n / kPanelColumns * groups + k / group;
+  return (row * kPanelColumns + n % kPanelColumns) * group + k % group;
+}
+
+void PackF32(const Matrix& matrix, const float* weight) {
+  float* panel = const_cast<float*>(static_cast<const float*>(matrix.panels));
+  for (size_t begin = 0; begin < matrix.columns; begin += kPanelColumns) {
+    for (size_t k = 0; k < matrix.depth; ++k, panel += kPanelColumns) {
+      for (size_t c = 0; c < kPanelColumns; ++c) {
+        const size_t n = begin + c;
+        panel[c] = n < matrix.columns ? weight[n * matrix.depth + k] : 0.0f;
+      }
+    }
+  }
+}
+
+void PackBf16(const Matrix& matrix, const float* weight) {
+  uint16_t* panels = const_cast<uint16_t*>(static_cast<const uint16_t*>(matrix.panels));
+  for (size_t n = 0; n < matrix.num_panels() * kPanelColumns; ++n) {
+    for (size_t k = 0; k < sizes::RoundUp(matrix.depth, 2); ++k) {
+      const bool exists = n < matrix.columns && k < matrix.depth;
+      panels[PanelIndex(matrix, n, k, 2)] = exists ? Bf16Of(weight[n * matrix.depth + k]) : 0;
+    }
+  }
+}
+
+void PackInt8(const Matrix& matrix, const float* weight) {
+  int8_t* panels = const_cast<int8_t*>(static_cast<const int8_t*>(matrix.panels));
+  const size_t depth = sizes::RoundUp(matrix.depth, kDepthGroup);
+  for (size_t n = 0; n < matrix.num_panels() * kPanelColumns; ++n) {
+    const float* row = weight + n * matrix.depth;  // read where the column exists
+    const bool exists = n < matrix.columns;
+    const RowScale scale = exists ? RowScaleOf(AbsmaxBits(row, matrix.depth)) : RowScale{0, 0};
+    int32_t sum = 0;
+    for (size_t k = 0; k < depth; ++k) {
+      const int8_t q = exists && k < matrix.depth ? Quantize(row[k], scale.inverse) : int8_t{0};
+      panels[PanelIndex(matrix, n, k, kDepthGroup)] = q;
+      sum += q;
+    }
+    Mutable(matrix.scales)[n] = scale.scale;
+    Mutable(matrix.sums)[n] = sum;
+  }
+}
+
+}  // namespace
+
+void PackMatrix(const Matrix& matrix, const float* weight, const float* bias) {
+  switch (matrix.type) {
+    case WeightType::kBf16: PackBf16(matrix, weight); break;
+    case WeightType::kInt8: PackInt8(matrix, weight); break;
+    default: PackF32(matrix, weight); break;
+  }
+  for (size_t n = 0; n < matrix.num_panels() * kPanelColumns; ++n) {
+    Mutable(matrix.bias)[n] = bias != nullptr && n < matrix.columns ? bias[n] : 0.0f;
+  }
+}
+
+float WeightAt(const Matrix& matrix, size_t n, size_t k) {
+  switch (matrix.type) {
+    case WeightType::kBf16:
+      return FloatOfBf16(static_cast<const uint16_t*>(matrix.panels)[PanelIndex(matrix, n, k, 2)]);
+    case WeightType::kInt8: {
+      const auto* panels = static_cast<const int8_t*>(matrix.panels);
+      return static_cast<float>(panels[PanelIndex(matrix, n, k, kDepthGroup)]) * matrix.scales[n];
+    }
+    default: return static_cast<const float*>(matrix.panels)[PanelIndex(matrix, n, k, 1)];
+  }
+}
+
+}  // namespace heed

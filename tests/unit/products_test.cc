@@ -1,0 +1,187 @@
+// Projections by weights that are not f32: every usable kernel table against the scalar one,
+// between guard pages, and the scalar one against the weights that the panels stand for.
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "lib/kernels/table.h"
+#include "lib/reference/kernels.h"
+#include "lib/weights/packed_file.h"
+#include "tests/support/compare.h"
+#include "tests/support/effort.h"
+#include "tests/support/memory.h"
+#include "tests/support/random.h"
+#include "tests/support/targets.h"
+
+namespace heed::test {
+namespace {
+
+constexpr WeightType kTypes[] = {WeightType::kBf16, WeightType::kInt8};
+
+// A matrix of random weights, packed between guard pages.
+struct PackedMatrix {
+  Matrix matrix;
+  std::vector<float> weight;
+  Guarded<std::byte> panels;
+  Guarded<float> bias, scales;
+  Guarded<int32_t> sums;
+
+  PackedMatrix(WeightType type, size_t columns, size_t depth, Random& random)
+      : weight(BellVector(random, columns * depth)),
+        panels(sizes::MatrixBytes(type, columns, depth) -
+                   (type == WeightType::kInt8 ? 3 : 1) * ColumnBytes(columns),
+               Side::kRight),
+        bias(ColumnBytes(columns) / sizeof(float), Side::kRight),
+        scales(bias.size(), Side::kRight),
+        sums(bias.size(), Side::kRight) {
+    matrix.type = type;
+    matrix.columns = columns;
+    matrix.depth = depth;
+    matrix.panels = panels.data();
+    matrix.bias = bias.data();
+    matrix.scales = scales.data();
+    matrix.sums = sums.data();
+    PackMatrix(matrix, weight.data(), BellVector(random, columns).data());
+  }
+  static size_t ColumnBytes(size_t columns) {
+    return sizes::FloatBytes(sizes::RoundUp(columns, kPanelColumns));
+  }
+};
+
+struct Case {
+  size_t rows, depth, num_heads, head_dim, first_key;
+  PackedMatrix packed;
+  std::vector<float> input;
+
+  Case(WeightType type, Random& random)
+      : rows(random.Between(1, 130)),
+        depth(RandomDepth(random)),
+        num_heads(random.Between(1, 3)),
+        head_dim(random.Between(1, 40)),
+        first_key(64 * random.Below(2)),
+        packed(type, num_heads * head_dim, depth, random),
+        input(BellVector(random, rows * depth)) {
+    if (random.Chance(20)) input[random.Below(input.size())] = __builtin_nanf("");
+  }
+  static size_t RandomDepth(Random& random) {
+    const size_t kDepths[] = {1, 2, 3, 4, 5, 17, 31, 32, 33, 64, 255, 256, 257, 513, 519};
+    return kDepths[random.Below(sizeof(kDepths) / sizeof(kDepths[0]))];
+  }
+
+  // All that rows, keys and values give.
+  std::vector<float> Run(const KernelTable& table, Side side) const;
+};
+
+std::vector<float> Case::Run(const KernelTable& table, Side side) const {
+  const Matrix& matrix = packed.matrix;
+  const Guarded<float> x(input, side);
+  const size_t stride = sizes::RoundUp(depth, kDepthGroup);
+  const Guarded<int8_t> integers(rows * stride, side);
+  const Guarded<float> row_scales(rows, side), scratch(64 * 32, side);
+  QuantizeArgs quantize;
+  quantize.input = x.data();
+  quantize.input_stride = quantize.columns = depth;
+  quantize.rows = rows;
+  quantize.output = integers.data();
+  quantize.output_stride = quantize.output_columns = stride;
+  quantize.flip = table.int8_input_flip;
+  quantize.scales = row_scales.data();
+  table.quantize_rows(quantize);
+
+  ProjectArgs args;
+  args.input = x.data();
+  args.input_stride = depth;
+  args.rows = rows;
+  args.depth = depth;
+  args.weights = matrix.type;
+  args.panels = matrix.panels;
+  args.bias = matrix.bias;
+  args.columns = matrix.columns;
+  args.panel_end = matrix.num_panels();
+  args.quantized = integers.data();
+  args.quantized_stride = stride;
+  args.row_scales = row_scales.data();
+  args.column_scales = matrix.scales;
+  args.column_sums = matrix.sums;
+  args.scratch = scratch.data();
+  args.scale = 0.3f;
+  const Guarded<float> output(rows * matrix.columns, side);
+  args.output = output.data();
+  args.output_stride = matrix.columns;
+  table.project_rows(args);
+  std::vector<float> written = output.Copy();
+
+  const size_t key_len = first_key + rows;
+  args.first_key = first_key;
+  args.head_dim = head_dim;
+  args.flag_stride = sizes::DivideUp(key_len, kKeyBlock);
+  const Guarded<uint8_t> flags(matrix.num_panels() * args.flag_stride, side);
+  args.flags = flags.data();
+  for (const bool is_key : {true, false}) {
+    args.head_stride = (is_key ? sizes::KeyBytes(key_len, head_dim)
+                               : sizes::ValueBytes(key_len, head_dim)) / sizeof(float);
+    const Guarded<float> heads(num_heads * args.head_stride, side);
+    memset(heads.data(), 0, heads.bytes().size);
+    args.heads = heads.data();
+    (is_key ? table.project_keys : table.project_values)(args);
+    const std::vector<float> laid_out = heads.Copy();
+    written.insert(written.end(), laid_out.begin(), laid_out.end());
+  }
+  return written;
+}
+
+TEST_CASE("products by packed weights equal the scalar ones at any size and misalignment") {
+  for (const WeightType type : kTypes) {
+    CAPTURE(static_cast<uint32_t>(type));
+    for (uint64_t seed = 1; seed <= Effort(150, 30); ++seed) {
+      CAPTURE(seed);
+      Random random(seed);
+      const Case c(type, random);
+      const std::vector<float> wanted = c.Run(reference::kKernels, Side::kRight);
+      for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
+        const KernelTable& table = *kernels::UsableTable(i);
+        CAPTURE(std::string(table.name));
+        for (const Side side : {Side::kLeft, Side::kRight}) {
+          const std::vector<float> got = c.Run(table, side);
+          if (HasFma(table.name) || type == WeightType::kInt8) {  // int8 fuses nothing
+            CHECK(SameBits(got, wanted));
+          } else {
+            CHECK(RelativeError(got, wanted) <= 1e-5);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("int8 weights lie within half a step of the column's scale, largest at 127") {
+  Random random(3);
+  const PackedMatrix packed(WeightType::kInt8, 37, 70, random);
+  for (size_t n = 0; n < 37; ++n) {
+    float largest = 0.0f, largest_packed = 0.0f;
+    for (size_t k = 0; k < 70; ++k) {
+      const float wanted = packed.weight[n * 70 + k];
+      const float got = WeightAt(packed.matrix, n, k);
+      CHECK(std::fabs(got - wanted) <= 0.5001f * packed.scales.data()[n]);
+      largest = std::fmax(largest, std::fabs(wanted));
+      largest_packed = std::fmax(largest_packed, std::fabs(got));
+    }
+    CHECK(largest_packed == doctest::Approx(largest).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("a column of int8 weights with a NaN is NaN, its neighbours are not") {
+  Random random(4);
+  PackedMatrix packed(WeightType::kInt8, 3, 9, random);
+  packed.weight[9 + 4] = NAN;
+  PackMatrix(packed.matrix, packed.weight.data(), nullptr);
+  CHECK(std::isfinite(WeightAt(packed.matrix, 0, 4)));
+  CHECK(std::isnan(WeightAt(packed.matrix, 1, 0)));
+  CHECK(std::isfinite(WeightAt(packed.matrix, 2, 8)));
+}
+
+}  // namespace
+}  // namespace heed::test
