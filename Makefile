@@ -5,8 +5,8 @@ SAMPLE = ports/example/ppocrv4_rec
 
 BENCH = build/bench/bin/heed_bench
 
-.PHONY: all help deps run test test-sanitize test-aarch64 limits bench bench-check bench-build
-.PHONY: xnnpack format clean
+.PHONY: all help deps run test test-sanitize test-aarch64 test-baremetal-aarch64 test-cortex-m
+.PHONY: test-wasm cross limits bench bench-check bench-build xnnpack format clean
 
 all: ## builds the library and the program into build/release (the default)
 	@.ci/deps build program tests highway
@@ -36,12 +36,27 @@ test-sanitize: ## the same tests under AddressSanitizer and UndefinedBehaviorSan
 	@.ci/ctest build/sanitize
 
 test-aarch64: ## cross-compiles for 64-bit ARM and runs the tests under QEMU, without and with SVE
-	@.ci/deps build program tests highway aarch64
+	@.ci/deps build program tests highway linux-aarch64
 	@cmake -S . -B build/aarch64 \
 	  -DCMAKE_TOOLCHAIN_FILE=ports/linux-aarch64/toolchain.cmake $(CMAKE_FLAGS) > /dev/null
 	@cmake --build build/aarch64 -j $(JOBS)
 	@QEMU_CPU=cortex-a53 .ci/ctest build/aarch64
 	@QEMU_CPU=max,sve256=on,sve512=off .ci/ctest build/aarch64
+
+build/release/layer0.heed: all
+	@build/release/bin/heed pack $(SAMPLE)/layer0.safetensors $(CURDIR)/$@ --heads 8
+
+test-baremetal-aarch64: ## 64-bit ARM without an operating system, in QEMU
+	@.ci/cross baremetal-aarch64
+
+test-cortex-m: ## Cortex-M4F without an operating system, in QEMU
+	@.ci/cross cortex-m4
+
+test-wasm: ## WebAssembly with SIMD128, in Node
+	@.ci/cross wasm
+
+cross: ## every port that can run here: installs its tools, builds, tests, prints one table
+	@.ci/cross
 
 limits: all ## what the archive needs, its size, the dependency rule, headers, installation
 	@cd build/release && ctest -L limits -V | grep -E '^[0-9]+: |tests passed|Failed'

@@ -32,7 +32,7 @@ void TileSize(uint32_t* rows, uint32_t* columns);
 namespace {
 constexpr KernelTable MakeTable() {
   KernelTable table;
-  table.name = HWY_STR(HWY_NAMESPACE) + 2;  // "N_AVX2" without its prefix
+  table.name = &HWY_STR(HWY_NAMESPACE)[2];  // "N_AVX2" without its prefix
   table.tile_size = TileSize;
   table.int8_input_flip = kInputFlip;
   table.project_rows = ProjectRows;

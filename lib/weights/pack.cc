@@ -61,9 +61,10 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
 }
 
 uint32_t FlagsOf(const AttentionConfig& c) {
-  return (c.q_bias ? kFlagQBias : 0u) | (c.k_bias ? kFlagKBias : 0u) |
-         (c.v_bias ? kFlagVBias : 0u) | (c.out_bias ? kFlagOutBias : 0u) |
-         (c.add_bias_kv ? kFlagBiasKv : 0u) | (c.add_zero_attn ? kFlagZeroAttn : 0u);
+  const auto flag = [](bool is_set, uint32_t value) { return is_set ? value : 0; };
+  return flag(c.q_bias, kFlagQBias) | flag(c.k_bias, kFlagKBias) | flag(c.v_bias, kFlagVBias) |
+         flag(c.out_bias, kFlagOutBias) | flag(c.add_bias_kv, kFlagBiasKv) |
+         flag(c.add_zero_attn, kFlagZeroAttn);
 }
 
 }  // namespace

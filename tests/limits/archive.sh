@@ -7,9 +7,11 @@ nm=$1 cxx=$2 archive=$3 processor=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Four memory functions and one comparison that a compiler may call by itself, and the auxiliary
-# vector in which Linux lists the CPU's features.
-allowed='memcpy|memmove|memset|memcmp|strcmp|strlen|getauxval|_GLOBAL_OFFSET_TABLE_'
+# Four memory functions and one comparison that a compiler may call by itself, the auxiliary vector
+# in which Linux lists the CPU's features, 32-bit ARM's helpers for 64-bit division and double, and
+# what WebAssembly's linker defines.
+allowed='memcpy|memmove|memset|memcmp|strcmp|strlen|getauxval|_GLOBAL_OFFSET_TABLE_|__aeabi_.*'
+allowed+='|__stack_pointer|__indirect_function_table|__linear_memory'
 
 # Symbols that some member needs and no member defines, without the allowed ones.
 needs() {
@@ -18,9 +20,10 @@ needs() {
     NF == 3 && $2 != "U" { defined[$3] = 1 }
     END { for (s in needed) if (!(s in defined) && s !~ allowed) print s }' | sort
 }
-# Thread-local symbols, static constructors.
+# Thread-local symbols, static constructors (which WebAssembly has as functions, not sections).
 surprises() {
-  "${nm%nm}objdump" -h "$1" | awk '$2 ~ /^\.(tdata|tbss|init_array|ctors)/ { print $2 }' | sort -u
+  { "${nm%nm}objdump" -h "$1" | awk '$2 ~ /^\.(tdata|tbss|init_array|ctors)/ { print $2 }'
+    "$nm" "$1" | awk '$NF ~ /^_GLOBAL__sub_I_/ { print $NF }'; } | sort -u
 }
 
 found=$(needs "$archive")

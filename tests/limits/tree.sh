@@ -23,7 +23,7 @@ check() {
       allowed["lib/kernels"] = "^(heed|lib/support|lib/kernels|hwy)/"
       allowed["lib/core"] = "^(heed|lib/(support|kernels|weights|reference|core))/"
       allowed["lib/capi"] = "^(heed|lib/(support|core|capi))/"
-      allowed["ports"] = "^(heed|nlohmann|CLI|cli|threads|xnnpack|pytorch)/"
+      allowed["ports"] = "^(heed|nlohmann|CLI|board|cli|threads|xnnpack|pytorch)/"
     }
     /^ *# *include/ {
       where = room(FILENAME)

@@ -2,26 +2,11 @@
 #include "tests/support/compare.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 
+#include "tests/device/checksum.h"
+
 namespace heed::test {
-namespace {
-
-uint32_t CanonicalBits(float value) {
-  if (std::isnan(value)) return 0x7fc00000u;
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-uint32_t CrcByte(uint32_t crc, uint32_t byte) {
-  crc ^= byte;
-  for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1u) != 0 ? 0x82f63b78u : 0u);
-  return crc;
-}
-
-}  // namespace
 
 double MaxAbs(const std::vector<double>& values) {
   double largest = 0.0;
@@ -72,12 +57,7 @@ bool AllNan(const std::vector<float>& values) {
 }
 
 uint32_t Checksum(const std::vector<float>& values, uint32_t crc) {
-  crc = ~crc;
-  for (float value : values) {
-    const uint32_t bits = CanonicalBits(value);
-    for (int shift = 0; shift < 32; shift += 8) crc = CrcByte(crc, (bits >> shift) & 0xffu);
-  }
-  return ~crc;
+  return Checksum(values.data(), values.size(), crc);
 }
 
 std::vector<double> ToDouble(const std::vector<float>& values) {

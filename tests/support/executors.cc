@@ -2,7 +2,9 @@
 #include "tests/support/executors.h"
 
 #include <atomic>
+#if !defined(__wasi__)
 #include <thread>
+#endif
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,14 @@ void ReversedExecutor::Run(void* context, size_t num_tasks, TaskFunction functio
 
 Executor ThreadExecutor::executor() { return Executor{this, num_workers_, &Run, kSplitAll}; }
 
+#if defined(__wasi__)  // no threads: workers take turns
+void ThreadExecutor::Run(void* context, size_t num_tasks, TaskFunction function, void* argument) {
+  const auto* self = static_cast<ThreadExecutor*>(context);
+  for (size_t task = 0; task < num_tasks; ++task) {
+    function(argument, task, task % self->num_workers_);
+  }
+}
+#else
 void ThreadExecutor::Run(void* context, size_t num_tasks, TaskFunction function, void* argument) {
   const auto* self = static_cast<ThreadExecutor*>(context);
   std::atomic<size_t> next{0};
@@ -51,5 +61,6 @@ void ThreadExecutor::Run(void* context, size_t num_tasks, TaskFunction function,
   }
   for (std::thread& thread : threads) thread.join();
 }
+#endif
 
 }  // namespace heed::test

@@ -35,7 +35,7 @@ class FlushToZero {
   FlushToZero& operator=(const FlushToZero&) = delete;
 
  private:
-  uint64_t before_ = 0;
+  [[maybe_unused]] uint64_t before_ = 0;
 };
 
 }  // namespace heed::test

@@ -10,6 +10,7 @@
 #include "heed/attention.h"
 #include "heed/projection_backend.h"
 #include "heed/sdpa.h"
+#include "tests/device/cases.h"
 #include "tests/support/memory.h"
 #include "tests/support/random.h"
 
@@ -64,7 +65,6 @@ struct Outputs {
   std::vector<float> output;
   std::vector<float> weights;  // where asked for
 };
-enum class WeightsWanted { kNone, kPerHead, kAverage };
 
 // Runs a layer made for exactly this call; outputs start as a pattern of NaNs. Fails the test
 // where the call is refused.

@@ -1,12 +1,45 @@
-// tests/support/memory.cc: guard pages by mmap and mprotect.
+// tests/support/memory.cc: guard pages by mmap and mprotect. WASI has neither: its "pages" are
+// filled with a pattern that has to be there at the end, which finds stray writes, and no reads.
 #include "tests/support/memory.h"
 
+#if defined(__wasi__)
+#include <cstdlib>
+#else
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include <doctest/doctest.h>
 
 namespace heed::test {
+
+#if defined(__wasi__)
+
+namespace {
+constexpr uint8_t kPattern = 0xa5;
+}
+
+GuardedPages::GuardedPages(size_t bytes, Side) : page_bytes_(4096), size_(bytes) {
+  mapping_bytes_ = (bytes + 63) / 64 * 64 + 2 * page_bytes_;
+  mapping_ = static_cast<std::byte*>(std::aligned_alloc(64, mapping_bytes_));
+  REQUIRE(mapping_ != nullptr);
+  memset(mapping_, kPattern, mapping_bytes_);
+  data_ = mapping_ + page_bytes_;
+}
+
+GuardedPages::~GuardedPages() {
+  const auto holds_pattern = [](const std::byte* begin, const std::byte* end) {
+    while (begin < end && *begin == std::byte{kPattern}) ++begin;
+    return begin == end;
+  };
+  CHECK(holds_pattern(mapping_, data_));
+  CHECK(holds_pattern(data_ + size_, mapping_ + mapping_bytes_));
+  std::free(mapping_);
+}
+
+void GuardedPages::Freeze() {}
+
+#else
 
 GuardedPages::GuardedPages(size_t bytes, Side side) : size_(bytes) {
   page_bytes_ = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -28,5 +61,7 @@ void GuardedPages::Freeze() {
   const size_t inner = mapping_bytes_ - 2 * page_bytes_;
   if (inner != 0) REQUIRE(mprotect(mapping_ + page_bytes_, inner, PROT_READ) == 0);
 }
+
+#endif
 
 }  // namespace heed::test

@@ -1,9 +1,8 @@
 // tests/support/npy.cc
 #include "tests/support/npy.h"
 
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include <doctest/doctest.h>
 
@@ -72,13 +71,22 @@ std::vector<int32_t> Array::Integers() const {
 }
 
 bool ReadFile(const std::string& path, std::string* contents) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return false;
-  contents->assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-  return !file.bad();
+  FILE* const file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return false;
+  contents->clear();
+  char part[4096];
+  for (size_t size = 0; (size = std::fread(part, 1, sizeof(part), file)) != 0;) {
+    contents->append(part, size);
+  }
+  const bool good = std::ferror(file) == 0;
+  std::fclose(file);
+  return good;
 }
 
-bool FileExists(const std::string& path) { return std::ifstream(path).good(); }
+bool FileExists(const std::string& path) {
+  std::string contents;
+  return ReadFile(path, &contents);
+}
 
 Array ParseNpy(const std::string& contents) {
   REQUIRE(contents.size() >= 10);

@@ -110,7 +110,7 @@ TEST_CASE("a mask of the wrong shape is refused, in each of its dimensions") {
   Call call;
   const auto refused = [&call](auto member, const char* argument) {
     for (int dimension = 0; dimension < 4; ++dimension) {
-      for (size_t wrong : {size_t{0}, size_t{3}, size_t{Call::kKeyLen + 1}, SIZE_MAX}) {
+      for (size_t wrong : {size_t{0}, size_t{3}, size_t{Call::kKeyLen + 1}, size_t{SIZE_MAX}}) {
         ForwardArgs args = call.args();
         auto& mask = args.*member;
         size_t* const sizes[] = {&mask.batch, &mask.heads, &mask.query_len, &mask.key_len};
@@ -203,7 +203,7 @@ TEST_CASE("strides that leave the address space, or fold an output onto itself, 
 
 TEST_CASE("an executor without workers, or with more than the limits allow, is refused") {
   Call call;
-  for (size_t workers : {size_t{0}, size_t{3}, SIZE_MAX}) {
+  for (size_t workers : {size_t{0}, size_t{3}, size_t{SIZE_MAX}}) {
     ReversedExecutor reversed(workers);
     const Executor executor = reversed.executor();
     ForwardArgs args = call.args();

@@ -1,0 +1,17 @@
+# WebAssembly with SIMD128 for WASI: Debian's clang-19, wasi-libc and libc++; runs under Node.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR wasm32)
+set(CMAKE_C_COMPILER clang-19)
+set(CMAKE_CXX_COMPILER clang++-19)
+set(CMAKE_C_COMPILER_TARGET wasm32-wasi)
+set(CMAKE_CXX_COMPILER_TARGET wasm32-wasi)
+set(CMAKE_AR llvm-ar-19 CACHE FILEPATH "")
+set(CMAKE_RANLIB llvm-ranlib-19 CACHE FILEPATH "")
+set(CMAKE_NM /usr/lib/llvm-19/bin/llvm-nm)  # llvm-objdump and llvm-size lie beside it
+set(CMAKE_C_FLAGS_INIT "-msimd128")
+set(CMAKE_CXX_FLAGS_INIT "-msimd128 -fno-exceptions")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-z,stack-size=1048576")
+set(CMAKE_EXECUTABLE_SUFFIX .wasm)
+set(HEED_DISPATCH static CACHE STRING "")
+set(HEED_BUILD_CLI OFF CACHE BOOL "")
+set(CMAKE_CROSSCOMPILING_EMULATOR node --no-warnings ${CMAKE_CURRENT_LIST_DIR}/run.mjs)

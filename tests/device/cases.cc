@@ -1,0 +1,327 @@
+// tests/device/cases.cc
+#include "tests/device/cases.h"
+
+#include "heed/sdpa.h"
+#include "tests/device/checksum.h"
+#include "tests/support/random.h"
+
+namespace heed::test {
+namespace {
+
+constexpr AttentionConfig Shape(uint32_t embed_dim, uint32_t num_heads, bool biases = true) {
+  AttentionConfig config;
+  config.embed_dim = embed_dim;
+  config.num_heads = num_heads;
+  config.q_bias = config.k_bias = config.v_bias = config.out_bias = biases;
+  return config;
+}
+
+constexpr AttentionConfig Heads(uint32_t embed_dim, uint32_t num_heads, uint32_t num_kv_heads,
+                      uint32_t head_dim) {
+  AttentionConfig config = Shape(embed_dim, num_heads);
+  config.num_kv_heads = num_kv_heads;
+  config.head_dim = head_dim;
+  return config;
+}
+
+constexpr SameBitsCases MakeCases() {
+  SameBitsCases cases;
+  const auto add = [&cases](const char* name, const AttentionConfig& config, size_t batch,
+                            size_t query_len, size_t key_len = 0) -> SameBitsCase& {
+    SameBitsCase& c = cases.cases[cases.count];
+    c.name = name;
+    c.seed = 9000 + cases.count++;
+    c.config = config;
+    c.batch = batch;
+    c.query_len = query_len;
+    c.key_len = key_len;
+    return c;
+  };
+  add("one row, one column", Heads(1, 1, 0, 0), 1, 1);
+  add("tiny", Shape(64, 4), 1, 16).weights = WeightsWanted::kPerHead;
+  add("kws", Shape(64, 4), 1, 98);
+  add("kws causal", Shape(64, 4), 1, 98).causal = true;
+  add("odd heads of 15", Shape(120, 8), 2, 57).weights = WeightsWanted::kAverage;
+  add("heads of 1", Heads(7, 7, 0, 0), 2, 33, 70);
+  add("heads of 33, grouped", Heads(40, 6, 2, 33), 2, 50, 131).lengths = true;
+  add("no biases", Shape(24, 3, false), 3, 65);
+  add("one row", Shape(384, 12), 1, 1, 200);
+  add("wide", Shape(384, 12), 1, 49, 66);
+  {
+    AttentionConfig config = Shape(24, 3);
+    config.kdim = 17;
+    config.vdim = 31;
+    add("kdim and vdim, keep", config, 2, 49, 129).keep_percent = 70;
+    SameBitsCase& c = add("ignore, padding, bias", config, 2, 70, 65);
+    c.ignore_percent = 30;
+    c.padding = c.bias = true;
+    c.weights = WeightsWanted::kPerHead;
+  }
+  {
+    AttentionConfig config = Shape(20, 4);
+    config.add_bias_kv = config.add_zero_attn = true;
+    SameBitsCase& c = add("added keys", config, 2, 67);
+    c.causal = true;
+    c.weights = WeightsWanted::kAverage;
+    add("added keys, few visible", config, 1, 40, 200).keep_percent = 2;
+  }
+  {
+    AttentionConfig config = Heads(48, 4, 1, 12);
+    config.softcap = 1.5f;
+    config.scale = 0.75f;
+    config.window = 20;
+    add("softcap, scale and window", config, 2, 130).weights = WeightsWanted::kPerHead;
+    SameBitsCase& c = add("window with offset", config, 1, 30, 150);
+    c.offset = 90;
+    c.window = 77;
+    c.bias = true;
+  }
+  {
+    AttentionConfig config = Shape(16, 2);
+    config.scale = 40.0f;
+    add("sharp", config, 1, 140).weights = WeightsWanted::kPerHead;
+  }
+  {
+    SameBitsCase& c = add("attention alone", Heads(1, 6, 3, 19), 2, 51, 133);
+    c.value_dim = 37;
+    c.keep_percent = 60;
+    c.weights = WeightsWanted::kPerHead;
+  }
+  {
+    SameBitsCase& c = add("attention alone, causal", Heads(1, 2, 2, 64), 1, 130, 130);
+    c.value_dim = 64;
+    c.causal = true;
+    c.weights = WeightsWanted::kAverage;
+  }
+  return cases;
+}
+
+// Parts of the caller's memory, filled with numbers in the order in which they are asked for. Once
+// a part does not fit, all parts are null.
+class Numbers {
+ public:
+  Numbers(uint64_t seed, MutableBytes memory) : random_(seed), memory_(memory) {}
+
+  bool fits() const { return fits_; }
+  size_t used() const { return used_; }
+  void Rewind(size_t used) { used_ = used; }
+  Random& random() { return random_; }
+
+  template <typename T>
+  T* Take(size_t count) {
+    const size_t bytes = sizes::RoundUp(sizes::Mul(count, sizeof(T)), sizes::kAlignment);
+    fits_ = fits_ && bytes <= memory_.size - used_;
+    if (!fits_) return nullptr;
+    T* const part = reinterpret_cast<T*>(memory_.data + used_);
+    used_ += bytes;
+    return part;
+  }
+  MutableBytes TakeBytes(size_t count) { return MutableBytes(Take<std::byte>(count), count); }
+
+  // Exact on every CPU where the deviation is a power of two.
+  float* Bell(size_t count, float deviation = 1.0f) {
+    float* const values = Take<float>(count);
+    for (size_t i = 0; fits_ && i < count; ++i) values[i] = deviation * random_.Bell();
+    return values;
+  }
+  float* Matrix(size_t rows, size_t columns) {
+    float deviation = 1.0f;
+    for (size_t size = 1; size < columns; size *= 4) deviation *= 0.5f;
+    return Bell(rows * columns, deviation);
+  }
+  float* Vector(bool wanted, size_t count) { return wanted ? Bell(count, 0.125f) : nullptr; }
+  uint8_t* Flags(size_t count, size_t percent) {
+    uint8_t* const flags = Take<uint8_t>(count);
+    for (size_t i = 0; fits_ && i < count; ++i) flags[i] = random_.Chance(percent) ? 1 : 0;
+    return flags;
+  }
+
+ private:
+  Random random_;
+  MutableBytes memory_;
+  size_t used_ = 0;
+  bool fits_ = true;
+};
+
+template <typename Args>
+void SetMasks(const SameBitsCase& c, size_t heads, size_t key_len, Numbers* numbers, Args* args) {
+  if (c.keep_percent != 0) {
+    args->keep = KeepMask(numbers->Flags(c.batch * c.query_len * key_len, c.keep_percent),
+                          c.batch, 1, c.query_len, key_len);
+  }
+  if (c.ignore_percent != 0) {
+    args->ignore = IgnoreMask(numbers->Flags(heads * c.query_len * key_len, c.ignore_percent), 1,
+                              heads, c.query_len, key_len);
+  }
+  if (c.padding) {
+    args->key_padding = KeyPadding(numbers->Flags(c.batch * key_len, 25), c.batch, key_len);
+  }
+  if (c.bias) {
+    float* const bias = numbers->Bell(c.query_len * key_len);
+    for (size_t i = 0; numbers->fits() && i < c.query_len * key_len; ++i) {
+      if (numbers->random().Chance(10)) bias[i] = -__builtin_huge_valf();
+    }
+    args->bias = BiasMask(bias, c.query_len, key_len);
+  }
+  if (c.lengths) {
+    int32_t* const lengths = numbers->Take<int32_t>(c.batch);
+    for (size_t b = 0; numbers->fits() && b < c.batch; ++b) {
+      lengths[b] = static_cast<int32_t>(numbers->random().Below(key_len + 1));
+    }
+    args->lengths = Lengths(lengths, c.batch);
+  }
+  args->causal = c.causal;
+  args->offset = c.offset;
+  args->window = c.window;
+}
+
+// Room for output and attention weights; false where there is none.
+template <typename Args>
+bool TakeResults(const SameBitsCase& c, size_t output_count, size_t heads, size_t key_len,
+                 Numbers* numbers, Args* args, CaseResult* result) {
+  args->average_weights = c.weights == WeightsWanted::kAverage;
+  const size_t weight_heads = args->average_weights ? 1 : heads;
+  const size_t weight_count =
+      c.weights == WeightsWanted::kNone ? 0 : c.batch * weight_heads * c.query_len * key_len;
+  result->count = output_count + weight_count;
+  float* const values = numbers->Take<float>(result->count);
+  if (values == nullptr) return false;
+  args->output.data = values;
+  if (weight_count != 0) {
+    args->attention_weights =
+        TensorView(values + output_count, c.batch, weight_heads, c.query_len, key_len);
+  }
+  result->values = values;
+  return true;
+}
+
+Limits LimitsOf(const SameBitsCase& c, size_t key_len, const Executor* executor) {
+  Limits limits;
+  limits.max_batch = static_cast<uint32_t>(c.batch);
+  limits.max_query_len = static_cast<uint32_t>(c.query_len);
+  limits.max_key_len = static_cast<uint32_t>(key_len);
+  if (executor != nullptr && executor->num_workers != 0) {
+    limits.max_workers = static_cast<uint32_t>(executor->num_workers);
+  }
+  return limits;
+}
+
+// The packed file; its tensors are gone afterwards.
+Status PackLayer(const AttentionConfig& c, Numbers* numbers, MutableBytes* file) {
+  const size_t q_dim = size_t{c.num_heads} * c.head_dim;
+  const size_t kv_dim = size_t{c.num_kv_heads} * c.head_dim;
+  *file = numbers->TakeBytes(PackedWeightsBytes(c));
+  const size_t used = numbers->used();
+  LayerTensors tensors;
+  tensors.q_weight = numbers->Matrix(q_dim, c.embed_dim);
+  tensors.k_weight = numbers->Matrix(kv_dim, c.kdim);
+  tensors.v_weight = numbers->Matrix(kv_dim, c.vdim);
+  tensors.out_weight = numbers->Matrix(c.embed_dim, q_dim);
+  tensors.q_bias = numbers->Vector(c.q_bias, q_dim);
+  tensors.k_bias = numbers->Vector(c.k_bias, kv_dim);
+  tensors.v_bias = numbers->Vector(c.v_bias, kv_dim);
+  tensors.out_bias = numbers->Vector(c.out_bias, c.embed_dim);
+  tensors.bias_k = numbers->Vector(c.add_bias_kv, kv_dim);
+  tensors.bias_v = numbers->Vector(c.add_bias_kv, kv_dim);
+  if (!numbers->fits()) return Status();
+  numbers->Rewind(used);
+  return PackWeights(c, tensors, *file);
+}
+
+CaseResult RunAsLayer(const SameBitsCase& c, const CaseOptions& options, Numbers* numbers) {
+  CaseResult result;
+  const AttentionConfig config = Resolved(c.config);
+  MutableBytes file;
+  result.status = PackLayer(config, numbers, &file);
+  if (!numbers->fits() || !result.status.ok()) return result;
+
+  ForwardArgs args;
+  float* const query = numbers->Bell(c.batch * c.query_len * config.embed_dim);
+  args.query = ConstTensorView(query, c.batch, c.query_len, config.embed_dim);
+  if (c.key_len != 0) {
+    args.key = ConstTensorView(numbers->Bell(c.batch * c.key_len * config.kdim), c.batch,
+                               c.key_len, config.kdim);
+    args.value = ConstTensorView(numbers->Bell(c.batch * c.key_len * config.vdim), c.batch,
+                                 c.key_len, config.vdim);
+  }
+  const size_t key_len = c.key_len != 0 ? c.key_len : c.query_len;
+  SetMasks(c, config.num_heads, key_len, numbers, &args);
+  args.executor = options.executor;
+  const Limits limits = LimitsOf(c, key_len, options.executor);
+  const MutableBytes block = numbers->TakeBytes(WorkspaceBytes(config, limits));
+  args.output = TensorView(nullptr, c.batch, c.query_len, config.embed_dim);
+  if (!TakeResults(c, c.batch * c.query_len * config.embed_dim, config.num_heads,
+                   key_len + sizes::AddedKeys(config), numbers, &args, &result)) {
+    return result;
+  }
+  if (options.flip_a_bit) FlipABit(query + c.batch * c.query_len * config.embed_dim - 1);
+  CreateOptions create;
+  create.target = options.target;
+  Weights weights;
+  Attention layer;
+  result.status = Weights::Open(file, &weights);
+  if (result.status.ok()) {
+    result.status = Attention::Create(limits, weights, block, &layer, create);
+  }
+  if (result.status.ok()) result.status = layer.Forward(args);
+  return result;
+}
+
+CaseResult RunAlone(const SameBitsCase& c, const CaseOptions& options, Numbers* numbers) {
+  CaseResult result;
+  const size_t heads = c.config.num_heads, kv_heads = c.config.num_kv_heads;
+  const size_t dim = c.config.head_dim;
+  SdpaArgs args;
+  float* const query = numbers->Bell(c.batch * heads * c.query_len * dim);
+  args.query = ConstTensorView(query, c.batch, heads, c.query_len, dim);
+  args.key = ConstTensorView(numbers->Bell(c.batch * kv_heads * c.key_len * dim), c.batch,
+                             kv_heads, c.key_len, dim);
+  args.value = ConstTensorView(numbers->Bell(c.batch * kv_heads * c.key_len * c.value_dim),
+                               c.batch, kv_heads, c.key_len, c.value_dim);
+  SetMasks(c, heads, c.key_len, numbers, &args);
+  args.executor = options.executor;
+  SdpaLimits limits;
+  limits.max_key_len = static_cast<uint32_t>(c.key_len);
+  limits.max_head_dim = static_cast<uint32_t>(dim);
+  limits.max_value_dim = static_cast<uint32_t>(c.value_dim);
+  limits.max_workers = LimitsOf(c, c.key_len, options.executor).max_workers;
+  const MutableBytes block = numbers->TakeBytes(SdpaWorkspaceBytes(limits));
+  args.output = TensorView(nullptr, c.batch, heads, c.query_len, c.value_dim);
+  if (!TakeResults(c, c.batch * heads * c.query_len * c.value_dim, heads, c.key_len, numbers,
+                   &args, &result)) {
+    return result;
+  }
+  if (options.flip_a_bit) FlipABit(query + c.batch * heads * c.query_len * dim - 1);
+  CreateOptions create;
+  create.target = options.target;
+  result.status = ScaledDotProductAttention(args, limits, block, create);
+  return result;
+}
+
+}  // namespace
+
+const SameBitsCases kSameBitsCases = MakeCases();
+
+uint32_t InputChecksum(const SameBitsCase& c) {
+  Random random(c.seed);
+  uint32_t crc = 0;
+  for (int i = 0; i < 64; ++i) {
+    const float value = random.Bell();
+    crc = Checksum(&value, 1, crc);
+  }
+  return crc;
+}
+
+void FlipABit(float* value) {
+  uint32_t bits;
+  memcpy(&bits, value, sizeof(bits));
+  bits ^= uint32_t{1} << 22;
+  memcpy(value, &bits, sizeof(bits));
+}
+
+CaseResult RunCase(const SameBitsCase& c, const CaseOptions& options, MutableBytes memory) {
+  Numbers numbers(c.seed, memory);
+  return c.value_dim != 0 ? RunAlone(c, options, &numbers) : RunAsLayer(c, options, &numbers);
+}
+
+}  // namespace heed::test

@@ -1,0 +1,22 @@
+// tests/support/fma.h: which dispatch targets promise the bits of the reference.
+#ifndef HEED_TESTS_SUPPORT_FMA_H_
+#define HEED_TESTS_SUPPORT_FMA_H_
+
+#include <cstring>
+#include <initializer_list>
+
+namespace heed::test {
+
+inline constexpr const char* kReference = "REFERENCE";
+
+// Whether a target fuses multiply and add, hence gives the bits of the reference.
+inline bool HasFma(const char* target) {
+  for (const char* without : {"SSE2", "SSSE3", "SSE4", "WASM", "EMU128", "SCALAR"}) {
+    if (strncmp(target, without, strlen(without)) == 0) return false;
+  }
+  return true;
+}
+
+}  // namespace heed::test
+
+#endif  // HEED_TESTS_SUPPORT_FMA_H_
