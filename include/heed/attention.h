@@ -37,17 +37,19 @@ namespace sizes {
 constexpr size_t QuantizedInputBytes(const AttentionConfig& c, size_t query_rows,
                                      size_t key_rows) {
   if (!QuantizesInputs(c.weights)) return 0;
+  const bool sums = c.weights == WeightType::kInt4;
   const size_t q_dim = size_t{c.num_heads} * c.head_dim;
   const size_t widest = c.embed_dim > q_dim ? c.embed_dim : q_dim;
-  size_t bytes = QuantizedBytes(query_rows, widest);
-  bytes = Add(bytes, QuantizedBytes(key_rows, c.kdim));
-  return Add(bytes, QuantizedBytes(key_rows, c.vdim));
+  size_t bytes = QuantizedBytes(query_rows, widest, sums);
+  bytes = Add(bytes, QuantizedBytes(key_rows, c.kdim, sums));
+  return Add(bytes, QuantizedBytes(key_rows, c.vdim, sums));
 }
 }  // namespace sizes
 
 // Bytes of the block for Create: q (which becomes the merged heads), k and v of the largest call,
-// and about 30 KB + 200 head_dim bytes a worker; with int8 weights also the integers of query, key
-// and value, a quarter of their bytes. A multiple of 64, the same on every CPU. 0 for a config or limits that Create refuses.
+// and about 30 KB + 200 head_dim bytes a worker; with integer weights also query, key and value as
+// integers, about a quarter of their bytes. A multiple of 64, the same on every CPU. 0 for a config
+// or limits that Create refuses.
 constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   const AttentionConfig c = Resolved(config);
   const uint32_t max_key_len =

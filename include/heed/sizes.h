@@ -19,6 +19,7 @@ inline constexpr size_t kKeyBlock = 64;      // keys are blocked at absolute pos
 inline constexpr size_t kDepthBlock = 256;   // products add up chains of so many terms; frozen
 inline constexpr size_t kQueryBlock = 48;    // rows of an attention tile; never affects bits
 inline constexpr size_t kDepthGroup = 4;     // k of an int8 panel that lie side by side
+inline constexpr size_t kInt4Block = 32;      // k of a column that share an int4 scale
 inline constexpr size_t kHeaderBytes = 256;  // of the packed file
 inline constexpr size_t kPlanBytes = 1024;   // what Create keeps at the head of the block
 
@@ -45,9 +46,13 @@ constexpr bool DimensionOk(uint64_t n) { return n >= 1 && n <= kMaxDimension; }
 
 // Rows of integers that a product of quantized weights reads, and their scales. The 64 bytes behind
 // each row keep rows of a power of two out of one set of the cache.
-constexpr size_t QuantizedStride(size_t depth) { return Add(RoundUp(depth, kAlignment), kAlignment); }
-constexpr size_t QuantizedBytes(size_t rows, size_t depth) {
-  return Add(Mul(rows, QuantizedStride(depth)), FloatBytes(rows));
+constexpr size_t QuantizedStride(size_t depth) {
+  return Add(RoundUp(depth, kAlignment), kAlignment);
+}
+// With int4 weights each block of 32 has a sum besides.
+constexpr size_t QuantizedBytes(size_t rows, size_t depth, bool block_sums) {
+  const size_t bytes = Add(Mul(rows, QuantizedStride(depth)), FloatBytes(rows));
+  return block_sums ? Add(bytes, FloatBytes(Mul(rows, DivideUp(depth, kInt4Block)))) : bytes;
 }
 
 // One worker's scratch: scores of a tile (or 64 x 32 floats of a projection), accumulator, row

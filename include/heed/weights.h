@@ -21,7 +21,7 @@ inline constexpr uint32_t kFileVersion = 1;
 //   kBf16  rounded to nearest even; results are those of f32 weights so rounded, bit by bit
 //   kInt8  symmetric, in [-127, 127], one scale for each output column; the inputs of the
 //          projections become integers too, row by row, at run time
-// Values that this library does not build yet are refused with kUnsupported.
+//   kInt4  blocks of 32 along a row of PyTorch's weight with one bf16 scale each; inputs as kInt8
 enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };
 // The arithmetic of scores and values.
 enum class CoreType : uint32_t { kF32 = 0, kInt8 = 1 };
@@ -72,7 +72,9 @@ constexpr bool ShapeOk(const AttentionConfig& c) {
          DimensionOk(static_cast<uint64_t>(c.num_heads) * c.head_dim);
 }
 // Where weights are integers, inputs become integers too.
-constexpr bool QuantizesInputs(WeightType type) { return type == WeightType::kInt8; }
+constexpr bool QuantizesInputs(WeightType type) {
+  return type == WeightType::kInt8 || type == WeightType::kInt4;
+}
 // Sums of that many products of two integers in [-127, 127] fit in 32 bits.
 inline constexpr uint32_t kMaxQuantizedDepth = 1u << 17;
 
@@ -80,6 +82,10 @@ inline constexpr uint32_t kMaxQuantizedDepth = 1u << 17;
 constexpr size_t MatrixBytes(WeightType type, size_t columns, size_t depth) {
   const size_t floats = FloatBytes(RoundUp(columns, kPanelColumns));  // a float a column
   if (type == WeightType::kBf16) return Add(Mul(floats, DivideUp(depth, 2)), floats);
+  if (type == WeightType::kInt4) {  // 16 bytes and a scale a block, a bias a column
+    const size_t blocks = Mul(RoundUp(columns, kPanelColumns), DivideUp(depth, kInt4Block));
+    return Add(Add(Mul(blocks, kInt4Block / 2), RoundUp(Mul(blocks, 2), kAlignment)), floats);
+  }
   if (type == WeightType::kInt8) {  // the panels, a bias, a scale and a sum a column
     const size_t group_bytes = RoundUp(columns, kPanelColumns) * kDepthGroup;
     return Add(Mul(group_bytes, DivideUp(depth, kDepthGroup)), 3 * floats);
@@ -97,7 +103,7 @@ Status CheckConfig(const AttentionConfig& config);
 // Bytes of the packed file of this layer: a multiple of 64, the same on every CPU; 0 for a config
 // that CheckConfig refuses for its shape. For f32: 64 (H D + 2 H_kv D + E rounded up to 16 each)
 // times the columns, plus biases and a header of 256 bytes; for bf16 half of it and for
-// int8 a quarter, nearly.
+// int8 a quarter, nearly, and for int4 9/64.
 constexpr size_t PackedWeightsBytes(const AttentionConfig& config) {
   const AttentionConfig c = Resolved(config);
   if (!sizes::ShapeOk(c)) return 0;

@@ -27,6 +27,7 @@ struct QuantizedRows {
   int8_t* rows = nullptr;
   size_t stride = 0;
   float* scales = nullptr;
+  int32_t* block_offsets = nullptr;  // for int4 weights
 };
 
 struct Projection {
@@ -69,6 +70,7 @@ struct Projection {
     args.weights = matrix->type;
     args.column_scales = matrix->scales;
     args.column_sums = matrix->sums;
+    args.block_scales = matrix->block_scales;
     args.panels = matrix->panels;
     args.bias = matrix->bias;
     args.columns = matrix->columns;
@@ -100,6 +102,10 @@ struct Projection {
       args.quantized = quantized->rows + first_row * quantized->stride;
       args.quantized_stride = quantized->stride;
       args.row_scales = quantized->scales + first_row;
+      if (quantized->block_offsets != nullptr) {
+        args.block_offsets = quantized->block_offsets +
+                             first_row * sizes::DivideUp(matrix->depth, kInt4Block);
+      }
     }
     kernel(args);
   }

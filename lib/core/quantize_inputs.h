@@ -20,6 +20,7 @@ template <typename RowsOf>
 void QuantizeInputs(const Plan& plan, const Executor* executor, const RowsOf& rows_of,
                     Projection* jobs, size_t num_jobs, QuantizedRows* quantized) {
   constexpr size_t kRowsOfTask = 32;
+  const bool is_int4 = plan.config.weights == WeightType::kInt4;
   std::byte* next = plan.quantized;
   size_t first_task[4] = {};
   for (size_t j = 0; j < num_jobs; ++j) {
@@ -33,7 +34,11 @@ void QuantizeInputs(const Plan& plan, const Executor* executor, const RowsOf& ro
     quantized[j].stride = sizes::QuantizedStride(jobs[j].matrix->depth);
     quantized[j].rows = reinterpret_cast<int8_t*>(next);
     quantized[j].scales = reinterpret_cast<float*>(next + rows * quantized[j].stride);
-    next += sizes::QuantizedBytes(rows, jobs[j].matrix->depth);
+    if (is_int4) {
+      quantized[j].block_offsets = reinterpret_cast<int32_t*>(
+          next + sizes::QuantizedBytes(rows, jobs[j].matrix->depth, false));
+    }
+    next += sizes::QuantizedBytes(rows, jobs[j].matrix->depth, is_int4);
     jobs[j].quantized = &quantized[j];
     first_task[j + 1] += input.batch * sizes::DivideUp(input.rows, kRowsOfTask);
   }
@@ -60,9 +65,13 @@ void QuantizeInputs(const Plan& plan, const Executor* executor, const RowsOf& ro
     args.columns = job.matrix->depth;
     args.output = job.quantized->rows + row * job.quantized->stride;
     args.output_stride = job.quantized->stride;
-    args.output_columns = sizes::RoundUp(args.columns, kDepthGroup);
-    args.flip = plan.kernels->int8_input_flip;
+    args.output_columns = sizes::RoundUp(args.columns, kInt4Block);
+    args.flip = is_int4 ? uint8_t{0} : plan.kernels->int8_input_flip;
     args.scales = job.quantized->scales + row;
+    if (is_int4) {
+      args.block_offsets =
+          job.quantized->block_offsets + row * sizes::DivideUp(args.columns, kInt4Block);
+    }
     plan.kernels->quantize_rows(args);
   });
 }

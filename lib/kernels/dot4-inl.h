@@ -65,6 +65,25 @@ HWY_INLINE Int32Vector Dot4(Int32Vector sum, Int8Vector x, Int8Vector w) {
 }
 #endif
 
+// The same where w is in [0, 15] and x not flipped.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
+HWY_INLINE Int32Vector DotSmall4(Int32Vector sum, Int8Vector x, Int8Vector w) {
+  const hn::RebindToUnsigned<Int8Tag> du8;
+  return hn::SumOfMulQuadAccumulate(Int32Tag(), hn::BitCast(du8, w), x, sum);
+}
+#elif HWY_ARCH_X86
+HWY_INLINE Int32Vector DotSmall4(Int32Vector sum, Int8Vector x, Int8Vector w) {
+  const hn::RebindToUnsigned<Int8Tag> du8;
+  const hn::Repartition<int16_t, Int8Tag> di16;
+  const auto pairs = hn::SatWidenMulPairwiseAdd(di16, hn::BitCast(du8, w), x);
+  return hn::Add(sum, hn::WidenMulPairwiseAdd(Int32Tag(), pairs, hn::Set(di16, 1)));
+}
+#else
+HWY_INLINE Int32Vector DotSmall4(Int32Vector sum, Int8Vector x, Int8Vector w) {
+  return Dot4(sum, x, w);
+}
+#endif
+
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

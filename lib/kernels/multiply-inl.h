@@ -29,11 +29,16 @@ struct Piece {
 };
 
 void MultiplyBf16(const ProjectArgs& args, const Piece& piece);
+void MultiplyInt4(const ProjectArgs& args, const Piece& piece);
 void MultiplyInt8(const ProjectArgs& args, const Piece& piece);
 
 HWY_INLINE void Multiply(const ProjectArgs& args, const Piece& piece) {
-  const bool is_bf16 = args.weights == WeightType::kBf16;
-  (is_bf16 ? MultiplyBf16 : MultiplyInt8)(args, piece);
+  switch (args.weights) {
+    case WeightType::kF32: return;  // runs through tile-inl.h
+    case WeightType::kBf16: return MultiplyBf16(args, piece);
+    case WeightType::kInt8: return MultiplyInt8(args, piece);
+    case WeightType::kInt4: return MultiplyInt4(args, piece);
+  }
 }
 
 // Vectors side by side in a register tile: of AVX-512 two panels, of fewer registers at most two.
@@ -48,6 +53,8 @@ inline constexpr size_t kPieceVectors =
 // stored ends with the columns.
 template <class Tile, size_t kVectors>
 HWY_INLINE void RunPieceRows(const ProjectArgs& args, Piece tile) {
+  // Tiles of fewer vectors are rare: at the end of an odd number of panels, and for single rows.
+  constexpr size_t kMaxRows = kVectors == kPieceVectors ? Tile::kMaxRows : 4;
   size_t rows = tile.rows;
   const auto run = [&](auto count) {
     constexpr size_t kRows = decltype(count)::value;
@@ -57,11 +64,11 @@ HWY_INLINE void RunPieceRows(const ProjectArgs& args, Piece tile) {
     tile.out += kRows * tile.out_stride;
     rows -= kRows;
   };
-  while (rows >= Tile::kMaxRows) run(std::integral_constant<size_t, Tile::kMaxRows>());
-  if constexpr (Tile::kMaxRows > 8) {
+  while (rows >= kMaxRows) run(std::integral_constant<size_t, kMaxRows>());
+  if constexpr (kMaxRows > 8) {
     if (rows >= 8) run(std::integral_constant<size_t, 8>());
   }
-  if constexpr (Tile::kMaxRows > 4) {
+  if constexpr (kMaxRows > 4) {
     if (rows >= 4) run(std::integral_constant<size_t, 4>());
   }
   if (rows >= 2) run(std::integral_constant<size_t, 2>());
@@ -72,8 +79,10 @@ template <class Tile>
 HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
   const size_t lanes = hn::Lanes(TileTag());
   const size_t padded = sizes::RoundUp(piece.columns, kPanelColumns);
+  // A single row reads panel after panel, one stream from memory instead of two.
+  const size_t most = piece.rows == 1 ? Min(kPanelColumns / lanes, kPieceVectors) : kPieceVectors;
   for (size_t c = 0; c < piece.columns;) {
-    const size_t vectors = Min((padded - c) / lanes, kPieceVectors);
+    const size_t vectors = Min((padded - c) / lanes, most);
     Piece tile = piece;
     tile.column += c;
     tile.columns -= c;

@@ -52,10 +52,33 @@ float ProjectInt8(const ProjectArgs& args, size_t r, size_t column) {
   return scaled + args.bias[column];
 }
 
+float ProjectInt4(const ProjectArgs& args, size_t r, size_t column) {
+  const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+  const int8_t* input = args.quantized + r * args.quantized_stride;
+  const uint8_t* bytes = static_cast<const uint8_t*>(args.panels);
+  float total = 0.0f;
+  for (size_t block = 0; block < blocks; ++block) {
+    const size_t panel_block = column / kPanelColumns * blocks + block;
+    int32_t sum = 0;
+    for (size_t k = 0; k < kInt4Block; ++k) {
+      const size_t half = k % (kInt4Block / 2);
+      const size_t row = panel_block * 4 + half / kDepthGroup;
+      const uint8_t byte =
+          bytes[(row * kPanelColumns + column % kPanelColumns) * kDepthGroup + half % kDepthGroup];
+      const int32_t nibble = k < kInt4Block / 2 ? byte & 15 : byte >> 4;
+      sum += input[block * kInt4Block + k] * (nibble - 8);
+    }
+    const uint16_t scale = args.block_scales[panel_block * kPanelColumns + column % kPanelColumns];
+    total = Fma(static_cast<float>(sum), FloatOfBf16(scale), total);
+  }
+  return total * args.row_scales[r] + args.bias[column];
+}
+
 float Project(const ProjectArgs& args, size_t r, size_t column) {
   switch (args.weights) {
     case WeightType::kBf16: return ProjectBf16(args, r, column);
     case WeightType::kInt8: return ProjectInt8(args, r, column);
+    case WeightType::kInt4: return ProjectInt4(args, r, column);
     default: return ProjectF32(args, r, column);
   }
 }

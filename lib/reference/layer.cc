@@ -3,6 +3,7 @@
 #include "lib/reference/scalar.h"
 #include "lib/support/bf16.h"
 #include "lib/support/bits.h"
+#include "lib/support/int4.h"
 #include "lib/support/row_scale.h"
 
 namespace heed::reference {
@@ -36,6 +37,30 @@ float QuantizedDot(const float* x, const float* w, size_t depth) {
   return static_cast<float>(sum) * x_scale.scale * w_scale.scale;
 }
 
+// The same with w in blocks of 32, each an exact sum times the block's scale, added in order.
+struct Int4Column {
+  static constexpr size_t kBlocks = 8;  // taken at once, so that few scales of rows are repeated
+  Int4Block blocks[kBlocks];
+  size_t begin, end;  // of k
+
+  Int4Column(const float* w, size_t first, size_t depth)
+      : begin(first), end(Min(first + kBlocks * sizes::kInt4Block, depth)) {
+    for (size_t k = begin, i = 0; k < end; k += sizes::kInt4Block, ++i) {
+      blocks[i] = QuantizeInt4(w + k, Min(sizes::kInt4Block, end - k));
+    }
+  }
+  float AddTo(float total, const float* x, float inverse) const {
+    for (size_t first = begin, i = 0; first < end; first += sizes::kInt4Block, ++i) {
+      int32_t sum = 0;
+      for (size_t k = first; k < Min(first + sizes::kInt4Block, end); ++k) {
+        sum += Quantize(x[k], inverse) * (blocks[i].values[k - first] - 8);
+      }
+      total = Fma(static_cast<float>(sum), FloatOfBf16(blocks[i].scale), total);
+    }
+    return total;
+  }
+};
+
 // output[r][n] = (bias[n] + input[r] . weight[n]) * scale
 struct Linear {
   WeightType type;
@@ -44,8 +69,13 @@ struct Linear {
   size_t columns, depth;
   float scale;
 };
+void ApplyInt4(const Linear& linear, const float* input, size_t input_stride, size_t rows,
+               float* output, size_t output_stride);
 void Apply(const Linear& linear, const float* input, size_t input_stride, size_t rows,
            float* output, size_t output_stride) {
+  if (linear.type == WeightType::kInt4) {
+    return ApplyInt4(linear, input, input_stride, rows, output, output_stride);
+  }
   const bool to_bf16 = linear.type == WeightType::kBf16;
   for (size_t r = 0; r < rows; ++r) {
     for (size_t n = 0; n < linear.columns; ++n) {
@@ -56,6 +86,24 @@ void Apply(const Linear& linear, const float* input, size_t input_stride, size_t
                             ? QuantizedDot(x, w, linear.depth) + bias
                             : AddDot(bias, x, w, linear.depth, to_bf16);
       output[r * output_stride + n] = sum * linear.scale;
+    }
+  }
+}
+
+void ApplyInt4(const Linear& linear, const float* input, size_t input_stride, size_t rows,
+               float* output, size_t output_stride) {
+  const size_t depth = linear.depth;
+  for (size_t n = 0; n < linear.columns; ++n) {
+    const float bias = linear.bias == nullptr ? 0.0f : linear.bias[n];
+    for (size_t begin = 0; begin < depth; begin += Int4Column::kBlocks * sizes::kInt4Block) {
+      const Int4Column column(linear.weight + n * depth, begin, depth);
+      for (size_t r = 0; r < rows; ++r) {
+        const float* x = input + r * input_stride;
+        const RowScale scale = RowScaleOf(AbsmaxBits(x, depth));
+        float* out = output + r * output_stride + n;
+        *out = column.AddTo(begin == 0 ? 0.0f : *out, x, scale.inverse);
+        if (column.end == depth) *out = (*out * scale.scale + bias) * linear.scale;
+      }
     }
   }
 }

@@ -14,6 +14,13 @@ void QuantizeRows(const QuantizeArgs& args) {
       const int8_t integer = c < args.columns ? Quantize(input[c], scale.inverse) : int8_t{0};
       output[c] = static_cast<int8_t>(integer ^ args.flip);
     }
+    if (args.block_offsets == nullptr) continue;
+    const size_t blocks = sizes::DivideUp(args.columns, kInt4Block);
+    for (size_t block = 0; block < blocks; ++block) {
+      int32_t sum = 0;
+      for (size_t k = 0; k < kInt4Block; ++k) sum += output[block * kInt4Block + k];
+      args.block_offsets[r * blocks + block] = -8 * sum;
+    }
   }
 }
 

@@ -6,6 +6,8 @@
 //   f32 weights    [panels][depth][16]                 panels of 16 output columns
 //   bf16 weights   [panels][ceil(depth / 2)][16][2]    zeros beyond depth
 //   int8 weights   [panels][ceil(depth / 4)][16][4]
+//   int4 weights   [panels][ceil(depth / 32)][4][16][4] bytes: row j holds k = 4 j + i in its lower
+//                  and k = 16 + 4 j + i in its upper nibbles; 8 (which stands for 0) beyond depth
 //   keys           [heads][blocks][4][head_dim][16]    panels of 16 keys, blocks of 64
 //   values         [heads][blocks][panels][64][16]     panels of 16 value columns
 #ifndef HEED_LIB_SUPPORT_KERNEL_TABLE_H_
@@ -20,6 +22,7 @@ namespace heed {
 
 using sizes::kDepthBlock;
 using sizes::kDepthGroup;
+using sizes::kInt4Block;
 using sizes::kKeyBlock;
 using sizes::kPanelColumns;
 using sizes::kQueryBlock;
@@ -30,6 +33,10 @@ using sizes::kQueryBlock;
 //
 // int8 weights: out[r][n] = (float(sum over k of quantized[r][k] * weight[k][n]) * row_scales[r]) *
 // column_scales[n] + bias[n]; the sum is exact, in 32 bits; multiply, multiply, add, unfused.
+//
+// int4 weights: total = fma(float(sum over the block's k of quantized[r][k] * (nibble[k][n] - 8)),
+// block_scales[n], total) for each block of 32 k in order, from zero; out[r][n] = total *
+// row_scales[r] + bias[n], unfused.
 struct ProjectArgs {
   const float* input = nullptr;  // [rows][depth], rows input_stride apart
   size_t input_stride = 0;
@@ -48,6 +55,10 @@ struct ProjectArgs {
   const float* row_scales = nullptr;     // [rows]
   const float* column_scales = nullptr;  // [all panels * 16]
   const int32_t* column_sums = nullptr;  // [all panels * 16], the integers of each column added up
+
+  // int4: quantized is not flipped, and has columns up to a multiple of 32.
+  const uint16_t* block_scales = nullptr;  // bf16 [panels][blocks][16]
+  const int32_t* block_offsets = nullptr;  // [rows][blocks], as quantize_rows made them
 
   // project_rows: output[r * output_stride + n] = out[r][n] * scale.
   float* output = nullptr;
@@ -139,6 +150,9 @@ struct QuantizeArgs {
   size_t output_columns = 0;
   uint8_t flip = 0;         // exclusive or with each integer: 0x80 makes q + 128, unsigned
   float* scales = nullptr;  // [rows]
+  // null, or [rows][ceil(columns / 32)]: -8 times the sum of each block of 32 integers; then
+  // output_columns is a multiple of 32 and flip 0.
+  int32_t* block_offsets = nullptr;
 };
 
 struct KernelTable {

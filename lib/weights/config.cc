@@ -66,8 +66,8 @@ Status CheckConfig(const AttentionConfig& config) {
   if (c.window > uint32_t{INT32_MAX}) {
     return Fail(StatusCode::kBadConfig, "config.window", "at most 2^31 - 1", INT32_MAX, c.window);
   }
-  if (c.weights > WeightType::kInt8) {
-    return Fail(StatusCode::kUnsupported, "config.weights", "f32 (0), bf16 (1) or int8 (2)", 2,
+  if (c.weights > WeightType::kInt4) {
+    return Fail(StatusCode::kUnsupported, "config.weights", "f32 (0) to int4 (3)", 3,
                 static_cast<uint32_t>(c.weights));
   }
   if (sizes::QuantizesInputs(c.weights)) {

@@ -82,8 +82,17 @@ PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
     m.columns = columns;
     m.depth = depth;
     const size_t floats = sizes::FloatBytes(m.num_panels() * kPanelColumns);
-    const size_t behind_panels = m.type == WeightType::kInt8 ? 3 * floats : floats;
+    const size_t blocks = sizes::DivideUp(depth, sizes::kInt4Block);
+    const size_t block_scale_bytes =
+        m.type == WeightType::kInt4
+            ? sizes::RoundUp(m.num_panels() * kPanelColumns * blocks * 2, sizes::kAlignment)
+            : 0;
+    const size_t behind_panels =
+        block_scale_bytes + (m.type == WeightType::kInt8 ? 3 * floats : floats);
     m.panels = take(sizes::MatrixBytes(m.type, columns, depth) - behind_panels);
+    if (m.type == WeightType::kInt4) {
+      m.block_scales = reinterpret_cast<const uint16_t*>(take(block_scale_bytes));
+    }
     m.bias = reinterpret_cast<const float*>(take(floats));
     if (m.type == WeightType::kInt8) {
       m.scales = reinterpret_cast<const float*>(take(floats));

@@ -10,6 +10,8 @@
 //   bf16  panels [P][ceil(depth / 2)][16][2], bias
 //   int8  panels [P][ceil(depth / 4)][16][4], bias, scales [16 P] float, sums [16 P] int32: the
 //         integers of each column added up, for CPUs that multiply them by inputs + 128
+//   int4  panels [P][ceil(depth / 32)][4][16][4] bytes of two nibbles, as kernel_table.h draws
+//         them, scales [P][ceil(depth / 32)][16] bf16 and zeros up to a multiple of 64 bytes, bias
 // Columns and depth beyond the matrix are zero; absent biases are zeros.
 //
 // A new weight type takes a new number and no new version: a library that does not know it refuses
@@ -57,6 +59,7 @@ struct Matrix {
   const float* bias = nullptr;
   const float* scales = nullptr;  // int8
   const int32_t* sums = nullptr;  // int8
+  const uint16_t* block_scales = nullptr;  // int4
   size_t columns = 0;  // outputs
   size_t depth = 0;    // inputs
 

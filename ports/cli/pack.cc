@@ -256,8 +256,9 @@ void AddPack(CLI::App& program) {
   list->excludes(output)->excludes(heads);
   AddInteger(command, "--kv-heads", &options->kv_heads, "key/value heads (default: --heads)")
       ->excludes(list);
-  AddText(command, "--weights", &options->weights, "how weights are stored: f32, bf16 or int8")
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+  AddText(command, "--weights", &options->weights,
+          "how weights are stored: f32, bf16, int8 or int4")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
       ->excludes(list);
   AddText(command, "--core", &options->core, "arithmetic of scores and values: f32")
       ->check(CLI::IsMember({"f32"}))

@@ -72,7 +72,7 @@ TEST_CASE("options of later versions are wrong usage, not something silently ign
   f.Refused(pack + Words{"--rope-theta", "10000", "--rope-style", "half"}, {"--rope-style"});
   f.Refused(pack + Words{"--rope-dims", "4"}, {"--rope-dims"});
   f.Refused(pack + Words{"--alibi"}, {"--alibi"});
-  for (const std::string weights : {"int4", "f64", "F32", "INT8", ""}) {
+  for (const std::string weights : {"int16", "f64", "F32", "INT8", ""}) {
     f.Refused(pack + Words{"--weights", weights}, {"--weights", weights});
   }
   for (const std::string core : {"int8", "bf16", ""}) {

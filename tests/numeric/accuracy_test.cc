@@ -13,6 +13,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/effort.h"
 #include "tests/support/layer.h"
+#include "tests/support/relative_norm.h"
 #include "tests/support/targets.h"
 
 namespace heed::test {
@@ -74,22 +75,12 @@ TEST_CASE("random normal layers of embed_dim 1024 are within 2e-6 of |y|max") {
   }
 }
 
-// ||got - want|| / ||want||, as quantized layers are compared.
-double RelativeNorm(const std::vector<float>& got, const std::vector<double>& want) {
-  double error = 0.0, norm = 0.0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    const double difference = static_cast<double>(got[i]) - want[i];
-    error += difference * difference;
-    norm += want[i] * want[i];
-  }
-  return std::sqrt(error / norm);
-}
-
-// The bounds of shapes.md. bf16 rounds a weight by up to 2^-9 of it, 0.17 % in the root mean square;
-// values and output are two such products in a row, and the softmax adds the error of its scores,
-// more where it is sharp: about 0.3 %. For int8, steps of absmax / 127 with an absmax of some 3.3
-// deviations have an error of 0.75 % of a deviation (a step / sqrt(12)), a product of two of them
-// 1.06 %, two in a row 1.5 %.
+// The bounds of shapes.md. bf16 rounds a weight by up to 2^-8 of it, 0.17 % in the root mean
+// square; values and output are two such products in a row, and the softmax adds the error of its
+// scores, more where it is sharp: about 0.3 %. For int8, steps of absmax / 127 with an absmax of
+// some 3.3 deviations have an error of 0.75 % of a deviation (a step / sqrt(12)), a product of two
+// of them 1.06 %, two in a row 1.5 %. For int4, steps of absmax / 8 with an absmax of 2.1 deviations
+// in 32 have one of 7.5 %, less by the search, two in a row 10 %.
 struct QuantizedBound {
   WeightType weights;
   double plain, sharp;
@@ -97,7 +88,8 @@ struct QuantizedBound {
 
 TEST_CASE("layers of quantized weights are within the published error of exact arithmetic") {
   for (const QuantizedBound& bound : {QuantizedBound{WeightType::kBf16, 0.0035, 0.005},
-                                      QuantizedBound{WeightType::kInt8, 0.020, 0.028}}) {
+                                      QuantizedBound{WeightType::kInt8, 0.020, 0.028},
+                                      QuantizedBound{WeightType::kInt4, 0.15, 0.20}}) {
     for (const uint32_t embed_dim : {64u, 384u}) {
       for (const double gain : {1.0, 2.0}) {
         Random random(11);

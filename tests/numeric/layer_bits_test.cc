@@ -131,8 +131,8 @@ RandomCall::RandomCall(uint64_t seed, WeightType weights) {
 
 }  // namespace
 
-void CheckRandomCalls(WeightType weights) {
-  for (uint64_t seed = 1; seed <= Effort(400, 40); ++seed) {
+void CheckRandomCalls(WeightType weights, uint64_t count = Effort(400, 40)) {
+  for (uint64_t seed = 1; seed <= count; ++seed) {
     CAPTURE(seed);
     const RandomCall call(seed, weights);
     const Outputs want = RunPlain(call.data, call.args, call.wanted);
@@ -158,6 +158,8 @@ TEST_CASE("so it does with bf16 weights") { CheckRandomCalls(WeightType::kBf16);
 
 TEST_CASE("so it does with int8 weights") { CheckRandomCalls(WeightType::kInt8); }
 
+TEST_CASE("so it does with int4 weights") { CheckRandomCalls(WeightType::kInt4, Effort(80, 10)); }
+
 TEST_CASE("bf16 weights give the bits of f32 weights that were rounded to bf16 before") {
   Random random(5);
   LayerData data = NormalLayer(Shape(75, 3), random);
@@ -180,7 +182,8 @@ TEST_CASE("a large layer gives the bits of the plain layer: whole tiles, many pa
   Random random(7);
   LayerData data = NormalLayer(config, random);
   const std::vector<float> query = NormalVector(random, 2 * 150 * 192);
-  for (const WeightType weights : {WeightType::kF32, WeightType::kBf16, WeightType::kInt8}) {
+  for (const WeightType weights : {WeightType::kF32, WeightType::kBf16, WeightType::kInt8,
+                                   WeightType::kInt4}) {
     CAPTURE(static_cast<uint32_t>(weights));
     data.config.weights = weights;
     const bool causal = weights != WeightType::kF32;

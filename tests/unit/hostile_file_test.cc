@@ -14,7 +14,8 @@ namespace {
 
 constexpr size_t kHeader = sizes::kHeaderBytes;
 constexpr size_t kCrcOffset = 12;  // header_crc, see lib/weights/packed_file.h
-constexpr WeightType kTypes[] = {WeightType::kF32, WeightType::kBf16, WeightType::kInt8};
+constexpr WeightType kTypes[] = {WeightType::kF32, WeightType::kBf16, WeightType::kInt8,
+                                   WeightType::kInt4};
 
 std::vector<std::byte> SmallFile(WeightType weights = WeightType::kF32) {
   Random random(41);

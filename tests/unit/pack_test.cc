@@ -55,8 +55,6 @@ TEST_CASE("a config that contradicts itself is refused by the field's name") {
     refused([wrong](AttentionConfig& c) { c.softcap = wrong; }, "config.softcap");
   }
   refused([](AttentionConfig& c) { c.softcap = -1.0f; }, "config.softcap");
-  refused([](AttentionConfig& c) { c.weights = WeightType::kInt4; }, "config.weights",
-          StatusCode::kUnsupported);
   refused([](AttentionConfig& c) { c.core = CoreType::kInt8; }, "config.core",
           StatusCode::kUnsupported);
 }

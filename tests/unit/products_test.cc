@@ -9,6 +9,7 @@
 
 #include "lib/kernels/table.h"
 #include "lib/reference/kernels.h"
+#include "lib/support/int4.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/compare.h"
 #include "tests/support/effort.h"
@@ -19,7 +20,7 @@
 namespace heed::test {
 namespace {
 
-constexpr WeightType kTypes[] = {WeightType::kBf16, WeightType::kInt8};
+constexpr WeightType kTypes[] = {WeightType::kBf16, WeightType::kInt8, WeightType::kInt4};
 
 // A matrix of random weights, packed between guard pages.
 struct PackedMatrix {
@@ -28,15 +29,18 @@ struct PackedMatrix {
   Guarded<std::byte> panels;
   Guarded<float> bias, scales;
   Guarded<int32_t> sums;
+  Guarded<uint16_t> block_scales;
 
   PackedMatrix(WeightType type, size_t columns, size_t depth, Random& random)
       : weight(BellVector(random, columns * depth)),
         panels(sizes::MatrixBytes(type, columns, depth) -
-                   (type == WeightType::kInt8 ? 3 : 1) * ColumnBytes(columns),
+                   (type == WeightType::kInt8 ? 3 : 1) * ColumnBytes(columns) -
+                   BlockScaleBytes(type, columns, depth),
                Side::kRight),
         bias(ColumnBytes(columns) / sizeof(float), Side::kRight),
         scales(bias.size(), Side::kRight),
-        sums(bias.size(), Side::kRight) {
+        sums(bias.size(), Side::kRight),
+        block_scales(BlockScaleBytes(type, columns, depth) / 2, Side::kRight) {
     matrix.type = type;
     matrix.columns = columns;
     matrix.depth = depth;
@@ -44,7 +48,13 @@ struct PackedMatrix {
     matrix.bias = bias.data();
     matrix.scales = scales.data();
     matrix.sums = sums.data();
+    matrix.block_scales = block_scales.data();
     PackMatrix(matrix, weight.data(), BellVector(random, columns).data());
+  }
+  static size_t BlockScaleBytes(WeightType type, size_t columns, size_t depth) {
+    if (type != WeightType::kInt4) return 0;
+    return sizes::RoundUp(
+        sizes::RoundUp(columns, kPanelColumns) * sizes::DivideUp(depth, kInt4Block) * 2, 64);
   }
   static size_t ColumnBytes(size_t columns) {
     return sizes::FloatBytes(sizes::RoundUp(columns, kPanelColumns));
@@ -78,8 +88,10 @@ struct Case {
 std::vector<float> Case::Run(const KernelTable& table, Side side) const {
   const Matrix& matrix = packed.matrix;
   const Guarded<float> x(input, side);
-  const size_t stride = sizes::RoundUp(depth, kDepthGroup);
+  const bool is_int4 = matrix.type == WeightType::kInt4;
+  const size_t stride = sizes::RoundUp(depth, is_int4 ? kInt4Block : kDepthGroup);
   const Guarded<int8_t> integers(rows * stride, side);
+  const Guarded<int32_t> block_offsets(rows * sizes::DivideUp(depth, kInt4Block), side);
   const Guarded<float> row_scales(rows, side), scratch(64 * 32, side);
   QuantizeArgs quantize;
   quantize.input = x.data();
@@ -87,7 +99,8 @@ std::vector<float> Case::Run(const KernelTable& table, Side side) const {
   quantize.rows = rows;
   quantize.output = integers.data();
   quantize.output_stride = quantize.output_columns = stride;
-  quantize.flip = table.int8_input_flip;
+  quantize.flip = is_int4 ? 0 : table.int8_input_flip;
+  quantize.block_offsets = is_int4 ? block_offsets.data() : nullptr;
   quantize.scales = row_scales.data();
   table.quantize_rows(quantize);
 
@@ -106,6 +119,8 @@ std::vector<float> Case::Run(const KernelTable& table, Side side) const {
   args.row_scales = row_scales.data();
   args.column_scales = matrix.scales;
   args.column_sums = matrix.sums;
+  args.block_scales = matrix.block_scales;
+  args.block_offsets = block_offsets.data();
   args.scratch = scratch.data();
   args.scale = 0.3f;
   const Guarded<float> output(rows * matrix.columns, side);
@@ -170,6 +185,55 @@ TEST_CASE("int8 weights lie within half a step of the column's scale, largest at
       largest_packed = std::fmax(largest_packed, std::fabs(got));
     }
     CHECK(largest_packed == doctest::Approx(largest).epsilon(1e-6));
+  }
+}
+
+// Root of the mean square of what a block's weights lose; plain: absmax / -8, as Q4_0.
+double BlockError(const std::vector<float>& weights, bool plain) {
+  Int4Block block = QuantizeInt4(weights.data(), weights.size());
+  float scale = FloatOfBf16(block.scale);
+  if (plain) {
+    float largest = 0.0f;
+    for (const float w : weights) largest = std::fabs(w) > std::fabs(largest) ? w : largest;
+    scale = largest / -8.0f;
+    for (size_t k = 0; k < weights.size(); ++k) {
+      block.values[k] = Int4Of(weights[k], 1.0f / scale);
+    }
+  }
+  double error = 0.0;
+  for (size_t k = 0; k < weights.size(); ++k) {
+    const float got = static_cast<float>(block.values[k] - 8) * scale;
+    error += std::pow(static_cast<double>(weights[k] - got), 2);
+  }
+  return std::sqrt(error);
+}
+
+TEST_CASE("an int4 scale is never worse than that of the largest weight, and 5 % better at least") {
+  double logarithms = 0.0;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Random random(seed);
+    const std::vector<float> weights = BellVector(random, 32);
+    const double ratio = BlockError(weights, false) / BlockError(weights, true);
+    CHECK(ratio <= 1.02);  // the scale is rounded to bf16
+    logarithms += std::log(ratio);
+  }
+  MESSAGE("geometric mean ", std::exp(logarithms / 200));
+  CHECK(std::exp(logarithms / 200) <= 0.95);
+}
+
+TEST_CASE("int4 blocks of zeros, of tiny and of huge numbers, and of a NaN") {
+  const auto weight_of = [](const Int4Block& block, size_t k) {
+    return static_cast<float>(block.values[k] - 8) * FloatOfBf16(block.scale);
+  };
+  const std::vector<float> zeros(32), huge(32, 3e38f), tiny(32, 1e-40f);
+  CHECK(weight_of(QuantizeInt4(zeros.data(), 32), 31) == 0.0f);
+  CHECK(weight_of(QuantizeInt4(tiny.data(), 5), 4) == 0.0f);
+  CHECK(weight_of(QuantizeInt4(huge.data(), 32), 0) == doctest::Approx(3e38f).epsilon(0.01));
+  std::vector<float> bad(32, 1.0f);
+  for (const float value : {NAN, INFINITY}) {
+    bad[7] = value;
+    CHECK(std::isnan(weight_of(QuantizeInt4(bad.data(), 32), 3)));
+    CHECK(QuantizeInt4(bad.data(), 32).values[3] == 8);
   }
 }
 

@@ -1,0 +1,156 @@
+// lib/kernels/gemm_i4.cc: products of int8 inputs and int4 weights in blocks of 32 k. The sum of a
+// block is exact; blocks are added up in order, one fused multiply-add by the block's scale each.
+#include "lib/kernels/ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lib/kernels/gemm_i4.cc"
+#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/highway.h"
+
+#if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/dot4-inl.h"
+#include "lib/kernels/multiply-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+namespace {
+
+using FloatVector = hn::Vec<TileTag>;
+
+// A row of a block: its lower nibbles are group j, its upper ones group j + 4.
+HWY_INLINE Int8Vector Lower(Int8Vector nibbles) {
+  return hn::And(nibbles, hn::Set(Int8Tag(), 15));
+}
+HWY_INLINE Int8Vector Upper(Int8Vector nibbles) {
+  const hn::RepartitionToWide<hn::RebindToUnsigned<Int8Tag>> du16;
+  return Lower(hn::BitCast(Int8Tag(), hn::ShiftRight<4>(hn::BitCast(du16, nibbles))));
+}
+
+HWY_INLINE FloatVector LoadScales(const uint16_t* scales) {
+  const hn::RebindToUnsigned<TileTag> du;
+  const hn::Rebind<uint16_t, TileTag> du16;
+  return hn::BitCast(TileTag(), hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(du16, scales))));
+}
+
+HWY_INLINE FloatVector AddBlock(FloatVector total, Int32Vector sum, FloatVector scale) {
+  return hn::MulAdd(hn::ConvertTo(TileTag(), sum), scale, total);
+}
+
+struct TileInt4 {
+  static constexpr size_t kMaxRows = 4;  // two accumulators for each element
+
+  template <size_t kRows, size_t kVectors>
+  static HWY_NOINLINE void Run(const ProjectArgs& args, const Piece& tile) {
+    constexpr size_t kRowBytes = kPanelColumns * kDepthGroup;  // two groups of k
+    constexpr size_t kBlockRows = kInt4Block / (2 * kDepthGroup);
+    const TileTag d;
+    const Int32Tag di;
+    const Int8Tag d8;
+    const size_t lanes = hn::Lanes(d);
+    const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+    const size_t stride = args.quantized_stride;
+    const int8_t* HWY_RESTRICT x = args.quantized + tile.row * stride;
+    const int32_t* HWY_RESTRICT offsets = args.block_offsets + tile.row * blocks;
+    // Of vector v: its column's index in panels of one byte a column and block.
+    const auto index = [&](size_t v) {
+      const size_t column = tile.column + v * lanes;
+      return column / kPanelColumns * blocks * kPanelColumns;
+    };
+    const auto in_panel = [&](size_t v) { return (tile.column + v * lanes) % kPanelColumns; };
+    const auto nibbles = [&](size_t v) {
+      return static_cast<const int8_t*>(args.panels) + index(v) * (kInt4Block / 2) +
+             in_panel(v) * kDepthGroup;
+    };
+    const auto scales = [&](size_t v) { return args.block_scales + index(v) + in_panel(v); };
+    const int8_t* HWY_RESTRICT w0 = nibbles(0);
+    const int8_t* HWY_RESTRICT w1 = kVectors > 1 ? nibbles(1) : w0;
+    const int8_t* HWY_RESTRICT w2 = kVectors > 2 ? nibbles(2) : w0;
+    const int8_t* HWY_RESTRICT w3 = kVectors > 3 ? nibbles(3) : w0;
+    const uint16_t* HWY_RESTRICT s0 = scales(0);
+    const uint16_t* HWY_RESTRICT s1 = kVectors > 1 ? scales(1) : s0;
+    const uint16_t* HWY_RESTRICT s2 = kVectors > 2 ? scales(2) : s0;
+    const uint16_t* HWY_RESTRICT s3 = kVectors > 3 ? scales(3) : s0;
+
+#define HEED_FOR_INT4_ROWS(M) M(0) M(1) M(2) M(3)
+#define HEED_DECLARE(i)              \
+  FloatVector t##i##_0 = hn::Zero(d); \
+  FloatVector t##i##_1 = t##i##_0, t##i##_2 = t##i##_0, t##i##_3 = t##i##_0;
+    HEED_FOR_INT4_ROWS(HEED_DECLARE)
+#undef HEED_DECLARE
+
+    for (size_t block = 0; block < blocks; ++block) {
+      // -8 times the inputs of the block: the integers of the weights are 8 too large.
+#define HEED_START(i)                                                                     \
+  Int32Vector c##i##_0 = hn::Set(di, i < kRows ? offsets[i * blocks + block] : 0);         \
+  Int32Vector c##i##_1 = c##i##_0, c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;
+      HEED_FOR_INT4_ROWS(HEED_START)
+#undef HEED_START
+#define HEED_DOT(i, k, Half)                                                           \
+  if constexpr (i < kRows) {                                                           \
+    const Int8Vector four = LoadFour(x + i * stride + (k));                            \
+    c##i##_0 = DotSmall4(c##i##_0, four, Half(v0));                                    \
+    if constexpr (kVectors > 1) c##i##_1 = DotSmall4(c##i##_1, four, Half(v1));        \
+    if constexpr (kVectors > 2) c##i##_2 = DotSmall4(c##i##_2, four, Half(v2));        \
+    if constexpr (kVectors > 3) c##i##_3 = DotSmall4(c##i##_3, four, Half(v3));        \
+  }
+#define HEED_LOWER(i) HEED_DOT(i, k, Lower)
+#define HEED_UPPER(i) HEED_DOT(i, k + kInt4Block / 2, Upper)
+      for (size_t j = 0; j < kBlockRows; ++j) {
+        const size_t k = block * kInt4Block + j * kDepthGroup;
+        const size_t offset = (block * kBlockRows + j) * kRowBytes;
+        const Int8Vector v0 = hn::LoadU(d8, w0 + offset);
+        const Int8Vector v1 = kVectors > 1 ? hn::LoadU(d8, w1 + offset) : v0;
+        const Int8Vector v2 = kVectors > 2 ? hn::LoadU(d8, w2 + offset) : v0;
+        const Int8Vector v3 = kVectors > 3 ? hn::LoadU(d8, w3 + offset) : v0;
+        HEED_FOR_INT4_ROWS(HEED_LOWER)
+        HEED_FOR_INT4_ROWS(HEED_UPPER)
+      }
+#undef HEED_UPPER
+#undef HEED_LOWER
+#undef HEED_DOT
+      const FloatVector f0 = LoadScales(s0 + block * kPanelColumns);
+      const FloatVector f1 = kVectors > 1 ? LoadScales(s1 + block * kPanelColumns) : f0;
+      const FloatVector f2 = kVectors > 2 ? LoadScales(s2 + block * kPanelColumns) : f0;
+      const FloatVector f3 = kVectors > 3 ? LoadScales(s3 + block * kPanelColumns) : f0;
+#define HEED_ADD(i)                                                               \
+  if constexpr (i < kRows) {                                                      \
+    t##i##_0 = AddBlock(t##i##_0, c##i##_0, f0);                                  \
+    if constexpr (kVectors > 1) t##i##_1 = AddBlock(t##i##_1, c##i##_1, f1);      \
+    if constexpr (kVectors > 2) t##i##_2 = AddBlock(t##i##_2, c##i##_2, f2);      \
+    if constexpr (kVectors > 3) t##i##_3 = AddBlock(t##i##_3, c##i##_3, f3);      \
+  }
+      HEED_FOR_INT4_ROWS(HEED_ADD)
+#undef HEED_ADD
+    }
+
+    HWY_ALIGN float totals[kRows * kVectors * 16];
+#define HEED_KEEP(i)                                                                           \
+  if constexpr (i < kRows) {                                                                   \
+    hn::StoreU(t##i##_0, d, totals + i * kVectors * lanes);                                    \
+    if constexpr (kVectors > 1) hn::StoreU(t##i##_1, d, totals + (i * kVectors + 1) * lanes);  \
+    if constexpr (kVectors > 2) hn::StoreU(t##i##_2, d, totals + (i * kVectors + 2) * lanes);  \
+    if constexpr (kVectors > 3) hn::StoreU(t##i##_3, d, totals + (i * kVectors + 3) * lanes);  \
+  }
+    HEED_FOR_INT4_ROWS(HEED_KEEP)
+#undef HEED_KEEP
+#undef HEED_FOR_INT4_ROWS
+    const auto scale = hn::Set(d, tile.scale);
+    for (size_t i = 0; i < kRows * kVectors; ++i) {
+      const auto row_scale = hn::Set(d, args.row_scales[tile.row + i / kVectors]);
+      const auto bias = hn::LoadU(d, args.bias + tile.column + i % kVectors * lanes);
+      const auto sum = hn::Add(hn::Mul(hn::LoadU(d, totals + i * lanes), row_scale), bias);
+      StoreUpTo(hn::Mul(sum, scale), d, tile.out + i / kVectors * tile.out_stride, tile.columns,
+                i % kVectors);
+    }
+  }
+};
+
+}  // namespace
+
+void MultiplyInt4(const ProjectArgs& args, const Piece& piece) {
+  RunPiece<TileInt4>(args, piece);
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // HEED_IS_VECTOR_TARGET

@@ -1,0 +1,88 @@
+// lib/support/int4.h: 32 weights as integers from 0 to 15 and one bf16 scale:
+// weight = (integer - 8) * scale.
+#ifndef HEED_LIB_SUPPORT_INT4_H_
+#define HEED_LIB_SUPPORT_INT4_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/sizes.h"
+#include "lib/support/bf16.h"
+#include "lib/support/row_scale.h"
+
+namespace heed {
+
+struct Int4Block {
+  uint16_t scale = 0;  // bf16; NaN for a block with a NaN or infinity
+  uint8_t values[sizes::kInt4Block];
+};
+
+// value - 8 = round(weight * inverse), held to [-8, 7].
+inline uint8_t Int4Of(float weight, float inverse) {
+  const float product = weight * inverse;
+  const float held = product < -8.0f ? -8.0f : product > 7.0f ? 7.0f : product;
+  return static_cast<uint8_t>(BitsOf(held + kIntegerMagic) - BitsOf(kIntegerMagic) + 8);
+}
+
+// Integers of a scale, the squared error they leave, and the scale that would suit them best.
+struct Int4Trial {
+  Int4Block block;
+  float error = 0.0f;
+  float best_scale = 0.0f;
+};
+
+inline Int4Trial TryInt4(const float* weights, size_t count, float wanted_scale) {
+  Int4Trial trial;
+  trial.block.scale = Bf16Of(wanted_scale);
+  const float scale = FloatOfBf16(trial.block.scale);
+  const float inverse = 1.0f / scale;
+  float product = 0.0f, square = 0.0f;
+  for (size_t k = 0; k < sizes::kInt4Block; ++k) {
+    trial.block.values[k] = k < count ? Int4Of(weights[k], inverse) : uint8_t{8};
+    if (k >= count) continue;
+    const float integer = static_cast<float>(trial.block.values[k] - 8);
+    const float difference = weights[k] - integer * scale;
+    trial.error += difference * difference;
+    product += weights[k] * integer;
+    square += integer * integer;
+  }
+  trial.best_scale = square > 0.0f ? product / square : wanted_scale;
+  return trial;
+}
+
+// The scale of least squared error among 18: both signs (-8 has no +8 beside it), the largest
+// weight at 6 to 10 steps, each also moved to what suits its integers best.
+inline Int4Block QuantizeInt4(const float* weights, size_t count) {
+  const uint32_t absmax_bits = AbsmaxBits(weights, count);
+  const RowScale row = RowScaleOf(absmax_bits);
+  if (row.inverse == 0.0f) {  // zeros, or not finite
+    Int4Block block;
+    block.scale = Bf16Of(row.scale);
+    for (uint8_t& value : block.values) value = 8;
+    return block;
+  }
+  // Errors are compared relative to the largest weight: its square may not be a float.
+  const float absmax = FloatOf(absmax_bits);
+  float unit[sizes::kInt4Block];
+  for (size_t k = 0; k < count; ++k) unit[k] = weights[k] / absmax;
+  float least = __builtin_huge_valf();
+  float best_scale = 0.0f;
+  const auto consider = [&](const Int4Trial& trial) {
+    if (trial.error >= least) return;
+    least = trial.error;
+    best_scale = FloatOfBf16(trial.block.scale);
+  };
+  for (int step = 0; step <= 8; ++step) {
+    for (float sign = -1.0f; sign <= 1.0f; sign += 2.0f) {
+      const Int4Trial first =
+          TryInt4(unit, count, sign / (6.0f + 0.5f * static_cast<float>(step)));
+      consider(first);
+      consider(TryInt4(unit, count, first.best_scale));
+    }
+  }
+  return TryInt4(weights, count, best_scale * absmax).block;
+}
+
+}  // namespace heed
+
+#endif  // HEED_LIB_SUPPORT_INT4_H_
