@@ -50,8 +50,9 @@ inline Int4Trial TryInt4(const float* weights, size_t count, float wanted_scale)
   return trial;
 }
 
-// The scale of least squared error among 18: both signs (-8 has no +8 beside it), the largest
-// weight at 6 to 10 steps, each also moved to what suits its integers best.
+// The scale of least squared error among 30: both signs (-8 has no +8 beside it), the largest
+// weight at 7 to 9 steps, each twice moved to what suits its integers best. More of them or wider
+// ones leave 0.2 % less in a block of normal weights and no less in the real layers of the tests.
 inline Int4Block QuantizeInt4(const float* weights, size_t count) {
   const uint32_t absmax_bits = AbsmaxBits(weights, count);
   const RowScale row = RowScaleOf(absmax_bits);
@@ -67,17 +68,16 @@ inline Int4Block QuantizeInt4(const float* weights, size_t count) {
   for (size_t k = 0; k < count; ++k) unit[k] = weights[k] / absmax;
   float least = __builtin_huge_valf();
   float best_scale = 0.0f;
-  const auto consider = [&](const Int4Trial& trial) {
-    if (trial.error >= least) return;
-    least = trial.error;
-    best_scale = FloatOfBf16(trial.block.scale);
-  };
-  for (int step = 0; step <= 8; ++step) {
+  for (int step = 0; step <= 4; ++step) {
     for (float sign = -1.0f; sign <= 1.0f; sign += 2.0f) {
-      const Int4Trial first =
-          TryInt4(unit, count, sign / (6.0f + 0.5f * static_cast<float>(step)));
-      consider(first);
-      consider(TryInt4(unit, count, first.best_scale));
+      float scale = sign / (7.0f + 0.5f * static_cast<float>(step));
+      for (int move = 0; move <= 2; ++move) {
+        const Int4Trial trial = TryInt4(unit, count, scale);
+        scale = trial.best_scale;
+        if (trial.error >= least) continue;
+        least = trial.error;
+        best_scale = FloatOfBf16(trial.block.scale);
+      }
     }
   }
   return TryInt4(weights, count, best_scale * absmax).block;
