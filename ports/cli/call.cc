@@ -46,7 +46,7 @@ void CheckTarget(const std::string& target) {
 
 }  // namespace
 
-void AddCallOptions(CLI::App* command, CallOptions* options) {
+void AddMaskOptions(CLI::App* command, CallOptions* options) {
   AddText(command, "--keep-mask", &options->keep_mask, "non-zero takes part");
   AddText(command, "--ignore-mask", &options->ignore_mask, "non-zero is ignored");
   AddText(command, "--key-padding-mask", &options->key_padding_mask,
@@ -59,16 +59,24 @@ void AddCallOptions(CLI::App* command, CallOptions* options) {
       AddInteger(command, "--causal-offset", &options->causal_offset, "N (default: 0)");
   CLI::Option* window =
       AddInteger(command, "--window", &options->window, "causal, and j > i + N - W");
-  AddText(command, "--output", &options->output, "the result, .npy");
-  AddText(command, "--attention-weights", &options->attention_weights,
-          "the softmax weights, .npy");
-  AddInteger(command, "--threads", &options->threads, "workers (default: 1)");
-  AddText(command, "--target", &options->target, "a name of `heed targets`, or REFERENCE");
   command->parse_complete_callback([causal, offset, window] {
     if (offset->count() != 0 && causal->count() == 0 && window->count() == 0) {
       throw CLI::RequiresError("--causal-offset", "--causal");
     }
   });
+}
+
+void AddEngineOptions(CLI::App* command, CallOptions* options) {
+  AddInteger(command, "--threads", &options->threads, "workers (default: 1)");
+  AddText(command, "--target", &options->target, "a name of `heed targets`, or REFERENCE");
+}
+
+void AddCallOptions(CLI::App* command, CallOptions* options) {
+  AddMaskOptions(command, options);
+  AddText(command, "--output", &options->output, "the result, .npy");
+  AddText(command, "--attention-weights", &options->attention_weights,
+          "the softmax weights, .npy");
+  AddEngineOptions(command, options);
 }
 
 // 2-D is [Sq or 1, Sk or 1]; 3-D is [H or 1, Sq, Sk], or [B * H, Sq, Sk] as PyTorch has it; 4-D is

@@ -34,7 +34,9 @@ struct CallOptions {
   std::optional<int64_t> threads;
   std::string target;
 };
-void AddCallOptions(CLI::App* command, CallOptions* options);
+void AddMaskOptions(CLI::App* command, CallOptions* options);
+void AddEngineOptions(CLI::App* command, CallOptions* options);  // --threads and --target
+void AddCallOptions(CLI::App* command, CallOptions* options);    // both, and the outputs
 
 // The logical shape of a call, against which files are read.
 struct CallShape {

@@ -10,6 +10,7 @@ namespace heed::cli {
 void AddPack(CLI::App& program);
 void AddInfo(CLI::App& program);
 void AddRun(CLI::App& program);
+void AddReport(CLI::App& program);
 void AddSdpa(CLI::App& program);
 void AddTargets(CLI::App& program);
 void AddSelftest(CLI::App& program);

@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   heed::cli::AddInfo(program);
   heed::cli::AddRun(program);
   heed::cli::AddSdpa(program);
+  heed::cli::AddReport(program);
   heed::cli::AddTargets(program);
   heed::cli::AddSelftest(program);
   try {

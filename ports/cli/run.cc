@@ -9,6 +9,7 @@
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/error.h"
+#include "cli/inputs.h"
 #include "cli/options.h"
 #include "cli/packed.h"
 
@@ -17,24 +18,11 @@ namespace {
 
 struct Options {
   std::string packed;
-  std::string query;
-  std::string key;
-  std::string value;
+  InputOptions inputs;
   bool average_heads = false;
   bool explain = false;
   CallOptions call;
 };
-
-// [B, S, E], or [S, E] where all inputs have two dimensions.
-ConstTensorView View(const Array& array, bool batched) {
-  const std::vector<size_t>& s = array.shape;
-  if (s.size() != (batched ? 3u : 2u)) {
-    Fail(array.path, ": expected [", batched ? "B, " : "", "S, E] as the query has, got ",
-         ShapeText(s));
-  }
-  return batched ? ConstTensorView(array.floats(), s[0], s[1], s[2])
-                 : ConstTensorView(array.floats(), 1, s[0], s[1]);
-}
 
 // Drops the batch dimension where the files have none.
 std::vector<size_t> ResultShape(std::vector<size_t> shape, bool batched) {
@@ -67,35 +55,10 @@ void Run(const Options& options) {
   const PackedFile file(options.packed);
   const AttentionConfig& config = file.weights().config();
 
-  const Array query = ReadNpy(options.query, {DType::kFloat32});
-  if (query.shape.size() != 2 && query.shape.size() != 3) {
-    Fail(query.path, ": expected [B, S, E] or [S, E], got ", ShapeText(query.shape));
-  }
-  const bool batched = query.shape.size() == 3;
-  ForwardArgs args;
-  args.query = View(query, batched);
-  CheckDimension(query, "query: last dimension", config.embed_dim, args.query.columns);
-  Array key, value;
-  if (!options.key.empty()) {
-    key = ReadNpy(options.key, {DType::kFloat32});
-    args.key = View(key, batched);
-    CheckDimension(key, "key: last dimension", config.kdim, args.key.columns);
-    CheckDimension(key, "key: batch", args.query.batch, args.key.batch);
-  }
-  if (!options.value.empty()) {
-    value = ReadNpy(options.value, {DType::kFloat32});
-    args.value = View(value, batched);
-    CheckDimension(value, "value: last dimension", config.vdim, args.value.columns);
-    CheckDimension(value, "value: batch", args.query.batch, args.value.batch);
-    CheckDimension(value, "value: length", args.key.rows, args.value.rows);
-  }
-  const size_t key_len = options.key.empty() ? args.query.rows : args.key.rows;
-  const CallShape shape = {args.query.batch, config.num_heads, args.query.rows, key_len, batched};
-
-  Limits limits;
-  limits.max_batch = Dimension("query: batch", shape.batch);
-  limits.max_query_len = Dimension("query: length", shape.query_len);
-  limits.max_key_len = Dimension("key: length", shape.key_len);
+  Inputs inputs(options.inputs, config);
+  ForwardArgs& args = inputs.args;
+  Limits& limits = inputs.limits;
+  const CallShape& shape = inputs.shape;
   Engine engine(options.call);
   limits.max_workers = engine.workers();
   const size_t block_bytes = WorkspaceBytes(config, limits);
@@ -105,14 +68,14 @@ void Run(const Options& options) {
   Check(Attention::Create(limits, file.weights(), MutableBytes(block.data(), block.size()), &layer,
                           engine.create_options()));
 
-  Result output(ResultShape({shape.batch, shape.query_len, config.embed_dim}, batched));
+  Result output(ResultShape({shape.batch, shape.query_len, config.embed_dim}, shape.batched));
   args.output = TensorView(output.floats(), shape.batch, shape.query_len, config.embed_dim);
   std::optional<Result> weights;
   if (!options.call.attention_weights.empty()) {
-    const size_t columns = key_len + sizes::AddedKeys(config);
+    const size_t columns = shape.key_len + sizes::AddedKeys(config);
     std::vector<size_t> dims = {shape.batch, shape.query_len, columns};
     if (!options.average_heads) dims.insert(dims.begin() + 1, config.num_heads);
-    weights.emplace(ResultShape(dims, batched));
+    weights.emplace(ResultShape(dims, shape.batched));
     args.attention_weights =
         TensorView(weights->floats(), shape.batch, options.average_heads ? 1 : config.num_heads,
                    shape.query_len, columns);
@@ -129,7 +92,7 @@ void Run(const Options& options) {
   }
   Check(layer.Forward(args));
   Deliver(options.call, output, weights ? &*weights : nullptr,
-          {options.packed, options.query, options.key, options.value});
+          {options.packed, options.inputs.query, options.inputs.key, options.inputs.value});
 }
 
 }  // namespace
@@ -138,9 +101,7 @@ void AddRun(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("run", "Runs a packed layer.");
   AddText(command, "FILE.heed", &options->packed, "the packed layer")->required();
-  AddText(command, "--query", &options->query, "[B, S, E] or [S, E] float32 .npy")->required();
-  CLI::Option* key = AddText(command, "--key", &options->key, "default: the query");
-  AddText(command, "--value", &options->value, "default: the key")->needs(key);
+  AddInputOptions(command, &options->inputs);
   AddCallOptions(command, &options->call);
   command
       ->add_flag("--average-heads", options->average_heads,
