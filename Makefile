@@ -6,7 +6,7 @@ SAMPLE = ports/example/ppocrv4_rec
 BENCH = build/bench/bin/heed_bench
 
 .PHONY: all help deps run test test-sanitize test-aarch64 test-baremetal-aarch64 test-cortex-m
-.PHONY: test-wasm cross limits bench bench-check bench-build xnnpack format clean
+.PHONY: test-wasm cross limits bench bench-check bench-build xnnpack accuracy format clean
 
 all: ## builds the library and the program into build/release (the default)
 	@.ci/deps build program tests highway
@@ -79,6 +79,10 @@ bench-check: bench-build ## fails where heed misses a target of bench/shapes.h
 	if $(BENCH) --isa avx2 --benchmark_list_tests > /dev/null 2>&1; then \
 	  $(BENCH_RUN) $(BENCH) --isa avx2 --check $(BENCH_FLAGS); avx2=$$?; fi; \
 	[ $$best = 0 ] && [ $${avx2:-0} = 0 ]
+
+accuracy: all ## measures all weight types and cores on real layers: the table in README.md
+	@cmake --build build/release -j $(JOBS) --target heed_test_golden > /dev/null
+	@.ci/accuracy build/release
 
 format: ## clang-format over all sources (needs clang-format)
 	@find include lib ports tests bench -name '*.h' -o -name '*.cc' -o -name '*.c' | \

@@ -58,11 +58,11 @@ void CheckTable(const std::string& table, size_t types) {
     CHECK(part == (head == 0 ? "layer" : "head"));
     size_t number = 0;
     if (head != 0) {
-      CHECK(words >> number);
+      CHECK(!(words >> number).fail());
       CHECK(number == head - 1);
     }
     double relative = -1.0, sqnr = -1.0, worst_row = -1.0;
-    CHECK(words >> relative >> sqnr >> worst_row);
+    CHECK(!(words >> relative >> sqnr >> worst_row).fail());
     CHECK(relative > 0.0);
     CHECK(relative < 0.5);
     CHECK(worst_row >= relative * 0.999999);  // six digits are printed

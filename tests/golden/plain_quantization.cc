@@ -47,7 +47,7 @@ Doubles Project(Doubles x, const std::vector<float>& weight, const std::vector<f
   Doubles w(weight.begin(), weight.end());
   if (type == PlainWeights::kInt8) QuantizeRows(&w, depth);
   if (type == PlainWeights::kInt4) QuantizeBlocks(&w, depth);
-  if (type != PlainWeights::kNone) QuantizeRows(&x, depth);
+  if (type == PlainWeights::kInt8) QuantizeRows(&x, depth);
   const size_t rows = x.size() / depth, columns = w.size() / depth;
   Doubles out(rows * columns);
   for (size_t r = 0; r < rows; ++r) {

@@ -7,9 +7,9 @@
 
 namespace heed::test {
 
-// kInt8: weights by output column, inputs of the projections by row, scale absmax / 127.
+// kInt8: weights by output column and inputs of the projections by row, scale absmax / 127.
 // kInt4: weights in blocks of 32 along k as Q4_0 has them (scale = the value of largest magnitude
-// / -8, integers -8 to 7), inputs by row as above.
+// / -8, integers -8 to 7), inputs as they are.
 enum class PlainWeights { kNone, kInt8, kInt4 };
 
 // ||y - y64|| / ||y64|| of a self-attention layer, y64 that of the same arithmetic unquantized.
