@@ -55,7 +55,7 @@ HWY_INLINE hn::Vec<D> EveryFourthRow(D d, const float* HWY_RESTRICT rows, size_t
 HWY_INLINE void TransposeRows(const float* HWY_RESTRICT rows, size_t stride,
                               float* const HWY_RESTRICT* out) {
   const KeyTag d;
-  const hn::RepartitionToWide<KeyTag> wide;
+  const hn::RepartitionToWide<hn::RebindToUnsigned<KeyTag>> wide;  // Armv7 has no double here
   const auto r0 = EveryFourthRow(d, rows, stride);
   const auto r1 = EveryFourthRow(d, rows + stride, stride);
   const auto r2 = EveryFourthRow(d, rows + 2 * stride, stride);

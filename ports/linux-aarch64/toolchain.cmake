@@ -1,5 +1,5 @@
 # Cross build for 64-bit ARM Linux with Debian's g++-aarch64-linux-gnu; tests run under QEMU.
-# HEED_QEMU_CPU chooses the core that QEMU plays.
+# QEMU_CPU chooses the core that QEMU plays.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

@@ -9,7 +9,7 @@ for example in ports/example/self_attention.cc ports/example/self_attention.c; d
   [[ $readme == *"$(cat $example)"* ]] || { echo "README.md does not quote $example"; exit 1; }
 done
 
-for page in README.md lib/README.md ports/*/README.md; do
+for page in README.md lib/README.md ports/README.md ports/*/README.md; do
   for link in $(grep -o '](\([^)#]*\)' "$page" | cut -c3- | grep -v '^https:'); do
     [ -e "$(dirname "$page")/$link" ] || { echo "$page: no $link"; exit 1; }
   done

@@ -1,0 +1,7 @@
+# iOS by Xcode: `cmake -G Xcode`. One archive for devices; the simulator is another build.
+set(CMAKE_SYSTEM_NAME iOS)
+set(CMAKE_OSX_ARCHITECTURES arm64 CACHE STRING "")
+set(CMAKE_OSX_DEPLOYMENT_TARGET 13.0 CACHE STRING "")
+set(HEED_BUILD_CLI OFF CACHE BOOL "")
+set(HEED_BUILD_EXAMPLES OFF CACHE BOOL "")
+set(HEED_BUILD_TESTS OFF CACHE BOOL "")
