@@ -173,6 +173,7 @@ void ReadOptions(const Options& options, AttentionConfig* config) {
   while (options.weights != kWeightNames[static_cast<uint32_t>(config->weights)]) {
     config->weights = static_cast<WeightType>(static_cast<uint32_t>(config->weights) + 1);
   }
+  if (options.core == "int8") config->core = CoreType::kInt8;
   config->add_zero_attn = options.add_zero_attn;
   if (options.softcap) config->softcap = CheckedSoftcap(*options.softcap);
   if (options.scale) config->scale = CheckedScale(*options.scale);
@@ -260,8 +261,8 @@ void AddPack(CLI::App& program) {
           "how weights are stored: f32, bf16, int8 or int4")
       ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
       ->excludes(list);
-  AddText(command, "--core", &options->core, "arithmetic of scores and values: f32")
-      ->check(CLI::IsMember({"f32"}))
+  AddText(command, "--core", &options->core, "arithmetic of scores and values: f32 or int8")
+      ->check(CLI::IsMember({"f32", "int8"}))
       ->excludes(list);
   command->add_option("--prefix", options->prefix, "what the layer's tensor names begin with")
       ->excludes(list);
