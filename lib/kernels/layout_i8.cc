@@ -18,6 +18,16 @@ namespace {
 
 constexpr size_t kChunk = 64;  // columns quantized at a time
 
+// One copy of each for q, k and v.
+HWY_NOINLINE void Scales(const float* source, size_t stride, size_t rows, size_t columns,
+                         float* scales, float* inverses) {
+  ScalesOfRows(source, stride, rows, columns, scales, inverses);
+}
+HWY_NOINLINE void Quantize(const float* values, size_t count, float inverse, uint8_t flip,
+                           int8_t* output) {
+  QuantizeRow(values, count, inverse, flip, output);
+}
+
 // sums[c] = sum over k of a panel [groups][16 columns][4].
 void SumColumns(const int8_t* HWY_RESTRICT panel, size_t groups, int32_t* HWY_RESTRICT sums) {
   const Int32Tag di;
@@ -55,11 +65,11 @@ HWY_INLINE void InterleaveRows(const int8_t* HWY_RESTRICT rows, int8_t* HWY_REST
 void QuantizeQuery(const QuantizeArgs& args) {
   float scales[kKeyBlock];
   float inverses[kKeyBlock];
-  ScalesOfRows(args.input, args.input_stride, args.rows, args.columns, scales, inverses);
+  Scales(args.input, args.input_stride, args.rows, args.columns, scales, inverses);
   memcpy(args.scales, scales, args.rows * sizeof(float));
   for (size_t r = 0; r < args.rows; ++r) {
     int8_t* row = args.output + r * args.output_stride;
-    QuantizeRow(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip, row);
+    Quantize(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip, row);
     memset(row + args.columns, kInputFlip, args.output_columns - args.columns);
   }
 }
@@ -70,7 +80,7 @@ void LayOutInt8Keys(const Int8LayOutArgs& args) {
   const size_t groups = sizes::DivideUp(args.columns, 4);
   const LayoutTarget target = {reinterpret_cast<float*>(keys.integers), 0, groups};
   float inverses[kKeyBlock];
-  ScalesOfRows(args.source, args.source_stride, args.rows, args.columns, keys.scales, inverses);
+  Scales(args.source, args.source_stride, args.rows, args.columns, keys.scales, inverses);
   const size_t end = sizes::RoundUp(args.rows, kPanelColumns);
   memset(keys.scales + args.rows, 0, (end - args.rows) * sizeof(float));
   for (size_t row = 0; row < args.rows; row += kPanelColumns) {
@@ -80,7 +90,7 @@ void LayOutInt8Keys(const Int8LayOutArgs& args) {
       const size_t columns = Min(kChunk, args.columns - c);
       if (columns % 4 != 0) memset(chunk, 0, sizeof(chunk));
       for (size_t r = 0; r < rows; ++r) {
-        QuantizeRow(args.source + (row + r) * args.source_stride + c, columns, inverses[row + r],
+        Quantize(args.source + (row + r) * args.source_stride + c, columns, inverses[row + r],
                     0, chunk + r * kChunk);
       }
       const LayoutSource source = {reinterpret_cast<const float*>(chunk), kChunk / 4, rows,
@@ -95,7 +105,7 @@ void LayOutInt8Values(const Int8LayOutArgs& args) {
   const size_t panels = sizes::DivideUp(args.columns, kPanelColumns);
   const auto values = Int8Values(args.block, panels);
   float inverses[kKeyBlock];
-  ScalesOfRows(args.source, args.source_stride, args.rows, args.columns, values.scales, inverses);
+  Scales(args.source, args.source_stride, args.rows, args.columns, values.scales, inverses);
   memset(values.scales + args.rows, 0, (kKeyBlock - args.rows) * sizeof(float));
   for (size_t c = 0; c < panels * kPanelColumns; c += kPanelColumns) {
     const size_t columns = Min(kPanelColumns, args.columns - c);
@@ -103,7 +113,7 @@ void LayOutInt8Values(const Int8LayOutArgs& args) {
     for (size_t row = 0; row < kKeyBlock; row += 4) {
       alignas(64) int8_t chunk[4 * kPanelColumns] = {};
       for (size_t r = row; r < Min(row + 4, args.rows); ++r) {
-        QuantizeRow(args.source + r * args.source_stride + c, columns, inverses[r],
+        Quantize(args.source + r * args.source_stride + c, columns, inverses[r],
                     0, chunk + (r - row) * kPanelColumns);
       }
       InterleaveRows(chunk, panel + row * kPanelColumns);

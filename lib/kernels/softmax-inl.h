@@ -54,7 +54,7 @@ HWY_INLINE V AddBias(D d, V v, const TileArgs& tile, size_t row, size_t first) {
 // Applies softcap, bias and mask to one row of scores, in place; hidden keys of a vector with a
 // visible one become -inf, other vectors are not touched. Returns the largest, whatever it is where
 // a NaN is among them: the row's sum is NaN then.
-HWY_INLINE float MaskedScores(const TileArgs& tile, size_t row) {
+inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const auto hidden = hn::Set(d, kMinusInfinity);

@@ -53,7 +53,7 @@ inline constexpr size_t kInt8Vectors = 2;
 // Sums [rows][vectors] to the floats of `call`: a loop and not a part of the unrolled tile, which
 // would be several times the code.
 template <size_t kVectors, bool kHasFactors>
-HWY_INLINE void StoreInt8Sums(const Int8Call& call, size_t rows, const int32_t* sums) {
+HWY_NOINLINE void StoreInt8Sums(const Int8Call& call, size_t rows, const int32_t* sums) {
   const TileTag d;
   const Int32Tag di;
   const size_t lanes = hn::Lanes(d);
