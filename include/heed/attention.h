@@ -47,9 +47,9 @@ constexpr size_t QuantizedInputBytes(const AttentionConfig& c, size_t query_rows
 }  // namespace sizes
 
 // Bytes of the block for Create: q (which becomes the merged heads), k and v of the largest call,
-// and about 30 KB + 200 head_dim bytes a worker; with integer weights also query, key and value as
-// integers, about a quarter of their bytes. A multiple of 64, the same on every CPU. 0 for a config
-// or limits that Create refuses.
+// and about 30 KB + 200 head_dim bytes a worker; k and v of an int8 core take a quarter of a float
+// core's; integer weights add query, key and value as integers, about a quarter of their bytes. A
+// multiple of 64, the same on every CPU. 0 for a config or limits that Create refuses.
 constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   const AttentionConfig c = Resolved(config);
   const uint32_t max_key_len =
@@ -66,11 +66,21 @@ constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& lim
       sizes::DivideUp(size_t{c.num_kv_heads} * c.head_dim, sizes::kPanelColumns);
   size_t bytes = sizes::kPlanBytes;
   bytes = sizes::Add(bytes, sizes::FloatBytes(sizes::Mul(batch, q_floats)));
-  const size_t kv_bytes = sizes::Add(sizes::KeyBytes(max_key_len, c.head_dim),
-                                     sizes::ValueBytes(max_key_len, c.head_dim));
-  bytes = sizes::Add(bytes, sizes::Mul(kv_entries, kv_bytes));
-  bytes = sizes::Add(bytes, sizes::Mul(batch, sizes::FlagBytes(max_key_len, value_panels)));
-  bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers, sizes::WorkerBytes(0, c.head_dim)));
+  if (c.core == CoreType::kInt8) {
+    const size_t block_bytes = sizes::Add(sizes::Int8KeyBlockBytes(c.head_dim),
+                                          sizes::Int8ValueBlockBytes(c.head_dim));
+    const size_t blocks = sizes::Mul(kv_entries, sizes::DivideUp(max_key_len, sizes::kKeyBlock));
+    const size_t added_blocks = sizes::AddedKeys(c) != 0 ? c.num_kv_heads : 0;
+    bytes = sizes::Add(bytes, sizes::Mul(sizes::Add(blocks, added_blocks), block_bytes));
+    bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers,
+                                         sizes::Int8WorkerBytes(c.num_kv_heads, c.head_dim)));
+  } else {
+    const size_t kv_bytes = sizes::Add(sizes::KeyBytes(max_key_len, c.head_dim),
+                                       sizes::ValueBytes(max_key_len, c.head_dim));
+    bytes = sizes::Add(bytes, sizes::Mul(kv_entries, kv_bytes));
+    bytes = sizes::Add(bytes, sizes::Mul(batch, sizes::FlagBytes(max_key_len, value_panels)));
+    bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers, sizes::WorkerBytes(0, c.head_dim)));
+  }
   bytes = sizes::Add(
       bytes, sizes::QuantizedInputBytes(c, sizes::Mul(batch, limits.max_query_len),
                                         sizes::Mul(batch, max_key_len)));
@@ -109,6 +119,7 @@ struct Explanation {
   uint32_t gemm_columns = 0;
   uint32_t query_block = 0;  // rows of an attention tile
   uint32_t key_block = 0;    // keys of an attention tile
+  CoreType core = CoreType::kF32;  // arithmetic of scores and values: the file's, never another
   uint64_t tiles = 0;        // attention tiles of the call: full + masked + skipped
   uint64_t tiles_full = 0;
   uint64_t tiles_masked = 0;  // run with a mask applied

@@ -25,7 +25,7 @@
 
 #include "heed/version.h"
 
-#define HEED_ABI_VERSION 1
+#define HEED_ABI_VERSION 2
 
 #if defined(__GNUC__)
 #define HEED_NODISCARD __attribute__((warn_unused_result))
@@ -307,6 +307,7 @@ typedef struct heed_explanation {
   uint32_t gemm_columns;
   uint32_t query_block;     /* rows of an attention tile */
   uint32_t key_block;       /* keys of an attention tile */
+  uint32_t core;            /* HEED_CORE_...: the file's, never another */
   uint64_t tiles;           /* attention tiles of the call: full + masked + skipped */
   uint64_t tiles_full;
   uint64_t tiles_masked;    /* run with a mask applied */

@@ -20,6 +20,7 @@ inline constexpr size_t kDepthBlock = 256;   // products add up chains of so man
 inline constexpr size_t kQueryBlock = 48;    // rows of an attention tile; never affects bits
 inline constexpr size_t kDepthGroup = 4;     // k of an int8 panel that lie side by side
 inline constexpr size_t kInt4Block = 32;      // k of a column that share an int4 scale
+inline constexpr size_t kMaxInt8HeadDim = 1u << 16;  // an int32 holds a product of int8 rows
 inline constexpr size_t kHeaderBytes = 256;  // of the packed file
 inline constexpr size_t kPlanBytes = 1024;   // what Create keeps at the head of the block
 
@@ -74,6 +75,36 @@ constexpr size_t ValueBytes(size_t key_len, size_t value_dim) {
 // One byte for each block of keys and value panel: does it hold a non-finite value?
 constexpr size_t FlagBytes(size_t key_len, size_t value_panels) {
   return RoundUp(Mul(DivideUp(key_len, kKeyBlock), value_panels), kAlignment);
+}
+
+// The int8 core, one key/value head: blocks of 64 keys [4 panels][head_dim / 4][16 keys][4] int8,
+// then a scale (float) and the sum of its integers (int32) for each key ...
+constexpr size_t Int8KeyBlockBytes(size_t head_dim) {
+  return Mul(kKeyBlock, Add(RoundUp(head_dim, 4), 2 * sizeof(float)));
+}
+// ... and of values [panels][64 / 4 keys][16 columns][4] int8, then a scale for each key and the
+// sum of each column's integers.
+constexpr size_t Int8ValueBlockBytes(size_t value_dim) {
+  return Add(Mul(RoundUp(value_dim, kPanelColumns), kKeyBlock + sizeof(int32_t)),
+             kKeyBlock * sizeof(float));
+}
+// k and v are projected by as many heads as end where a panel does, and at least 64 columns.
+constexpr size_t HeadsPerProjection(size_t num_kv_heads, size_t head_dim) {
+  size_t heads = 1;
+  while (heads * head_dim % kPanelColumns != 0 || heads * head_dim < kKeyBlock) heads *= 2;
+  return heads < num_kv_heads ? heads : num_kv_heads;
+}
+// A worker's scratch for the int8 core. Attention: scores, accumulator, row state and visible bits
+// as above, weights as bytes, the query as bytes and its scales, scales of the weights. Projections
+// share it: the rows of a block of keys, of all heads that are projected together.
+constexpr size_t Int8WorkerBytes(size_t num_kv_heads, size_t head_dim) {
+  size_t attend = WorkerBytes(0, head_dim);
+  attend = Add(attend, kQueryBlock * kKeyBlock);
+  attend = Add(attend, RoundUp(Mul(kQueryBlock, RoundUp(head_dim, 4)), kAlignment));
+  attend = Add(attend, FloatBytes(kQueryBlock * 3));
+  const size_t project =
+      FloatBytes(Mul(kKeyBlock, HeadsPerProjection(num_kv_heads, head_dim) * head_dim));
+  return attend < project ? project : attend;
 }
 
 }  // namespace sizes

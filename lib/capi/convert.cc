@@ -148,8 +148,8 @@ heed_attention_config ToC(const AttentionConfig& config) {
 heed_explanation ToC(const Explanation& e) {
   return heed_explanation{e.target,      e.flops,        e.weight_bytes, e.workspace_bytes,
                           e.tensor_bytes, e.gemm_rows,   e.gemm_columns, e.query_block,
-                          e.key_block,   e.tiles,        e.tiles_full,   e.tiles_masked,
-                          e.tiles_skipped};
+                          e.key_block,   static_cast<uint32_t>(e.core), e.tiles,
+                          e.tiles_full,  e.tiles_masked, e.tiles_skipped};
 }
 
 heed_status NullPointer(const char* argument, const char* expectation) {

@@ -51,8 +51,26 @@ void SetQuery(const AttendPlan& plan, const Block& block, const WorkerScratch& s
   args->query_stride = plan.head_dim;
 }
 
-TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch) {
-  TileArgs args;
+void QuantizeQuery(const AttendPlan& plan, const WorkerScratch& scratch, Int8TileArgs* args) {
+  args->int8_query = scratch.int8_query;
+  args->int8_query_stride = sizes::RoundUp(plan.head_dim, 4);
+  args->query_scales = scratch.query_scales;
+  args->weights = scratch.int8_weights;
+  args->weight_scales = scratch.weight_scales;
+  args->weight_inverses = scratch.weight_inverses;
+  QuantizeArgs quantize;
+  quantize.input = args->query;
+  quantize.input_stride = args->query_stride;
+  quantize.rows = args->rows;
+  quantize.columns = plan.head_dim;
+  quantize.output = scratch.int8_query;
+  quantize.output_stride = quantize.output_columns = args->int8_query_stride;
+  quantize.scales = scratch.query_scales;
+  plan.kernels->quantize_query(quantize);
+}
+
+Int8TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch) {
+  Int8TileArgs args;
   args.rows = block.rows;
   args.head_dim = plan.head_dim;
   args.value_panels = sizes::DivideUp(plan.value_dim, kPanelColumns);
@@ -63,13 +81,19 @@ TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratc
   args.sums = scratch.sums;
   args.factors = scratch.factors;
   SetQuery(plan, block, scratch, &args);
+  if (plan.core == CoreType::kInt8) QuantizeQuery(plan, scratch, &args);
   return args;
 }
 
 // The added keys are a block of their own, seen by every row, without bias.
-TileArgs AddedArgs(const AttendPlan& plan, const Block& block, const TileArgs& base) {
-  TileArgs args = base;
+Int8TileArgs AddedArgs(const AttendPlan& plan, const Block& block, const Int8TileArgs& base) {
+  Int8TileArgs args = base;
   args.num_keys = plan.num_added;
+  if (plan.core == CoreType::kInt8) {
+    args.int8_keys = plan.int8_added.KeyBlock(0, block.kv_head, 0);
+    args.int8_values = plan.int8_added.ValueBlock(0, block.kv_head, 0);
+    return args;
+  }
   args.keys = plan.added_keys + block.kv_head * plan.head_dim * kPanelColumns;
   args.value_panel_stride = 2 * kPanelColumns;
   args.values = plan.added_values + block.kv_head * args.value_panels * args.value_panel_stride;
@@ -87,19 +111,29 @@ bool HoldsNonFinite(const AttendPlan& plan, const Block& block, size_t key_block
   return any != 0;
 }
 
-TileArgs KeyArgs(const AttendPlan& plan, const Block& block, const TileArgs& base,
-                 const Tile& tile) {
-  TileArgs args = base;
+void SetFloatKeys(const AttendPlan& plan, const Block& block, const Tile& tile, TileArgs* args) {
   const size_t key_block = tile.key_begin / kKeyBlock;
+  args->keys = plan.keys + block.kv_batch * plan.key_batch_stride +
+               block.kv_head * plan.key_head_stride + tile.key_begin * plan.head_dim;
+  args->value_panel_stride = kKeyBlock * kPanelColumns;
+  args->values = plan.values + block.kv_batch * plan.value_batch_stride +
+                 block.kv_head * plan.value_head_stride +
+                 key_block * args->value_panels * args->value_panel_stride;
+  args->row_wise = tile.visible != nullptr && HoldsNonFinite(plan, block, key_block);
+}
+
+Int8TileArgs KeyArgs(const AttendPlan& plan, const Block& block, const Int8TileArgs& base,
+                     const Tile& tile) {
+  Int8TileArgs args = base;
   args.num_keys = tile.num_keys;
   args.visible = tile.visible;
-  args.keys = plan.keys + block.kv_batch * plan.key_batch_stride +
-              block.kv_head * plan.key_head_stride + tile.key_begin * plan.head_dim;
-  args.value_panel_stride = kKeyBlock * kPanelColumns;
-  args.values = plan.values + block.kv_batch * plan.value_batch_stride +
-                block.kv_head * plan.value_head_stride +
-                key_block * args.value_panels * args.value_panel_stride;
-  args.row_wise = tile.visible != nullptr && HoldsNonFinite(plan, block, key_block);
+  if (plan.core == CoreType::kInt8) {
+    const size_t key_block = tile.key_begin / kKeyBlock;
+    args.int8_keys = plan.int8.KeyBlock(block.kv_batch, block.kv_head, key_block);
+    args.int8_values = plan.int8.ValueBlock(block.kv_batch, block.kv_head, key_block);
+  } else {
+    SetFloatKeys(plan, block, tile, &args);
+  }
   const MaskView<float>& bias = plan.masks.bias;
   if (bias.data != nullptr) {
     args.bias = bias.data + block.batch * bias.batch_stride + block.head * bias.head_stride +
@@ -110,22 +144,38 @@ TileArgs KeyArgs(const AttendPlan& plan, const Block& block, const TileArgs& bas
   return args;
 }
 
-void AttendBlock(const AttendPlan& plan, const Block& block, const TileArgs& base,
+void AttendTile(const AttendPlan& plan, const Int8TileArgs& tile) {
+  if (plan.core == CoreType::kInt8) {
+    plan.kernels->attend_int8_tile(tile);
+  } else {
+    plan.kernels->attend_tile(tile);
+  }
+}
+
+void WriteTileWeights(const AttendPlan& plan, const Int8TileArgs& tile, const WeightsArgs& args) {
+  if (plan.core == CoreType::kInt8) {
+    plan.kernels->weights_int8_tile(tile, args);
+  } else {
+    plan.kernels->weights_tile(tile, args);
+  }
+}
+
+void AttendBlock(const AttendPlan& plan, const Block& block, const Int8TileArgs& base,
                  const WorkerScratch& scratch) {
   const size_t columns = base.value_panels * kPanelColumns;
   for (size_t r = 0; r < block.rows; ++r) base.maximum[r] = kMinusInfinity;
   memset(base.sums, 0, block.rows * 16 * sizeof(float));
   memset(base.accumulator, 0, block.rows * columns * sizeof(float));
 
-  if (plan.num_added != 0) plan.kernels->attend_tile(AddedArgs(plan, block, base));
+  if (plan.num_added != 0) AttendTile(plan, AddedArgs(plan, block, base));
   TileWalk walk(plan.masks, block.batch, block.head, block.row_begin, block.rows, scratch.visible);
   for (Tile tile; walk.Next(&tile);) {
-    plan.kernels->attend_tile(KeyArgs(plan, block, base, tile));
+    AttendTile(plan, KeyArgs(plan, block, base, tile));
   }
 }
 
 // Visits the tiles again with the final maximum; what no tile covers is zero.
-void WriteWeights(const AttendPlan& plan, const Block& block, const TileArgs& base,
+void WriteWeights(const AttendPlan& plan, const Block& block, const Int8TileArgs& base,
                   const WorkerScratch& scratch) {
   const size_t weight_head = plan.average_weights ? 0 : block.head;
   float* output = RowOf(plan.weights, block.batch, weight_head, block.row_begin);
@@ -142,12 +192,12 @@ void WriteWeights(const AttendPlan& plan, const Block& block, const TileArgs& ba
   args.add = !first;
   if (plan.num_added != 0) {
     args.output = output + plan.masks.key_len;
-    plan.kernels->weights_tile(AddedArgs(plan, block, base), args);
+    WriteTileWeights(plan, AddedArgs(plan, block, base), args);
   }
   TileWalk walk(plan.masks, block.batch, block.head, block.row_begin, block.rows, scratch.visible);
   for (Tile tile; walk.Next(&tile);) {
     args.output = output + tile.key_begin;
-    plan.kernels->weights_tile(KeyArgs(plan, block, base, tile), args);
+    WriteTileWeights(plan, KeyArgs(plan, block, base, tile), args);
   }
   if (plan.average_weights && block.head + 1 == plan.num_heads) {
     const float share = 1.0f / static_cast<float>(plan.num_heads);
@@ -168,7 +218,7 @@ void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratc
   const size_t batch = plan.batch_begin + rest / heads_tasks;
   for (size_t head = head_begin; head < head_begin + heads; ++head) {
     const Block block = BlockOf(plan, batch, head, query_block);
-    const TileArgs base = BaseArgs(plan, block, scratch);
+    const Int8TileArgs base = BaseArgs(plan, block, scratch);
     AttendBlock(plan, block, base, scratch);
 
     // The output may be the query itself, which the weights still need: finish to it last.

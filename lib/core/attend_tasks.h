@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "heed/attention.h"
+#include "lib/core/int8_heads.h"
 #include "lib/core/mask_plan.h"
 #include "lib/core/run.h"
 #include "lib/support/kernel_table.h"
@@ -25,6 +26,7 @@ struct AttendPlan {
   size_t head_dim = 0;
   size_t value_dim = 0;
   float softcap = 0.0f;
+  CoreType core = CoreType::kF32;
 
   ConstTensorView query;      // [batch][num_heads][query_len][head_dim]
   bool scale_query = false;   // multiply by query_scale first; else it is scaled already
@@ -39,6 +41,8 @@ struct AttendPlan {
   size_t num_added = 0;  // keys of the file's own, seen by every row
   const float* added_keys = nullptr;
   const float* added_values = nullptr;
+  Int8Heads int8;        // the int8 core's keys and values, of batch 0
+  Int8Heads int8_added;  // a block of added keys for each head
 
   TensorView output;   // [batch][num_heads][query_len][value_dim]; may be query
   TensorView weights;  // absent, or [batch][num_heads or 1][query_len][key_len + num_added]

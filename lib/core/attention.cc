@@ -134,6 +134,7 @@ Status CheckCall(const Plan& plan, const ForwardArgs& args, Call* call) {
   attend.query_len = args.query.rows;
   attend.head_dim = attend.value_dim = head_dim;
   attend.softcap = config.softcap;
+  attend.core = config.core;
   TensorView heads(plan.query, args.query.batch, config.num_heads, args.query.rows, head_dim);
   heads.batch_stride = args.query.rows * width;
   heads.head_stride = head_dim;
@@ -150,6 +151,9 @@ Status CheckCall(const Plan& plan, const ForwardArgs& args, Call* call) {
   attend.flag_stride = sizes::DivideUp(key_len, kKeyBlock);
   attend.flag_batch_stride = sizes::FlagBytes(key_len, plan.weights.v.num_panels());
   attend.flag_head_columns = head_dim;
+  attend.int8 = plan.int8;
+  attend.int8.num_blocks = sizes::DivideUp(key_len, kKeyBlock);
+  attend.int8_added = plan.int8_added;
   if (HasBackend(plan)) UseBackend(plan, &attend);
   attend.num_added = sizes::AddedKeys(config);
   attend.added_keys = plan.weights.added_keys;
@@ -180,6 +184,12 @@ Projection OutputJob(const Plan& plan, const ForwardArgs& args) {
   return job;
 }
 
+void UseInt8Heads(const Plan& plan, const Call& call, Projection* job) {
+  job->kernel = plan.kernels->project_rows;
+  job->int8_kernels = plan.kernels;
+  job->int8_heads = &call.attend.int8;
+}
+
 Projection KeyJob(const Plan& plan, const Call& call) {
   Projection job;
   job.kernel = plan.kernels->project_keys;
@@ -189,14 +199,18 @@ Projection KeyJob(const Plan& plan, const Call& call) {
   job.heads = plan.keys;
   job.head_stride = call.attend.key_head_stride;
   job.batch_stride = call.attend.key_batch_stride;
+  if (plan.config.core == CoreType::kInt8) UseInt8Heads(plan, call, &job);
+  job.are_keys = true;
   return job;
 }
 
 Projection ValueJob(const Plan& plan, const Call& call) {
   Projection job = KeyJob(plan, call);
-  job.kernel = plan.kernels->project_values;
   job.matrix = &plan.weights.v;
   job.input = call.value;
+  job.are_keys = false;
+  if (plan.config.core == CoreType::kInt8) return job;
+  job.kernel = plan.kernels->project_values;
   job.heads = plan.values;
   job.head_stride = call.attend.value_head_stride;
   job.batch_stride = call.attend.value_batch_stride;
@@ -207,7 +221,42 @@ Projection ValueJob(const Plan& plan, const Call& call) {
 }
 
 WorkerScratch ScratchOf(const Plan& plan, size_t worker) {
-  return CarveWorker(plan.workers + worker * plan.worker_bytes, plan.config.head_dim);
+  std::byte* const base = plan.workers + worker * plan.worker_bytes;
+  const AttentionConfig& config = plan.config;
+  return config.core == CoreType::kInt8
+             ? CarveInt8Worker(base, config.num_kv_heads, config.head_dim)
+             : CarveWorker(base, config.head_dim);
+}
+
+// bias_k and bias_v, then zeros, to the int8 core's blocks: once, through the first worker's
+// scratch.
+void LayOutAddedKeys(const Plan& plan) {
+  const size_t num_added = sizes::AddedKeys(plan.config);
+  const size_t head_dim = plan.config.head_dim;
+  const size_t value_panels = sizes::DivideUp(head_dim, kPanelColumns);
+  Int8Rows rows;
+  float* const scratch = ScratchOf(plan, 0).scores;
+  rows.rows = scratch;
+  rows.stride = head_dim;
+  rows.num_rows = num_added;
+  rows.num_heads = 1;
+  for (size_t h = 0; h < plan.config.num_kv_heads; ++h) {
+    rows.first_head = h;
+    for (size_t kind = 0; kind < 2; ++kind) {
+      const bool are_keys = kind == 0;
+      for (size_t r = 0; r < num_added; ++r) {
+        for (size_t d = 0; d < head_dim; ++d) {
+          const size_t panel = h * value_panels + d / kPanelColumns;
+          scratch[r * head_dim + d] =
+              are_keys ? plan.weights.added_keys[(h * head_dim + d) * kPanelColumns + r]
+                       : plan.weights.added_values[(panel * 2 + r) * kPanelColumns +
+                                                   d % kPanelColumns];
+        }
+      }
+      rows.are_keys = are_keys;
+      LayOutInt8(*plan.kernels, plan.int8_added, rows);
+    }
+  }
 }
 
 void RunProjections(const Plan& plan, const Executor* executor, const Call& call,
@@ -278,15 +327,33 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
   plan->query = reinterpret_cast<float*>(
       take(sizes::FloatBytes(size_t{filled.max_batch} * filled.max_query_len * config.num_heads *
                              config.head_dim)));
-  plan->keys = reinterpret_cast<float*>(
-      take(kv_entries * sizes::KeyBytes(filled.max_key_len, config.head_dim)));
-  plan->values = reinterpret_cast<float*>(
-      take(kv_entries * sizes::ValueBytes(filled.max_key_len, config.head_dim)));
-  plan->flags = reinterpret_cast<uint8_t*>(
-      take(filled.max_batch *
-           sizes::FlagBytes(filled.max_key_len, plan->weights.v.num_panels())));
-  plan->worker_bytes =
-      sizes::WorkerBytes(backend == nullptr ? 0 : config.head_dim, config.head_dim);
+  if (config.core == CoreType::kInt8) {
+    const auto take_blocks = [&](size_t entries, size_t num_blocks, Int8Heads* heads) {
+      heads->num_kv_heads = config.num_kv_heads;
+      heads->head_dim = config.head_dim;
+      heads->num_blocks = num_blocks;
+      const size_t count = entries * num_blocks;
+      heads->keys = reinterpret_cast<int8_t*>(
+          take(count * sizes::Int8KeyBlockBytes(config.head_dim)));
+      heads->values = reinterpret_cast<int8_t*>(
+          take(count * sizes::Int8ValueBlockBytes(config.head_dim)));
+    };
+    take_blocks(kv_entries, sizes::DivideUp(filled.max_key_len, kKeyBlock), &plan->int8);
+    if (sizes::AddedKeys(config) != 0) take_blocks(config.num_kv_heads, 1, &plan->int8_added);
+    plan->worker_bytes = sizes::Int8WorkerBytes(config.num_kv_heads, config.head_dim);
+  } else {
+    plan->keys = reinterpret_cast<float*>(
+        take(kv_entries * sizes::KeyBytes(filled.max_key_len, config.head_dim)));
+    plan->values = reinterpret_cast<float*>(
+        take(kv_entries * sizes::ValueBytes(filled.max_key_len, config.head_dim)));
+    plan->flags = reinterpret_cast<uint8_t*>(
+        take(filled.max_batch *
+             sizes::FlagBytes(filled.max_key_len, plan->weights.v.num_panels())));
+    plan->worker_bytes = sizes::WorkerBytes(0, config.head_dim);
+  }
+  if (backend != nullptr) {
+    plan->worker_bytes += sizes::FloatBytes(kQueryBlock * config.head_dim);
+  }
   plan->workers = take(filled.max_workers * plan->worker_bytes);
   const size_t quantized_bytes = sizes::QuantizedInputBytes(
       config, size_t{filled.max_batch} * filled.max_query_len,
@@ -298,6 +365,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
         size_t{filled.max_batch} * filled.max_key_len * config.num_kv_heads * config.head_dim)));
     plan->flags = reinterpret_cast<uint8_t*>(next);
   }
+  if (plan->int8_added.keys != nullptr) LayOutAddedKeys(*plan);
   layer->plan_ = plan;
   return Status();
 }
@@ -343,6 +411,7 @@ Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) con
   HEED_RETURN_IF_ERROR(CheckCall(plan, args, &call));
   Explanation e;
   e.target = plan.kernels->name;
+  e.core = plan.config.core;
   e.weight_bytes = plan.file.size;
   e.workspace_bytes = plan.block.size;
   e.tensor_bytes = TensorBytes(args.query) + TensorBytes(args.key) + TensorBytes(args.value) +

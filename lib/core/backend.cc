@@ -85,6 +85,13 @@ void LayOut(const Plan& plan, ProjectionKind kind, const AttendPlan& attend, siz
     args.flag_stride = attend.flag_stride;
     for (args.first_key = begin; args.first_key < end; args.first_key += kKeyBlock) {
       args.rows = Min(kKeyBlock, end - args.first_key);
+      if (plan.config.core == CoreType::kInt8) {
+        const float* rows = plan.rows + (batch * key_len + args.first_key) * args.source_stride;
+        LayOutInt8(*plan.kernels, attend.int8,
+                   Int8Rows{rows, args.source_stride, args.rows, is_key, batch, 0, heads,
+                            args.first_key / kKeyBlock});
+        continue;
+      }
       for (size_t head = 0; head < heads; ++head) {
         args.source = plan.rows + (batch * key_len + args.first_key) * args.source_stride +
                       head * head_dim;

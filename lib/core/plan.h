@@ -2,6 +2,8 @@
 //
 //   Plan | q = merged heads | keys | values | flags | scratch of worker 0 | worker 1 | ... |
 //   integers of query = of merged heads | of key | of value (with integer weights)
+// and with an int8 core, instead of keys, values and flags,
+//   int8 keys | int8 values | added keys | added values
 // and, with a projection backend,
 //   ... | rows of k or v | flags by head
 #ifndef HEED_LIB_CORE_PLAN_H_
@@ -9,6 +11,7 @@
 
 #include "heed/attention.h"
 #include "heed/projection_backend.h"
+#include "lib/core/int8_heads.h"
 #include "lib/core/project.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
@@ -28,6 +31,7 @@ struct Plan {
   float* keys = nullptr;    // [batch][H_kv] heads, of the call's key_len
   float* values = nullptr;  // likewise
   uint8_t* flags = nullptr;  // of weight panels, or with a backend of each head's panels
+  Int8Heads int8, int8_added;  // instead of keys, values and flags; of the limits' key_len
   std::byte* workers = nullptr;
   size_t worker_bytes = 0;
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "heed/tensor.h"
+#include "lib/core/int8_heads.h"
 #include "lib/core/mask_plan.h"
 #include "lib/support/bits.h"
 #include "lib/support/kernel_table.h"
@@ -43,6 +44,12 @@ struct Projection {
   uint8_t* flags = nullptr;  // values
   size_t flag_stride = 0, flag_batch_stride = 0;
 
+  // Or to the blocks of an int8 core: rows of 64 keys go through scratch, with `kernel` the one to
+  // rows.
+  const KernelTable* int8_kernels = nullptr;
+  const Int8Heads* int8_heads = nullptr;
+  bool are_keys = false;
+
   size_t panels_per_task = 0;
   size_t num_tasks = 0;
 
@@ -56,6 +63,7 @@ struct Projection {
     // Four tasks a worker even out their ends; one alone keeps the panels in one sweep.
     const size_t cuts = num_workers == 1 ? 1 : sizes::DivideUp(4 * num_workers, input.batch);
     panels_per_task = sizes::DivideUp(matrix->num_panels(), Min(cuts, matrix->num_panels()));
+    if (int8_heads != nullptr) panels_per_task = sizes::RoundUp(panels_per_task, GroupPanels());
     num_tasks = input.batch * sizes::DivideUp(matrix->num_panels(), panels_per_task);
     return num_tasks;
   }
@@ -107,7 +115,47 @@ struct Projection {
                              first_row * sizes::DivideUp(matrix->depth, kInt4Block);
       }
     }
-    kernel(args);
+    if (int8_heads != nullptr) {
+      RunByHeads(args, batch);
+    } else {
+      kernel(args);
+    }
+  }
+
+ private:
+  // Heads that are projected together, so that they begin and end where panels do.
+  size_t GroupHeads() const {
+    return sizes::HeadsPerProjection(int8_heads->num_kv_heads, int8_heads->head_dim);
+  }
+  size_t GroupPanels() const {
+    return sizes::DivideUp(GroupHeads() * int8_heads->head_dim, kPanelColumns);
+  }
+
+  void RunByHeads(const ProjectArgs& all, size_t batch) const {
+    ProjectArgs args = all;
+    Int8Rows rows;
+    rows.rows = all.scratch;
+    rows.are_keys = are_keys;
+    rows.batch = batch;
+    for (; args.panel_begin < all.panel_end; args.panel_begin = args.panel_end) {
+      args.panel_end = Min(args.panel_begin + GroupPanels(), all.panel_end);
+      const size_t column = args.panel_begin * kPanelColumns;
+      rows.first_head = column / int8_heads->head_dim;
+      rows.num_heads = Min(GroupHeads(), int8_heads->num_kv_heads - rows.first_head);
+      rows.stride = args.output_stride = rows.num_heads * int8_heads->head_dim;
+      args.output = all.scratch - column;  // the kernel counts the columns of the whole matrix
+      for (size_t row = 0; row < all.rows; row += kKeyBlock) {
+        args.input = all.input + row * all.input_stride;
+        if (quantized != nullptr) {
+          args.quantized = all.quantized + row * all.quantized_stride;
+          args.row_scales = all.row_scales + row;
+        }
+        args.rows = rows.num_rows = Min(kKeyBlock, all.rows - row);
+        rows.block = (all.first_key + row) / kKeyBlock;
+        kernel(args);
+        LayOutInt8(*int8_kernels, *int8_heads, rows);
+      }
+    }
   }
 };
 

@@ -43,6 +43,13 @@ struct WorkerScratch {
   float* factors;      // [48]
   uint64_t* visible;   // [48]
   float* query;        // [48][head_dim], where the size was asked for
+
+  // The int8 core's, in the order of sizes::Int8WorkerBytes.
+  int8_t* int8_weights = nullptr;     // [48][64]
+  int8_t* int8_query = nullptr;       // [48][head_dim, rounded up to 4]
+  float* query_scales = nullptr;      // [48]
+  float* weight_scales = nullptr;     // [48]
+  float* weight_inverses = nullptr;   // [48]
 };
 
 inline WorkerScratch CarveWorker(std::byte* base, size_t value_dim) {
@@ -61,6 +68,21 @@ inline WorkerScratch CarveWorker(std::byte* base, size_t value_dim) {
   scratch.factors = scratch.inverse + kQueryBlock;
   scratch.visible = reinterpret_cast<uint64_t*>(take(kQueryBlock * 2));
   scratch.query = next;
+  return scratch;
+}
+
+// The same for the int8 core, where value_dim is head_dim.
+inline WorkerScratch CarveInt8Worker(std::byte* base, size_t num_kv_heads, size_t head_dim) {
+  WorkerScratch scratch = CarveWorker(base, head_dim);
+  int8_t* next = reinterpret_cast<int8_t*>(scratch.query);
+  scratch.int8_weights = next;
+  next += kQueryBlock * kKeyBlock;
+  scratch.int8_query = next;
+  next += sizes::RoundUp(kQueryBlock * sizes::RoundUp(head_dim, 4), sizes::kAlignment);
+  scratch.query_scales = reinterpret_cast<float*>(next);
+  scratch.weight_scales = scratch.query_scales + kQueryBlock;
+  scratch.weight_inverses = scratch.weight_scales + kQueryBlock;
+  scratch.query = reinterpret_cast<float*>(base + sizes::Int8WorkerBytes(num_kv_heads, head_dim));
   return scratch;
 }
 

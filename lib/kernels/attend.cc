@@ -8,6 +8,7 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/row_groups-inl.h"
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/tile-inl.h"
 
@@ -15,37 +16,9 @@ HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {
 
-struct KeyRange {
-  size_t begin, end;
-};
-
-// What some row of [row, row + rows) sees.
-KeyRange RangeOf(const TileArgs& tile, size_t row, size_t rows) {
-  uint64_t any = 0;
-  for (size_t r = row; r < row + rows; ++r) any |= tile.visible[r];
-  if (any == 0) return KeyRange{0, 0};
-  return KeyRange{static_cast<size_t>(__builtin_ctzll(any)),
-                  64 - static_cast<size_t>(__builtin_clzll(any))};
-}
-
-// Calls body(row, rows, range) for the rows of each register tile and the keys that they see; for
-// all rows at once where they see all keys.
-template <class Body>
-HWY_INLINE void ForEachRowGroup(const TileArgs& tile, const Body& body) {
-  if (tile.visible == nullptr) {
-    body(0, tile.rows, KeyRange{0, tile.num_keys});
-    return;
-  }
-  for (size_t row = 0; row < tile.rows; row += kTileRows) {
-    const size_t rows = Min(kTileRows, tile.rows - row);
-    const KeyRange range = RangeOf(tile, row, rows);
-    if (range.begin < range.end) body(row, rows, range);
-  }
-}
-
 // scores[r][j] = query[r] . key[j], for whole panels of 16 keys.
 void QueryDotKeys(const TileArgs& tile) {
-  ForEachRowGroup(tile, [&tile](size_t row, size_t rows, KeyRange range) {
+  ForEachRowGroup<kTileRows>(tile, [&tile](size_t row, size_t rows, KeyRange range) {
     TileCall call;
     call.a = tile.query + row * tile.query_stride;
     call.a_stride = tile.query_stride;
@@ -65,7 +38,7 @@ void QueryDotKeys(const TileArgs& tile) {
 // accumulator[r] = accumulator[r] * factors[r] + sum of weight[r][j] * value[j].
 void AddWeightedValues(const TileArgs& tile) {
   const size_t columns = tile.value_panels * kPanelColumns;
-  ForEachRowGroup(tile, [&tile, columns](size_t row, size_t rows, KeyRange range) {
+  ForEachRowGroup<kTileRows>(tile, [&tile, columns](size_t row, size_t rows, KeyRange range) {
     TileCall call;
     call.a = tile.scores + row * kKeyBlock + range.begin;
     call.a_stride = kKeyBlock;
@@ -107,21 +80,35 @@ void AddVisibleValues(const TileArgs& tile) {
 
 }  // namespace
 
-void AttendTile(const TileArgs& tile) {
-  QueryDotKeys(tile);
-  UpdateMaximum(tile);
-  WeighScores(tile);
-  if (tile.row_wise) {
-    AddVisibleValues(tile);
+// The largest score of each row so far and the factors of what was before; for both cores. Copies
+// the tile, as WeighScores does.
+void UpdateMaximum(const TileArgs& reference) {
+  const TileArgs tile = reference;
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  if (IsPlain(tile)) {
+    for (size_t r = 0; r < tile.rows; ++r) {
+      tile.factors[r] = PlainScores(tile.scores + r * kKeyBlock, tile.num_keys);
+    }
   } else {
-    AddWeightedValues(tile);
+    for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = MaskedScores(tile, r);
+  }
+  const auto lowest = hn::Set(d, kMinusInfinity);
+  for (size_t r = 0; r < tile.rows; r += lanes) {  // arrays of 48, a whole number of vectors
+    const auto old_maximum = hn::LoadU(d, tile.maximum + r);
+    const auto block_maximum = hn::LoadU(d, tile.factors + r);
+    const auto maximum =
+        hn::IfThenElse(hn::Lt(old_maximum, block_maximum), block_maximum, old_maximum);
+    const auto pivot = hn::IfThenZeroElse(hn::Eq(maximum, lowest), maximum);
+    hn::StoreU(maximum, d, tile.maximum + r);
+    hn::StoreU(Exp(d, hn::Sub(old_maximum, pivot)), d, tile.factors + r);
   }
 }
 
-void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
+// output[r][j] = weight with the final maximum * inverse[r], 0 where hidden; for both cores.
+void WriteWeights(const TileArgs& tile, const WeightsArgs& args) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
-  QueryDotKeys(tile);
   for (size_t r = 0; r < tile.rows; ++r) {
     MaskedScores(tile, r);
     const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
@@ -137,6 +124,22 @@ void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
       hn::StoreN(result, d, output + j, count);
     }
   }
+}
+
+void AttendTile(const TileArgs& tile) {
+  QueryDotKeys(tile);
+  UpdateMaximum(tile);
+  WeighScores(tile);
+  if (tile.row_wise) {
+    AddVisibleValues(tile);
+  } else {
+    AddWeightedValues(tile);
+  }
+}
+
+void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
+  QueryDotKeys(tile);
+  WriteWeights(tile, args);
 }
 
 void Finish(const FinishArgs& args) {

@@ -54,7 +54,7 @@ HWY_INLINE V AddBias(D d, V v, const TileArgs& tile, size_t row, size_t first) {
 // Applies softcap, bias and mask to one row of scores, in place; hidden keys of a vector with a
 // visible one become -inf, other vectors are not touched. Returns the largest, whatever it is where
 // a NaN is among them: the row's sum is NaN then.
-HWY_INLINE float MaskedScores(const TileArgs& tile, size_t row) {
+inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const auto hidden = hn::Set(d, kMinusInfinity);
@@ -100,29 +100,6 @@ HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
   return hn::ReduceMax(d, maximum);
 }
 
-// Functions below copy the tile: stores of floats could change the one behind the reference.
-HWY_INLINE void UpdateMaximum(const TileArgs tile) {
-  const TileTag d;
-  const size_t lanes = hn::Lanes(d);
-  if (IsPlain(tile)) {
-    for (size_t r = 0; r < tile.rows; ++r) {
-      tile.factors[r] = PlainScores(tile.scores + r * kKeyBlock, tile.num_keys);
-    }
-  } else {
-    for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = MaskedScores(tile, r);
-  }
-  const auto lowest = hn::Set(d, kMinusInfinity);
-  for (size_t r = 0; r < tile.rows; r += lanes) {  // arrays of 48, a whole number of vectors
-    const auto old_maximum = hn::LoadU(d, tile.maximum + r);
-    const auto block_maximum = hn::LoadU(d, tile.factors + r);
-    const auto maximum =
-        hn::IfThenElse(hn::Lt(old_maximum, block_maximum), block_maximum, old_maximum);
-    const auto pivot = hn::IfThenZeroElse(hn::Eq(maximum, lowest), maximum);
-    hn::StoreU(maximum, d, tile.maximum + r);
-    hn::StoreU(Exp(d, hn::Sub(old_maximum, pivot)), d, tile.factors + r);
-  }
-}
-
 // Weights in place of the scores of one vector of keys; returns them.
 template <class D, class V>
 HWY_INLINE V WeighVector(D d, float* HWY_RESTRICT scores, V pivot) {
@@ -131,7 +108,8 @@ HWY_INLINE V WeighVector(D d, float* HWY_RESTRICT scores, V pivot) {
   return weight;
 }
 
-// Scores to weights, in place, up to the end of the last panel of 16 keys.
+// Scores to weights, in place, up to the end of the last panel of 16 keys. Copies the tile: stores
+// of floats could change the one behind the reference.
 HWY_INLINE void WeighScores(const TileArgs tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);

@@ -1,14 +1,14 @@
 // lib/reference/kernels.cc: one loop nest for each operation, no tiling, no shortcut.
 #include "lib/reference/kernels.h"
 
+#include "lib/reference/attend_i8.h"
 #include "lib/reference/quantize.h"
 #include "lib/reference/scalar.h"
 #include "lib/support/bf16.h"
+#include "lib/reference/softmax.h"
 
 namespace heed::reference {
 namespace {
-
-constexpr float kMinusInfinity = -__builtin_huge_valf();
 
 // start + a . weight; weight(k) is the one of element k.
 template <typename Weight>
@@ -169,44 +169,18 @@ void LayOutValues(const LayOutArgs& args) {
   }
 }
 
-bool Sees(const TileArgs& tile, size_t r, size_t j) {
-  return tile.visible == nullptr || (tile.visible[r] >> j & 1) != 0;
-}
-
 float Score(const TileArgs& tile, size_t r, size_t j) {
   const float* query = tile.query + r * tile.query_stride;
   const float* key = tile.keys + j / kPanelColumns * tile.head_dim * kPanelColumns +
                      j % kPanelColumns;
-  float score = AddDot(0.0f, query, tile.head_dim,
-                       [key](size_t k) { return key[k * kPanelColumns]; });
-  if (tile.softcap != 0.0f) score = tile.softcap * Tanh(score / tile.softcap);
-  if (tile.bias != nullptr) {
-    score += tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride];
-  }
-  return score;
+  return AddDot(0.0f, query, tile.head_dim,
+                [key](size_t k) { return key[k * kPanelColumns]; });
 }
 
 void AttendTile(const TileArgs& tile) {
   for (size_t r = 0; r < tile.rows; ++r) {
-    float* weights = tile.scores + r * kKeyBlock;
-    const float old_maximum = tile.maximum[r];
-    float maximum = old_maximum;
-    for (size_t j = 0; j < tile.num_keys; ++j) {
-      if (!Sees(tile, r, j)) continue;
-      weights[j] = Score(tile, r, j);
-      maximum = maximum < weights[j] ? weights[j] : maximum;
-    }
-    tile.maximum[r] = maximum;
-    const float pivot = maximum == kMinusInfinity ? 0.0f : maximum;
-    const float factor = Exp(old_maximum - pivot);
-
-    float* sums = tile.sums + r * 16;
-    for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
-    for (size_t j = 0; j < tile.num_keys; ++j) {
-      if (!Sees(tile, r, j)) continue;
-      weights[j] = Exp(weights[j] - pivot);
-      sums[j % 16] += weights[j];
-    }
+    const float factor = UpdateRow(tile, r, Score);
+    const float* weights = tile.scores + r * kKeyBlock;
     const size_t columns = tile.value_panels * kPanelColumns;
     for (size_t c = 0; c < columns; ++c) {
       const float* values = tile.values + c / kPanelColumns * tile.value_panel_stride +
@@ -221,17 +195,7 @@ void AttendTile(const TileArgs& tile) {
   }
 }
 
-void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
-  for (size_t r = 0; r < tile.rows; ++r) {
-    const float pivot = tile.maximum[r] == kMinusInfinity ? 0.0f : tile.maximum[r];
-    for (size_t j = 0; j < tile.num_keys; ++j) {
-      const float weight =
-          Sees(tile, r, j) ? Exp(Score(tile, r, j) - pivot) * args.inverse[r] : 0.0f;
-      float* output = args.output + r * args.output_stride + j;
-      *output = args.add ? *output + weight : weight;
-    }
-  }
-}
+void WeightsTile(const TileArgs& tile, const WeightsArgs& args) { WriteWeights(tile, args, Score); }
 
 void Finish(const FinishArgs& args) {
   for (size_t r = 0; r < args.rows; ++r) {
@@ -271,6 +235,11 @@ constexpr KernelTable MakeTable() {
   table.attend_tile = AttendTile;
   table.finish = Finish;
   table.weights_tile = WeightsTile;
+  table.quantize_query = QuantizeRows;
+  table.lay_out_int8_keys = LayOutInt8Keys;
+  table.lay_out_int8_values = LayOutInt8Values;
+  table.attend_int8_tile = AttendInt8Tile;
+  table.weights_int8_tile = WeightsInt8Tile;
   table.exp = ExpArray;
   table.tanh = TanhArray;
   return table;

@@ -1,8 +1,10 @@
 #include "lib/reference/layer.h"
 
+#include "lib/reference/quantize.h"
 #include "lib/reference/scalar.h"
 #include "lib/support/bf16.h"
 #include "lib/support/bits.h"
+#include "lib/support/core_i8.h"
 #include "lib/support/int4.h"
 #include "lib/support/row_scale.h"
 
@@ -144,8 +146,26 @@ bool IsVisible(const Row& row, size_t j) {
   return a.bias.data == nullptr || MaskAt(a.bias, b, h, i, j) != kMinusInfinity;
 }
 
+// Rows of a head as integers, each row with its scale.
+RowScale ScaleOfRow(const float* row, size_t head_dim) {
+  return RowScaleOf(AbsmaxBits(row, head_dim));
+}
+
+float Int8Dot(const float* q, const float* k, size_t head_dim) {
+  const RowScale q_scale = ScaleOfRow(q, head_dim);
+  const RowScale k_scale = ScaleOfRow(k, head_dim);
+  int32_t sum = 0;
+  for (size_t d = 0; d < head_dim; ++d) {
+    sum += Quantize(q[d], q_scale.inverse) * Quantize(k[d], k_scale.inverse);
+  }
+  return static_cast<float>(sum) * q_scale.scale * k_scale.scale;
+}
+
 float Score(const Row& row, size_t j) {
-  float score = AddDot(0.0f, row.q, row.key + j * row.key_stride, row.config.head_dim);
+  const float* key = row.key + j * row.key_stride;
+  const size_t head_dim = row.config.head_dim;
+  float score = row.config.core == CoreType::kInt8 ? Int8Dot(row.q, key, head_dim)
+                                                   : AddDot(0.0f, row.q, key, head_dim);
   const float cap = row.config.softcap;
   if (cap != 0.0f) score = cap * Tanh(score / cap);
   if (row.args.bias.data != nullptr && j < row.key_len) {
@@ -170,14 +190,42 @@ struct Softmax {
   }
 };
 
+// output = output * factor + weights . values of the keys [begin, end) that are visible, in the
+// int8 core's way: `weights` become their products with the values' scales, and those bytes.
+template <typename Visible>
+void AddInt8Values(const Row& row, size_t begin, size_t end, const Visible& visible, float factor,
+                   float* weights, float* output) {
+  const size_t head_dim = row.config.head_dim;
+  RowScale scales[kKeyBlock];
+  uint32_t max_bits = 0;
+  for (size_t j = begin; j < end; ++j) {
+    if (!visible(j)) continue;
+    scales[j - begin] = ScaleOfRow(row.value + j * row.key_stride, head_dim);
+    weights[j] *= scales[j - begin].scale;
+    max_bits = max_bits < BitsOf(weights[j]) ? BitsOf(weights[j]) : max_bits;
+  }
+  const RowScale scale = WeightScaleOf(max_bits);
+  for (size_t d = 0; d < head_dim; ++d) {
+    int32_t sum = 0;
+    for (size_t j = begin; j < end; ++j) {
+      if (!visible(j)) continue;
+      const float value = row.value[j * row.key_stride + d];
+      sum += QuantizeWeight(weights[j], scale.inverse) *
+             Quantize(value, scales[j - begin].inverse);
+    }
+    output[d] = output[d] * factor + static_cast<float>(sum) * scale.scale;
+  }
+}
+
 // Keys [begin, end) are one block; `scores` is scratch.
 void AttendBlock(const Row& row, size_t begin, size_t end, bool added, float* scores,
                  Softmax* state, float* output) {
   const size_t head_dim = row.config.head_dim;
+  const auto visible = [&row, added](size_t j) { return added || IsVisible(row, j); };
   const float old_maximum = state->maximum;
   bool any = false;
   for (size_t j = begin; j < end; ++j) {
-    if (!added && !IsVisible(row, j)) continue;
+    if (!visible(j)) continue;
     any = true;
     scores[j] = Score(row, j);
     state->maximum = state->maximum < scores[j] ? scores[j] : state->maximum;
@@ -186,15 +234,17 @@ void AttendBlock(const Row& row, size_t begin, size_t end, bool added, float* sc
   const float factor = Exp(old_maximum - state->pivot());
   for (float& sum : state->sums) sum *= factor;
   for (size_t j = begin; j < end; ++j) {
-    if (!added && !IsVisible(row, j)) continue;
+    if (!visible(j)) continue;
     scores[j] = Exp(scores[j] - state->pivot());
     state->sums[(j - begin) % 16] += scores[j];
+  }
+  if (row.config.core == CoreType::kInt8) {
+    return AddInt8Values(row, begin, end, visible, factor, scores, output);
   }
   for (size_t d = 0; d < head_dim; ++d) {
     float partial = 0.0f;
     for (size_t j = begin; j < end; ++j) {
-      if (!added && !IsVisible(row, j)) continue;
-      partial = Fma(scores[j], row.value[j * row.key_stride + d], partial);
+      if (visible(j)) partial = Fma(scores[j], row.value[j * row.key_stride + d], partial);
     }
     output[d] = Fma(output[d], factor, partial);
   }

@@ -155,6 +155,28 @@ struct QuantizeArgs {
   int32_t* block_offsets = nullptr;
 };
 
+// Quantizes a block (up to 64) of keys or values of one head: lib/support/core_i8.h. Keys up to the
+// end of their panel of 16, and values up to the 64th, become zeros with scale and sum 0.
+struct Int8LayOutArgs {
+  const float* source = nullptr;  // [rows][columns], rows source_stride apart
+  size_t source_stride = 0;
+  size_t rows = 0;
+  size_t columns = 0;  // head_dim or value_dim
+  int8_t* block = nullptr;
+};
+
+// One tile of the int8 core. Of TileArgs, query, keys, values and row_wise have no meaning.
+struct Int8TileArgs : TileArgs {
+  const int8_t* int8_query = nullptr;  // [rows][int8_query_stride], made by quantize_query
+  size_t int8_query_stride = 0;
+  const float* query_scales = nullptr;  // [rows]
+  const int8_t* int8_keys = nullptr;    // blocks
+  const int8_t* int8_values = nullptr;
+  int8_t* weights = nullptr;        // scratch [48][64]
+  float* weight_scales = nullptr;   // scratch [48]
+  float* weight_inverses = nullptr;  // scratch [48]
+};
+
 struct KernelTable {
   const char* name = nullptr;
   void (*tile_size)(uint32_t* rows, uint32_t* columns) = nullptr;  // of the register tile
@@ -170,6 +192,12 @@ struct KernelTable {
   void (*finish)(const FinishArgs& args) = nullptr;
   // output[r][c] = w(r, j) * inverse[r] with the final maximum, 0 where hidden.
   void (*weights_tile)(const TileArgs& tile, const WeightsArgs& args) = nullptr;
+  // The int8 core. A query is quantized as rows are; its bytes are in the target's own form.
+  void (*quantize_query)(const QuantizeArgs& args) = nullptr;
+  void (*lay_out_int8_keys)(const Int8LayOutArgs& args) = nullptr;
+  void (*lay_out_int8_values)(const Int8LayOutArgs& args) = nullptr;
+  void (*attend_int8_tile)(const Int8TileArgs& args) = nullptr;
+  void (*weights_int8_tile)(const Int8TileArgs& tile, const WeightsArgs& args) = nullptr;
   // exp of each value, which are at most 0; for tests.
   void (*exp)(const float* input, float* output, size_t count) = nullptr;
   void (*tanh)(const float* input, float* output, size_t count) = nullptr;

@@ -73,9 +73,13 @@ Status CheckConfig(const AttentionConfig& config) {
   if (sizes::QuantizesInputs(c.weights)) {
     HEED_RETURN_IF_ERROR(CheckQuantizedDepths(c));
   }
-  if (c.core != CoreType::kF32) {
-    return Fail(StatusCode::kUnsupported, "config.core", "the f32 core (0)", 0,
+  if (c.core != CoreType::kF32 && c.core != CoreType::kInt8) {
+    return Fail(StatusCode::kUnsupported, "config.core", "the f32 (0) or the int8 core (1)", 1,
                 static_cast<uint32_t>(c.core));
+  }
+  if (c.core == CoreType::kInt8 && c.head_dim > sizes::kMaxInt8HeadDim) {
+    return Fail(StatusCode::kBadConfig, "config.head_dim", "at most 2^16 with an int8 core",
+                sizes::kMaxInt8HeadDim, c.head_dim);
   }
   if (PackedWeightsBytes(c) == 0) {
     return Fail(StatusCode::kBadConfig, "config", "a packed size below the address space");

@@ -29,6 +29,7 @@ void ReadOptions(const Options& options, AttentionConfig* config) {
   while (options.weights != kWeightNames[static_cast<uint32_t>(config->weights)]) {
     config->weights = static_cast<WeightType>(static_cast<uint32_t>(config->weights) + 1);
   }
+  if (options.core == "int8") config->core = CoreType::kInt8;
   if (options.window) {
     if (*options.window < 1 || *options.window > INT32_MAX) {
       Fail("--window: expected 1 to ", INT32_MAX, ", got ", *options.window);
@@ -95,8 +96,8 @@ void AddPack(CLI::App& program) {
           "how weights are stored: f32, bf16, int8 or int4")
       ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
       ->excludes(list);
-  AddText(command, "--core", &options->core, "arithmetic of scores and values: f32")
-      ->check(CLI::IsMember({"f32"}))
+  AddText(command, "--core", &options->core, "arithmetic of scores and values: f32 or int8")
+      ->check(CLI::IsMember({"f32", "int8"}))
       ->excludes(list);
   AddInteger(command, "--window", &options->window, "sliding causal window of W keys")
       ->excludes(list);

@@ -84,6 +84,10 @@ std::vector<Case> Cases() {
       cases.push_back(c);
     }
   }
+  for (Case c : shapes) {
+    c.config.core = CoreType::kInt8;
+    cases.push_back(c);
+  }
   return cases;
 }
 
@@ -123,7 +127,8 @@ class Layer {
   }
 
   bool has_integers() const {
-    return config_.weights == WeightType::kInt8 || config_.weights == WeightType::kInt4;
+    return config_.weights == WeightType::kInt8 || config_.weights == WeightType::kInt4 ||
+           config_.core == CoreType::kInt8;
   }
 
   // The output, then the attention weights where they are asked for.
@@ -227,7 +232,7 @@ bool TestTarget(const std::string& target, const std::vector<Layer>& layers,
   const bool fma = HasFma(target);
   const bool good =
       !fma && worst <= kBoundWithoutFma && worst_of_integers <= kIntegerBoundWithoutFma;
-  std::printf("%-12s worst error %.3g of the largest value, %.3g with integer weights, %s%s\n",
+  std::printf("%-12s worst error %.3g of the largest value, %.3g with integers, %s%s\n",
               target.c_str(), worst, worst_of_integers,
               fma ? "expected bits equal"
                   : "no fused multiply-add, expected at most 2e-05 and 0.005",

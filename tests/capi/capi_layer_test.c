@@ -79,6 +79,7 @@ static void compare(const char* name, const layer_data* layer, heed_forward_args
     heed_explanation e;
     CHECK_OK(heed_attention_explain(&made, &args, &e));
     CHECK(e.target != NULL && e.flops != 0 && e.workspace_bytes == block_bytes);
+    CHECK(e.core == c->core);
     CHECK(e.tiles == e.tiles_full + e.tiles_masked + e.tiles_skipped);
     CHECK_OK(heed_attention_forward(&made, &args));
     CHECK(relative_error(output, expected, outputs) <= kTolerance);

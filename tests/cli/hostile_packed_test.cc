@@ -130,7 +130,7 @@ TEST_CASE("another magic, version, or field with a true checksum is refused by n
   opener.Refused(WithField(64, Number(0x80000000u, 4)), {"window", "got 2147483648"});
   opener.Refused(WithField(68, Number(64, 4)), {"flags", "got 64"});
   opener.Refused(WithField(72, Number(4, 4)), {"weights", "got 4"});
-  opener.Refused(WithField(76, Number(1, 4)), {"core", "got 1"});
+  opener.Refused(WithField(76, Number(2, 4)), {"core", "got 2"});
   opener.Refused(WithField(255, Number(1, 1)), {"reserved", "got 1"});
 }
 

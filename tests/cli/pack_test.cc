@@ -207,6 +207,27 @@ TEST_CASE("scale, softcap and window are trained: pack takes them and run uses t
                 PackedByLibrary(other));
 }
 
+TEST_CASE("--core int8 is kept in the file, told by info and --explain, and what runs") {
+  Random random(9);
+  LayerData layer = ExactLayer(Shape(8, 2), random);
+  layer.config.core = CoreType::kInt8;
+  const std::string packed =
+      PackedBy(Saved(layer, Naming::kSeed), {"--heads", "2", "--core", "int8"});
+  CheckSameFile(packed, PackedByLibrary(layer));
+  const Folder folder;
+  const std::string path = folder.Write("layer.heed", packed);
+  CHECK(HeedOk({"info", path}).find("int8") != std::string::npos);
+  const std::vector<float> x = NormalVector(random, 70 * 8);
+  const std::string printed =
+      HeedOk({"run", path, "--query", folder.Write("x.npy", NpyFloats({70, 8}, x)), "--explain",
+              "--output", folder.Path("y.npy")});
+  CHECK(printed.find("core            int8\n") != std::string::npos);
+  ForwardArgs args;
+  args.query = ConstTensorView(x.data(), 1, 70, 8);
+  const Array y = ReadNpy(folder.Path("y.npy"));
+  CHECK(SameBits(y.Floats(), RunLayer(layer, args).output));
+}
+
 TEST_CASE("an output that was there before is replaced, whole, and also through a link") {
   Random random(8);
   const LayerData layer = ExactLayer(Shape(8, 2), random);

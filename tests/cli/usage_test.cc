@@ -75,7 +75,7 @@ TEST_CASE("options of later versions are wrong usage, not something silently ign
   for (const std::string weights : {"int16", "f64", "F32", "INT8", ""}) {
     f.Refused(pack + Words{"--weights", weights}, {"--weights", weights});
   }
-  for (const std::string core : {"int8", "bf16", ""}) {
+  for (const std::string core : {"int4", "bf16", ""}) {
     f.Refused(pack + Words{"--core", core}, {"--core", core});
   }
   const Words run = {"run", f.packed, "--query", f.query, "--output", f.out};

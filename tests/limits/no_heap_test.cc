@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/cores.h"
 #include "tests/support/layer.h"
 
 namespace {
@@ -53,6 +54,7 @@ namespace heed::test {
 TEST_CASE("Open, Create, Forward and sdpa never call the allocator") {
   Random random(1);
   AttentionConfig config = Shape(40, 4);
+  config.core = EachCore();
   config.add_bias_kv = true;
   const LayerData data = NormalLayer(config, random);
   const AlignedBytes file = Pack(data);

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/support/compare.h"
+#include "tests/support/cores.h"
 #include "tests/support/executors.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
@@ -17,6 +18,7 @@ constexpr size_t kDim = 20, kHeads = 4;
 LayerData MakeLayer(Random& random) {
   AttentionConfig config = Shape(kDim, kHeads);
   config.num_kv_heads = 2;
+  config.core = EachCore();
   return BellLayer(config, random);
 }
 

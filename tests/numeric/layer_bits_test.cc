@@ -51,10 +51,10 @@ struct RandomCall {
   ForwardArgs args;
   WeightsWanted wanted = WeightsWanted::kNone;
 
-  RandomCall(uint64_t seed, WeightType weights);
+  RandomCall(uint64_t seed, WeightType weights, CoreType core);
 };
 
-RandomCall::RandomCall(uint64_t seed, WeightType weights) {
+RandomCall::RandomCall(uint64_t seed, WeightType weights, CoreType core) {
   Random random(seed);
   const size_t kHeadDims[] = {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 33, 48, 80};
   AttentionConfig config;
@@ -74,6 +74,7 @@ RandomCall::RandomCall(uint64_t seed, WeightType weights) {
   config.add_zero_attn = random.Chance(20);
   if (random.Chance(25)) config.softcap = 0.5f;
   if (random.Chance(15)) config.window = static_cast<uint32_t>(random.Between(1, 90));
+  config.core = core;
   data = NormalLayer(config, random, 2.0);
 
   const size_t batch = random.Between(1, 3);
@@ -129,12 +130,11 @@ RandomCall::RandomCall(uint64_t seed, WeightType weights) {
   }
 }
 
-}  // namespace
-
-void CheckRandomCalls(WeightType weights, uint64_t count = Effort(400, 40)) {
+void CheckRandomCalls(WeightType weights, uint64_t count = Effort(400, 40),
+                      CoreType core = CoreType::kF32) {
   for (uint64_t seed = 1; seed <= count; ++seed) {
     CAPTURE(seed);
-    const RandomCall call(seed, weights);
+    const RandomCall call(seed, weights, core);
     const Outputs want = RunPlain(call.data, call.args, call.wanted);
     ShuffledExecutor shuffled(3, seed);
     const Executor executor = shuffled.executor();
@@ -150,6 +150,8 @@ void CheckRandomCalls(WeightType weights, uint64_t count = Effort(400, 40)) {
   }
 }
 
+}  // namespace
+
 TEST_CASE("every FMA target gives the bits of the plain layer on random shapes and masks") {
   CheckRandomCalls(WeightType::kF32);
 }
@@ -159,6 +161,12 @@ TEST_CASE("so it does with bf16 weights") { CheckRandomCalls(WeightType::kBf16);
 TEST_CASE("so it does with int8 weights") { CheckRandomCalls(WeightType::kInt8); }
 
 TEST_CASE("so it does with int4 weights") { CheckRandomCalls(WeightType::kInt4, Effort(80, 10)); }
+
+TEST_CASE("so it does with an int8 core, whatever the weights") {
+  CheckRandomCalls(WeightType::kF32, Effort(300, 30), CoreType::kInt8);
+  CheckRandomCalls(WeightType::kInt8, Effort(80, 10), CoreType::kInt8);
+  CheckRandomCalls(WeightType::kInt4, Effort(40, 5), CoreType::kInt8);
+}
 
 TEST_CASE("bf16 weights give the bits of f32 weights that were rounded to bf16 before") {
   Random random(5);
@@ -182,11 +190,13 @@ TEST_CASE("a large layer gives the bits of the plain layer: whole tiles, many pa
   Random random(7);
   LayerData data = NormalLayer(config, random);
   const std::vector<float> query = NormalVector(random, 2 * 150 * 192);
-  for (const WeightType weights : {WeightType::kF32, WeightType::kBf16, WeightType::kInt8,
-                                   WeightType::kInt4}) {
-    CAPTURE(static_cast<uint32_t>(weights));
-    data.config.weights = weights;
-    const bool causal = weights != WeightType::kF32;
+  for (int variant = 0; variant < 8; ++variant) {
+    CAPTURE(variant);
+    const WeightType kWeights[] = {WeightType::kF32, WeightType::kBf16, WeightType::kInt8,
+                                   WeightType::kInt4};
+    data.config.weights = kWeights[variant % 4];
+    data.config.core = variant < 4 ? CoreType::kF32 : CoreType::kInt8;
+    const bool causal = variant != 0 && variant != 7;
     ForwardArgs args;
     args.query = ConstTensorView(query.data(), 2, 150, 192);
     args.causal = causal;

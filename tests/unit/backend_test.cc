@@ -9,6 +9,7 @@
 
 #include "heed/projection_backend.h"
 #include "tests/support/compare.h"
+#include "tests/support/cores.h"
 #include "tests/support/executors.h"
 #include "tests/support/layer_cases.h"
 #include "tests/support/targets.h"
@@ -94,11 +95,14 @@ struct BackendLayer {
 };
 
 TEST_CASE("a backend with heed's arithmetic gives heed's bits, whatever shapes and masks") {
-  ForEachLayerCase([](const LayerCase& c) {
-    const Outputs want = RunLayer(c.layer, c.args, kReference, c.wanted);
+  const CoreType core = EachCore();
+  ForEachLayerCase([core](const LayerCase& c) {
+    LayerData data = c.layer;
+    data.config.core = core;
+    const Outputs want = RunLayer(data, c.args, kReference, c.wanted);
     ForEachTarget([&](const char* target) {
       if (!HasFma(target)) return;
-      BackendLayer layer(c.layer);
+      BackendLayer layer(data);
       const Runner runner = layer.MakeRunner(LimitsFor(c.args), target);
       const Outputs got = RunLayer(runner, c.args, c.wanted);
       CHECK(SameBits(got.output, want.output));
@@ -108,13 +112,16 @@ TEST_CASE("a backend with heed's arithmetic gives heed's bits, whatever shapes a
 }
 
 TEST_CASE("executors do not change a bit beside a backend") {
-  ForEachLayerCase([](const LayerCase& c) {
-    const Outputs want = RunLayer(c.layer, c.args, kReference, c.wanted);
+  const CoreType core = EachCore();
+  ForEachLayerCase([core](const LayerCase& c) {
+    LayerData data = c.layer;
+    data.config.core = core;
+    const Outputs want = RunLayer(data, c.args, kReference, c.wanted);
     ShuffledExecutor shuffled(3, 99);
     const Executor executor = shuffled.executor();
     ForwardArgs args = c.args;
     args.executor = &executor;
-    BackendLayer layer(c.layer);
+    BackendLayer layer(data);
     const Outputs got =
         RunLayer(layer.MakeRunner(LimitsFor(args), kReference), args, c.wanted);
     CHECK(SameBits(got.output, want.output));

@@ -48,6 +48,7 @@ struct Plan {
     config.add_bias_kv = random.Chance(25);
     config.add_zero_attn = random.Chance(25);
     config.softcap = random.Chance(25) ? 4.0f : 0.0f;
+    config.core = random.Chance(50) ? CoreType::kInt8 : CoreType::kF32;
     batch = random.Between(1, 3);
     query_len = lens[random.Below(16)];
     key_len = self ? query_len : lens[random.Below(16)];

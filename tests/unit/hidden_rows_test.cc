@@ -6,6 +6,7 @@
 
 #include "tests/oracle/oracle.h"
 #include "tests/support/compare.h"
+#include "tests/support/cores.h"
 #include "tests/support/targets.h"
 #include "tests/support/layer.h"
 
@@ -19,9 +20,11 @@ struct Fixture {
   static constexpr size_t kBatch = 2, kLen = 70, kDim = 12, kHeads = 3;
   LayerData layer;
   std::vector<float> x;
-  Fixture() {
+  explicit Fixture(CoreType core = CoreType::kF32) {
     Random random(61);
-    layer = NormalLayer(Shape(kDim, kHeads), random);
+    AttentionConfig config = Shape(kDim, kHeads);
+    config.core = core;
+    layer = NormalLayer(config, random);
     x = NormalVector(random, kBatch * kLen * kDim);
   }
   ForwardArgs args() const {
@@ -32,7 +35,7 @@ struct Fixture {
 };
 
 TEST_CASE("a row that sees no key gives exactly the output bias and weights of zero") {
-  const Fixture f;
+  const Fixture f(EachCore());
   for (size_t hidden_row : {size_t{0}, size_t{47}, size_t{48}, size_t{69}}) {
     std::vector<uint8_t> keep(70 * 70, 1);
     std::vector<float> bias(70 * 70, 0.5f);

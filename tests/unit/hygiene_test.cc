@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/support/compare.h"
+#include "tests/support/cores.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
 
@@ -26,6 +27,7 @@ struct Fixture {
     Random random(seed);
     AttentionConfig config = Shape(kDim, kHeads);
     config.num_kv_heads = 2;  // heads of 5 columns share panels of 16
+    config.core = EachCore();
     layer = NormalLayer(config, random);
     query = NormalVector(random, kQueryLen * kDim);
     key = NormalVector(random, kKeyLen * kDim);

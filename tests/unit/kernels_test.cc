@@ -1,19 +1,15 @@
 // Each operation of every usable kernel table against the scalar one: random sizes, every buffer
 // between guard pages, float alignment where the contract asks for no more.
 #include <cstring>
-#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
-#include "lib/kernels/table.h"
-#include "lib/reference/kernels.h"
 #include "lib/support/kernel_table.h"
-#include "tests/support/compare.h"
 #include "tests/support/effort.h"
 #include "tests/support/memory.h"
 #include "tests/support/random.h"
-#include "tests/support/targets.h"
+#include "tests/support/tables.h"
 
 namespace heed::test {
 namespace {
@@ -23,23 +19,9 @@ constexpr double kBoundWithoutFma = 1e-5;  // of the largest value
 
 using Floats = std::vector<float>;
 
-// Runs `operation(table, side)`, which returns all that was written, on every table.
 template <typename Operation>
 void CompareTables(uint64_t seed, const Operation& operation) {
-  CAPTURE(seed);
-  const Floats wanted = operation(reference::kKernels, Side::kRight);
-  for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
-    const KernelTable& table = *kernels::UsableTable(i);
-    CAPTURE(std::string(table.name));
-    for (const Side side : {Side::kLeft, Side::kRight}) {
-      const Floats got = operation(table, side);
-      if (HasFma(table.name)) {
-        CHECK(SameBits(got, wanted));
-      } else {
-        CHECK(RelativeError(got, wanted) <= kBoundWithoutFma);
-      }
-    }
-  }
+  test::CompareTables(seed, kBoundWithoutFma, operation);
 }
 
 Floats Concat(Floats a, const Floats& b) {

@@ -55,8 +55,11 @@ TEST_CASE("a config that contradicts itself is refused by the field's name") {
     refused([wrong](AttentionConfig& c) { c.softcap = wrong; }, "config.softcap");
   }
   refused([](AttentionConfig& c) { c.softcap = -1.0f; }, "config.softcap");
-  refused([](AttentionConfig& c) { c.core = CoreType::kInt8; }, "config.core",
-          StatusCode::kUnsupported);
+  refused([](AttentionConfig& c) {
+    c.core = CoreType::kInt8;
+    c.embed_dim = c.num_heads = c.num_kv_heads = 1;
+    c.head_dim = 65537;
+  }, "config.head_dim");
 }
 
 TEST_CASE("integer weights take inputs of up to 2^17 columns, whose sums fit in 32 bits") {

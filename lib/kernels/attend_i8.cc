@@ -1,0 +1,167 @@
+// lib/kernels/attend_i8.cc: one tile of the int8 core of lib/support/core_i8.h, 48 queries x 64
+// keys: integer scores, online softmax by rows, weights to bytes, integer values.
+#include "lib/kernels/ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lib/kernels/attend_i8.cc"
+#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/highway.h"
+
+#if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/row_groups-inl.h"
+#include "lib/kernels/row_scales-inl.h"
+#include "lib/kernels/softmax-inl.h"
+#include "lib/kernels/tile_i8-inl.h"
+#include "lib/support/core_i8.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+
+// attend.cc, for both cores.
+void UpdateMaximum(const TileArgs& tile);
+void WriteWeights(const TileArgs& tile, const WeightsArgs& args);
+
+namespace {
+
+// scores[r][j] = (float(query[r] . key[j]) * scale of the query) * scale of the key.
+void QueryDotKeys(const Int8TileArgs& tile) {
+  const auto keys = Int8Keys(tile.int8_keys, tile.head_dim);
+  Int8Call call;
+  call.a_stride = tile.int8_query_stride;
+  call.groups = sizes::DivideUp(tile.head_dim, 4);
+  call.b_panel_stride = call.groups * kPanelColumns * 4;
+  call.factors = nullptr;
+  call.out_stride = kKeyBlock;
+  ForEachRowGroup<kInt8Rows>(tile, [&](size_t row, size_t rows, KeyRange range) {
+    const size_t panel = range.begin / kPanelColumns;
+    const size_t j = panel * kPanelColumns;
+    call.a = tile.int8_query + row * tile.int8_query_stride;
+    call.b = keys.integers + panel * call.b_panel_stride;
+    call.sums = keys.sums + j;
+    call.row_scales = tile.query_scales + row;
+    call.column_scales = keys.scales + j;
+    call.out = tile.scores + row * kKeyBlock + j;
+    RunInt8Panels(call, rows, sizes::DivideUp(range.end, kPanelColumns) - panel);
+  });
+}
+
+// Scores of one row to weights times the scales of their values, in place; returns the largest
+// bits of a product, lane by lane. kPlain: the row sees all num_keys keys.
+template <bool kPlain>
+HWY_INLINE hn::Vec<RowBitsTag> WeighRow(const Int8TileArgs& tile, size_t r,
+                                        const float* HWY_RESTRICT scales) {
+  const TileTag d;
+  const RowBitsTag du;
+  const size_t lanes = hn::Lanes(d);
+  const uint64_t all_lanes = LowBits(lanes);
+  const size_t num_keys = tile.num_keys;
+  const size_t end = sizes::RoundUp(num_keys, kPanelColumns);
+  float* HWY_RESTRICT scores = tile.scores + r * kKeyBlock;
+  float* HWY_RESTRICT sums = tile.sums + r * 16;
+  const uint64_t visible = kPlain ? 0 : tile.visible[r];
+  const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
+  const auto factor = hn::Set(d, tile.factors[r]);
+  auto largest = hn::Zero(du);
+  for (size_t l = 0; l < kPanelColumns; l += lanes) {
+    auto sum = hn::Mul(hn::LoadU(d, sums + l), factor);
+    for (size_t j = l; j < end; j += kPanelColumns) {
+      const uint64_t bits = visible >> j & all_lanes;
+      if (kPlain ? j >= num_keys : bits == 0) {
+        hn::StoreU(hn::Zero(d), d, scores + j);
+        continue;
+      }
+      const auto weight = Exp(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
+      sum = hn::Add(sum, weight);
+      auto product = hn::Mul(weight, hn::LoadU(d, scales + j));
+      if (kPlain && j + lanes > num_keys) {
+        product = hn::IfThenElseZero(hn::FirstN(d, num_keys - j), product);
+      } else if (!kPlain && bits != all_lanes) {
+        product = hn::IfThenElseZero(VisibleLanes(d, visible, j), product);
+      }
+      hn::StoreU(product, d, scores + j);
+      largest = hn::Max(largest, hn::BitCast(du, product));
+    }
+    hn::StoreU(sum, d, sums + l);
+  }
+  return largest;
+}
+
+// All rows, and the scales of their bytes. Copies the tile, as WeighScores does.
+HWY_INLINE void WeighRows(const Int8TileArgs tile) {
+  const RowBitsTag du;
+  const float* scales = Int8Values(tile.int8_values, tile.value_panels).scales;
+  // The places of the bytes hold the rows' vectors until the bytes are known.
+  uint32_t* vectors = reinterpret_cast<uint32_t*>(tile.weights);
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const auto largest = tile.visible == nullptr ? WeighRow<true>(tile, r, scales)
+                                                 : WeighRow<false>(tile, r, scales);
+    hn::StoreU(largest, du, vectors + r * kPanelColumns);
+  }
+  uint32_t* largest = reinterpret_cast<uint32_t*>(tile.weight_scales);
+  for (size_t r = 0; r < tile.rows; r += 4) LargestOfFour(vectors + r * kPanelColumns, largest + r);
+  ScalesOfLargest(tile.rows, kLargestWeight, tile.weight_scales, tile.weight_inverses);
+}
+
+// Products to bytes in the target's form, the lowest of the sum with a power of two: signed forms
+// are 128 less, which is the other sign bit, and are defined up to the 64th key.
+HWY_INLINE void QuantizeWeights(const Int8TileArgs tile) {
+  const TileTag d;
+  const hn::RebindToUnsigned<TileTag> du;
+  const hn::Rebind<uint8_t, TileTag> d8;
+  const size_t lanes = hn::Lanes(d);
+  const size_t end = sizes::RoundUp(tile.num_keys, kPanelColumns);
+  const auto magic = hn::Set(d, kRowsAreUnsigned ? kIntegerMagic : kIntegerMagic + 128.0f);
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float* HWY_RESTRICT products = tile.scores + r * kKeyBlock;
+    uint8_t* HWY_RESTRICT bytes = reinterpret_cast<uint8_t*>(tile.weights + r * kKeyBlock);
+    const auto inverse = hn::Set(d, tile.weight_inverses[r]);
+    for (size_t j = 0; j < end; j += lanes) {
+      const auto shifted = hn::Add(hn::Mul(hn::LoadU(d, products + j), inverse), magic);
+      hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, shifted)), d8, bytes + j);
+    }
+    if (!kRowsAreUnsigned) memset(bytes + end, 0x80, kKeyBlock - end);
+  }
+}
+
+// accumulator[r] = accumulator[r] * factors[r] + float(weights[r] . values) * weight_scales[r].
+void AddWeightedValues(const Int8TileArgs& tile) {
+  const auto values = Int8Values(tile.int8_values, tile.value_panels);
+  const size_t columns = tile.value_panels * kPanelColumns;
+  Int8Call call;
+  call.a_stride = kKeyBlock;
+  call.b_panel_stride = kKeyBlock * kPanelColumns;
+  call.sums = values.sums;
+  call.column_scales = nullptr;
+  call.out_stride = columns;
+  ForEachRowGroup<kInt8Rows>(tile, [&](size_t row, size_t rows, KeyRange range) {
+    // The sums of signed forms are those of all keys of the block.
+    const size_t begin = kRowsAreUnsigned ? range.begin / 4 : 0;
+    const size_t end = kRowsAreUnsigned ? sizes::DivideUp(range.end, 4) : kKeyBlock / 4;
+    call.a = tile.weights + row * kKeyBlock + begin * 4;
+    call.b = values.integers + begin * kPanelColumns * 4;
+    call.groups = end - begin;
+    call.row_scales = tile.weight_scales + row;
+    call.factors = tile.factors + row;
+    call.out = tile.accumulator + row * columns;
+    RunInt8Panels(call, rows, tile.value_panels);
+  });
+}
+
+}  // namespace
+
+void AttendInt8Tile(const Int8TileArgs& tile) {
+  QueryDotKeys(tile);
+  UpdateMaximum(tile);
+  WeighRows(tile);
+  QuantizeWeights(tile);
+  AddWeightedValues(tile);
+}
+
+void WeightsInt8Tile(const Int8TileArgs& tile, const WeightsArgs& args) {
+  QueryDotKeys(tile);
+  WriteWeights(tile, args);
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // HEED_IS_VECTOR_TARGET

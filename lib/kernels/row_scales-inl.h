@@ -1,0 +1,91 @@
+// lib/kernels/row_scales-inl.h: the scales of many short rows, without a horizontal step or a
+// division a row: RowScaleOf and WeightScaleOf of lib/support, lane by lane.
+
+#if defined(HEED_LIB_KERNELS_ROW_SCALES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_LIB_KERNELS_ROW_SCALES_INL_H_
+#undef HEED_LIB_KERNELS_ROW_SCALES_INL_H_
+#else
+#define HEED_LIB_KERNELS_ROW_SCALES_INL_H_
+#endif
+
+#include "lib/kernels/quantize-inl.h"
+#include "lib/support/kernel_table.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+
+using RowBitsTag = hn::RebindToUnsigned<TileTag>;
+
+// The largest lane of each of four vectors, which begin 16 lanes apart in memory.
+HWY_INLINE void LargestOfFour(const uint32_t* HWY_RESTRICT rows, uint32_t* HWY_RESTRICT largest) {
+  const RowBitsTag d;
+#if HWY_HAVE_SCALABLE
+  for (size_t r = 0; r < 4; ++r) {
+    largest[r] = hn::ReduceMax(d, hn::LoadU(d, rows + r * kPanelColumns));
+  }
+#else
+  const auto r0 = hn::LoadU(d, rows);
+  const auto r1 = hn::LoadU(d, rows + kPanelColumns);
+  const auto r2 = hn::LoadU(d, rows + 2 * kPanelColumns);
+  const auto r3 = hn::LoadU(d, rows + 3 * kPanelColumns);
+  const auto r02 = hn::Max(hn::InterleaveLower(d, r0, r2), hn::InterleaveUpper(d, r0, r2));
+  const auto r13 = hn::Max(hn::InterleaveLower(d, r1, r3), hn::InterleaveUpper(d, r1, r3));
+  auto all = hn::Max(hn::InterleaveLower(d, r02, r13), hn::InterleaveUpper(d, r02, r13));
+  if constexpr (hn::MaxLanes(d) > 4) all = hn::Max(all, hn::SwapAdjacentBlocks(all));
+  if constexpr (hn::MaxLanes(d) > 8) all = hn::Max(all, hn::ReverseBlocks(d, all));
+  const hn::CappedTag<uint32_t, 4> d4;
+  hn::StoreU(hn::ResizeBitCast(d4, all), d4, largest);
+#endif
+}
+
+// The bits of the largest magnitude of up to 64 rows, in `scales`, become scale and inverse, where
+// that magnitude stands for `highest`. Arrays are of 64, or of 16 times what `rows` fills.
+HWY_INLINE void ScalesOfLargest(size_t rows, float highest, float* HWY_RESTRICT scales,
+                                float* HWY_RESTRICT inverses) {
+  const TileTag d;
+  const hn::RebindToSigned<TileTag> di;
+  const size_t lanes = hn::Lanes(d);
+  const auto integer = hn::Set(d, highest);
+  for (size_t r = 0; r < rows; r += lanes) {
+    const auto largest = hn::LoadU(d, scales + r);
+    const auto bits = MagnitudeBits(largest);
+    const auto is_small = hn::RebindMask(d, hn::Lt(bits, hn::Set(di, int32_t{kSmallestAbsmaxBits})));
+    const auto is_finite = hn::RebindMask(d, hn::Lt(bits, hn::Set(di, int32_t{kInfinityBits})));
+    const auto scale = hn::IfThenZeroElse(is_small, Divide(d, largest, integer));
+    const auto inverse = hn::IfThenZeroElse(is_small, Divide(d, integer, largest));
+    hn::StoreU(hn::IfThenElse(is_finite, scale, hn::NaN(d)), d, scales + r);
+    hn::StoreU(hn::IfThenElseZero(is_finite, inverse), d, inverses + r);
+  }
+}
+
+// Scales and inverses of up to 64 rows; both arrays are of 64.
+HWY_INLINE void ScalesOfRows(const float* HWY_RESTRICT source, size_t stride, size_t rows,
+                             size_t columns, float* HWY_RESTRICT scales,
+                             float* HWY_RESTRICT inverses) {
+  const TileTag d;
+  const hn::RebindToSigned<TileTag> di;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < rows; r += 4) {
+    alignas(64) int32_t largest[4 * kPanelColumns] = {};
+    for (size_t i = 0; i < Min(4, rows - r); ++i) {
+      const float* row = source + (r + i) * stride;
+      auto absmax = hn::Zero(di);
+      size_t c = 0;
+      for (; c + lanes <= columns; c += lanes) {
+        absmax = hn::Max(absmax, MagnitudeBits(hn::LoadU(d, row + c)));
+      }
+      if (c < columns) {
+        absmax = hn::Max(absmax, MagnitudeBits(hn::LoadN(d, row + c, columns - c)));
+      }
+      hn::StoreU(absmax, di, largest + i * kPanelColumns);
+    }
+    LargestOfFour(reinterpret_cast<const uint32_t*>(largest),
+                  reinterpret_cast<uint32_t*>(scales) + r);
+  }
+  ScalesOfLargest(rows, 127.0f, scales, inverses);
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

@@ -1,0 +1,70 @@
+// lib/reference/softmax.h: online softmax of a tile's rows, for any way to multiply q and k.
+#ifndef HEED_LIB_REFERENCE_SOFTMAX_H_
+#define HEED_LIB_REFERENCE_SOFTMAX_H_
+
+#include "lib/reference/scalar.h"
+#include "lib/support/kernel_table.h"
+
+namespace heed::reference {
+
+inline constexpr float kMinusInfinity = -__builtin_huge_valf();
+
+inline bool Sees(const TileArgs& tile, size_t r, size_t j) {
+  return tile.visible == nullptr || (tile.visible[r] >> j & 1) != 0;
+}
+
+inline float PivotOf(float maximum) { return maximum == kMinusInfinity ? 0.0f : maximum; }
+
+// Softcap and bias of score (r, j).
+inline float Finished(const TileArgs& tile, size_t r, size_t j, float score) {
+  if (tile.softcap != 0.0f) score = tile.softcap * Tanh(score / tile.softcap);
+  if (tile.bias != nullptr) {
+    score += tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride];
+  }
+  return score;
+}
+
+// score(tile, r, j) is q . k. Updates maximum and sums, leaves the weights of visible keys in
+// tile.scores, and returns the factor of what was before.
+template <typename Tile, typename Score>
+float UpdateRow(const Tile& tile, size_t r, const Score& score) {
+  float* weights = tile.scores + r * kKeyBlock;
+  const float old_maximum = tile.maximum[r];
+  float maximum = old_maximum;
+  for (size_t j = 0; j < tile.num_keys; ++j) {
+    if (!Sees(tile, r, j)) continue;
+    weights[j] = Finished(tile, r, j, score(tile, r, j));
+    maximum = maximum < weights[j] ? weights[j] : maximum;
+  }
+  tile.maximum[r] = maximum;
+  const float factor = Exp(old_maximum - PivotOf(maximum));
+
+  float* sums = tile.sums + r * 16;
+  for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
+  for (size_t j = 0; j < tile.num_keys; ++j) {
+    if (!Sees(tile, r, j)) continue;
+    weights[j] = Exp(weights[j] - PivotOf(maximum));
+    sums[j % 16] += weights[j];
+  }
+  return factor;
+}
+
+// The weights of a tile with the final maximum, 0 where hidden.
+template <typename Tile, typename Score>
+void WriteWeights(const Tile& tile, const WeightsArgs& args, const Score& score) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float pivot = PivotOf(tile.maximum[r]);
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      float weight = 0.0f;
+      if (Sees(tile, r, j)) {
+        weight = Exp(Finished(tile, r, j, score(tile, r, j)) - pivot) * args.inverse[r];
+      }
+      float* output = args.output + r * args.output_stride + j;
+      *output = args.add ? *output + weight : weight;
+    }
+  }
+}
+
+}  // namespace heed::reference
+
+#endif  // HEED_LIB_REFERENCE_SOFTMAX_H_
