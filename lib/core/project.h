@@ -150,6 +150,9 @@ struct Projection {
           args.quantized = all.quantized + row * all.quantized_stride;
           args.row_scales = all.row_scales + row;
         }
+        if (all.block_offsets != nullptr) {
+          args.block_offsets = all.block_offsets + row * sizes::DivideUp(all.depth, kInt4Block);
+        }
         args.rows = rows.num_rows = Min(kKeyBlock, all.rows - row);
         rows.block = (all.first_key + row) / kKeyBlock;
         kernel(args);

@@ -42,8 +42,8 @@ inline float Fma(float a, float b, float c) {
 #endif
 }
 
-// exp(x) for x <= 0: at most 0.89 ULP on [-87, 0], +0 below, NaN for NaN. Inlined, it and tanh would
-// be most of the scalar code where no instruction fuses.
+// exp(x) for x <= 0: at most 0.89 ULP on [-87, 0], +0 below, NaN for NaN. Inlined, it and tanh
+// would be most of the scalar code where no instruction fuses.
 [[gnu::noinline]] inline float Exp(float x) {
   const float shifted = Fma(x, kLog2E, kRoundMagic);
   const float n = shifted - kRoundMagic;
