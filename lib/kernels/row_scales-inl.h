@@ -49,8 +49,11 @@ HWY_INLINE void ScalesOfLargest(size_t rows, float highest, float* HWY_RESTRICT 
   for (size_t r = 0; r < rows; r += lanes) {
     const auto largest = hn::LoadU(d, scales + r);
     const auto bits = MagnitudeBits(largest);
-    const auto is_small = hn::RebindMask(d, hn::Lt(bits, hn::Set(di, int32_t{kSmallestAbsmaxBits})));
-    const auto is_finite = hn::RebindMask(d, hn::Lt(bits, hn::Set(di, int32_t{kInfinityBits})));
+    const auto is_below = [&](uint32_t limit) {
+      return hn::RebindMask(d, hn::Lt(bits, hn::Set(di, static_cast<int32_t>(limit))));
+    };
+    const auto is_small = is_below(kSmallestAbsmaxBits);
+    const auto is_finite = is_below(kInfinityBits);
     const auto scale = hn::IfThenZeroElse(is_small, Divide(d, largest, integer));
     const auto inverse = hn::IfThenZeroElse(is_small, Divide(d, integer, largest));
     hn::StoreU(hn::IfThenElse(is_finite, scale, hn::NaN(d)), d, scales + r);
