@@ -79,8 +79,8 @@ TEST_CASE("random normal layers of embed_dim 1024 are within 2e-6 of |y|max") {
 // square; values and output are two such products in a row, and the softmax adds the error of its
 // scores, more where it is sharp: about 0.3 %. For int8, steps of absmax / 127 with an absmax of
 // some 3.3 deviations have an error of 0.75 % of a deviation (a step / sqrt(12)), a product of two
-// of them 1.06 %, two in a row 1.5 %. For int4, steps of absmax / 8 with an absmax of 2.1 deviations
-// in 32 have one of 7.5 %, less by the search, two in a row 10 %.
+// of them 1.06 %, two in a row 1.5 %. For int4, steps of absmax / 8 with an absmax of 2.1
+// deviations in 32 have one of 7.5 %, less by the search, two in a row 10 %.
 struct QuantizedBound {
   WeightType weights;
   double plain, sharp;
