@@ -84,26 +84,31 @@ TEST_CASE("random normal layers of embed_dim 1024 are within 2e-6 of |y|max") {
 // deviations in 32 have one of 7.5 %, less by the search, two in a row 10 %.
 struct QuantizedBound {
   WeightType weights;
+  CoreType core;
   double plain, sharp;
 };
 
 TEST_CASE("layers of quantized weights are within the published error of exact arithmetic") {
-  for (const QuantizedBound& bound : {QuantizedBound{WeightType::kBf16, 0.0035, 0.005},
-                                      QuantizedBound{WeightType::kInt8, 0.020, 0.028},
-                                      QuantizedBound{WeightType::kInt4, 0.15, 0.20}}) {
+  const QuantizedBound bounds[] = {{WeightType::kBf16, CoreType::kF32, 0.0035, 0.005},
+                                   {WeightType::kInt8, CoreType::kF32, 0.020, 0.028},
+                                   {WeightType::kInt8, CoreType::kInt8, 0.022, 0.030},
+                                   {WeightType::kInt4, CoreType::kF32, 0.15, 0.20}};
+  for (const QuantizedBound& bound : bounds) {
     for (const uint32_t embed_dim : {64u, 384u}) {
       for (const double gain : {1.0, 2.0}) {
         Random random(11);
         LayerData layer = NormalLayer(Shape(embed_dim, embed_dim / 32), random, gain);
         layer.config.weights = bound.weights;
+        layer.config.core = bound.core;
         const std::vector<float> x = NormalVector(random, 128 * embed_dim);
         ForwardArgs args;
         args.query = ConstTensorView(x.data(), 1, 128, embed_dim);
         const oracle::Result exact = oracle::Layer(layer.config, layer.tensors(), args);
         ForEachTarget([&](const char* target) {
           const double error = RelativeNorm(RunLayer(layer, args, target).output, exact.output);
-          MESSAGE("weights ", static_cast<uint32_t>(bound.weights), ", E ", embed_dim, ", gain ",
-                  gain, ", ", std::string(target), ": ", error);
+          MESSAGE("weights ", static_cast<uint32_t>(bound.weights), ", core ",
+                  static_cast<uint32_t>(bound.core), ", E ", embed_dim, ", gain ", gain, ", ",
+                  std::string(target), ": ", error);
           CHECK(error <= (gain == 1.0 ? bound.plain : bound.sharp));
         });
       }
