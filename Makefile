@@ -44,7 +44,7 @@ test-aarch64: ## cross-compiles for 64-bit ARM and runs the tests under QEMU, wi
 	@QEMU_CPU=max,sve256=on,sve512=off .ci/ctest build/aarch64
 
 build/release/layer0.heed: all
-	@build/release/bin/heed pack $(SAMPLE)/layer0.safetensors $(CURDIR)/$@ --heads 8
+	@build/release/bin/heed pack $(SAMPLE)/layer0.safetensors $@ --heads 8
 
 test-baremetal-aarch64: ## 64-bit ARM without an operating system, in QEMU
 	@.ci/cross baremetal-aarch64

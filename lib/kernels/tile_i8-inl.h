@@ -86,7 +86,7 @@ HWY_NOINLINE void RunInt8Tile(const Int8Call& call) {
   const size_t lanes = hn::Lanes(di);
   const int8_t* HWY_RESTRICT a = call.a;
   const size_t a_stride = call.a_stride;
-  const auto vector_of_b = [&call, lanes](size_t v) {
+  const auto vector_of_b = [&](size_t v) {
     const size_t column = v * lanes;
     return call.b + column / kPanelColumns * call.b_panel_stride + column % kPanelColumns * 4;
   };

@@ -69,7 +69,8 @@ Status Weights::Open(ConstBytes file, Weights* weights) {
   }
   FileHeader header;
   memcpy(&header, file.data, sizeof(header));
-  if (memcmp(header.magic, "HEED", 4) != 0) {
+  const char* magic = header.magic;  // without memcmp, which firmware may lack
+  if (magic[0] != 'H' || magic[1] != 'E' || magic[2] != 'E' || magic[3] != 'D') {
     uint32_t expected, actual;
     memcpy(&expected, "HEED", 4);
     memcpy(&actual, header.magic, 4);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # image.sh NM IMAGE PROCESSOR: what a firmware image of one layer holds. No heap and no C library, no
-# object of Highway, heed within 96 KB, and on Cortex-M the FPU's own fused multiply-add.
+# object of Highway, heed within 104 KB, and on Cortex-M the FPU's own fused multiply-add.
 set -euo pipefail
 nm=$1 image=$2 processor=$3
 objdump=${nm%nm}objdump
@@ -35,7 +35,7 @@ esac
 # heed's share of the image: everything in its namespace but the test's.
 text=$("$nm" -S -t d -C "$image" |
   awk 'NF >= 4 && $3 ~ /[tTwWrRvV]/ && /heed::/ && !/heed::test/ { sum += $2 } END { print sum }')
-limit=98304  # of all weight types; float alone was 62276 on AArch64 and 28446 on Cortex-M4
+limit=106496  # all weight types and both cores; float alone was 62276 on AArch64 and 28446 on Cortex-M4
 [ "$text" -le $limit ] || { echo "heed's text: at most $limit bytes, got $text"; exit 1; }
 "${nm%nm}size" -A "$image" | awk -v text="$text" -v limit=$limit '
   $1 ~ /^\.(text|rodata|data|bss|stack)$/ { printf "%-8s %8d bytes\n", $1, $2 }
