@@ -21,7 +21,7 @@ ordered_json Describe(const Weights& weights) {
   return {
       {"version", kFileVersion},
       {"weights", kWeightNames[static_cast<size_t>(config.weights)]},
-      {"core", CoreName(config.core)},
+      {"core", kCoreNames[static_cast<size_t>(config.core)]},
       {"embed_dim", config.embed_dim},
       {"kdim", config.kdim},
       {"vdim", config.vdim},

@@ -11,8 +11,6 @@
 
 namespace heed::cli {
 
-inline const char* CoreName(CoreType core) { return core == CoreType::kInt8 ? "int8" : "f32"; }
-
 class PackedFile {
  public:
   // Fails where the file is not a whole, unaltered packed file.
