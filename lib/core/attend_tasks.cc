@@ -71,6 +71,7 @@ void QuantizeQuery(const AttendPlan& plan, const WorkerScratch& scratch, Int8Til
 
 Int8TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch) {
   Int8TileArgs args;
+  args.step = plan.kernels->integer_step;
   args.rows = block.rows;
   args.head_dim = plan.head_dim;
   args.value_panels = sizes::DivideUp(plan.value_dim, kPanelColumns);

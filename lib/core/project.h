@@ -29,6 +29,7 @@ struct QuantizedRows {
   size_t stride = 0;
   float* scales = nullptr;
   int32_t* block_offsets = nullptr;  // for int4 weights
+  IntegerStep step = IntegerStep::kPlain;
 };
 
 struct Projection {
@@ -109,6 +110,7 @@ struct Projection {
     if (quantized != nullptr) {
       args.quantized = quantized->rows + first_row * quantized->stride;
       args.quantized_stride = quantized->stride;
+      args.step = quantized->step;
       args.row_scales = quantized->scales + first_row;
       if (quantized->block_offsets != nullptr) {
         args.block_offsets = quantized->block_offsets +

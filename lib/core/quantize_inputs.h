@@ -31,6 +31,7 @@ void QuantizeInputs(const Plan& plan, const Executor* executor, const RowsOf& ro
     }
     if (jobs[j].quantized != nullptr) continue;
     const size_t rows = input.batch * input.rows;
+    quantized[j].step = plan.kernels->integer_step;
     quantized[j].stride = sizes::QuantizedStride(jobs[j].matrix->depth);
     quantized[j].rows = reinterpret_cast<int8_t*>(next);
     quantized[j].scales = reinterpret_cast<float*>(next + rows * quantized[j].stride);

@@ -25,23 +25,36 @@ namespace {
 
 // scores[r][j] = (float(query[r] . key[j]) * scale of the query) * scale of the key.
 void QueryDotKeys(const Int8TileArgs& tile) {
+  const TileTag d;
+  const Int32Tag di;
+  const size_t lanes = hn::Lanes(d);
   const auto keys = Int8Keys(tile.int8_keys, tile.head_dim);
   Int8Call call;
   call.a_stride = tile.int8_query_stride;
   call.groups = sizes::DivideUp(tile.head_dim, 4);
   call.b_panel_stride = call.groups * kPanelColumns * 4;
-  call.factors = nullptr;
-  call.out_stride = kKeyBlock;
-  ForEachRowGroup<kInt8Rows>(tile, [&](size_t row, size_t rows, KeyRange range) {
+  call.step = tile.step;
+  ForEachRowGroup<kCachedInt8Rows>(tile, [&](size_t first, size_t num_rows, KeyRange range) {
     const size_t panel = range.begin / kPanelColumns;
-    const size_t j = panel * kPanelColumns;
-    call.a = tile.int8_query + row * tile.int8_query_stride;
+    call.a = tile.int8_query + first * tile.int8_query_stride;
     call.b = keys.integers + panel * call.b_panel_stride;
-    call.sums = keys.sums + j;
-    call.row_scales = tile.query_scales + row;
-    call.column_scales = keys.scales + j;
-    call.out = tile.scores + row * kKeyBlock + j;
-    RunInt8Panels(call, rows, sizes::DivideUp(range.end, kPanelColumns) - panel);
+    const auto finish = [&](size_t row, size_t rows, size_t column, size_t columns,
+                            const int32_t* HWY_RESTRICT sums) {
+      const size_t begin = panel * kPanelColumns + column;
+      for (size_t r = first + row; r < first + row + rows; ++r) {
+        const auto scale = hn::Set(d, tile.query_scales[r]);
+        float* HWY_RESTRICT out = tile.scores + r * kKeyBlock;
+        for (size_t j = begin; j < begin + columns; j += lanes, sums += lanes) {
+          auto sum = hn::LoadU(di, sums);
+          // Unsigned queries were 128 too large.
+          if (kRowsAreUnsigned) sum = hn::Sub(sum, hn::ShiftLeft<7>(hn::LoadU(di, keys.sums + j)));
+          const auto value = hn::Mul(hn::ConvertTo(d, sum), scale);
+          hn::StoreU(hn::Mul(value, hn::LoadU(d, keys.scales + j)), d, out + j);
+        }
+      }
+    };
+    const size_t panels = sizes::DivideUp(range.end, kPanelColumns) - panel;
+    ForEachInt8Tile<kCachedInt8Panels>(call, num_rows, panels, finish);
   });
 }
 
@@ -125,25 +138,39 @@ HWY_INLINE void QuantizeWeights(const Int8TileArgs tile) {
 
 // accumulator[r] = accumulator[r] * factors[r] + float(weights[r] . values) * weight_scales[r].
 void AddWeightedValues(const Int8TileArgs& tile) {
+  const TileTag d;
+  const Int32Tag di;
+  const size_t lanes = hn::Lanes(d);
   const auto values = Int8Values(tile.int8_values, tile.value_panels);
-  const size_t columns = tile.value_panels * kPanelColumns;
   Int8Call call;
   call.a_stride = kKeyBlock;
   call.b_panel_stride = kKeyBlock * kPanelColumns;
-  call.sums = values.sums;
-  call.column_scales = nullptr;
-  call.out_stride = columns;
-  ForEachRowGroup<kInt8Rows>(tile, [&](size_t row, size_t rows, KeyRange range) {
+  call.step = tile.step;
+  ForEachRowGroup<kCachedInt8Rows>(tile, [&](size_t first, size_t num_rows, KeyRange range) {
     // The sums of signed forms are those of all keys of the block.
     const size_t begin = kRowsAreUnsigned ? range.begin / 4 : 0;
     const size_t end = kRowsAreUnsigned ? sizes::DivideUp(range.end, 4) : kKeyBlock / 4;
-    call.a = tile.weights + row * kKeyBlock + begin * 4;
+    call.a = tile.weights + first * kKeyBlock + begin * 4;
     call.b = values.integers + begin * kPanelColumns * 4;
     call.groups = end - begin;
-    call.row_scales = tile.weight_scales + row;
-    call.factors = tile.factors + row;
-    call.out = tile.accumulator + row * columns;
-    RunInt8Panels(call, rows, tile.value_panels);
+    const auto finish = [&](size_t row, size_t rows, size_t column, size_t columns,
+                            const int32_t* HWY_RESTRICT sums) {
+      for (size_t r = first + row; r < first + row + rows; ++r) {
+        const auto scale = hn::Set(d, tile.weight_scales[r]);
+        const auto factor = hn::Set(d, tile.factors[r]);
+        float* HWY_RESTRICT out = tile.accumulator + r * tile.value_panels * kPanelColumns;
+        for (size_t c = column; c < column + columns; c += lanes, sums += lanes) {
+          auto sum = hn::LoadU(di, sums);
+          // Signed weights were 128 too small.
+          if (!kRowsAreUnsigned) {
+            sum = hn::Add(sum, hn::ShiftLeft<7>(hn::LoadU(di, values.sums + c)));
+          }
+          const auto value = hn::Mul(hn::ConvertTo(d, sum), scale);
+          hn::StoreU(hn::Add(hn::Mul(hn::LoadU(d, out + c), factor), value), d, out + c);
+        }
+      }
+    };
+    ForEachInt8Tile<kCachedInt8Panels>(call, num_rows, tile.value_panels, finish);
   });
 }
 

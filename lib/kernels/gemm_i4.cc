@@ -10,6 +10,7 @@
 #if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/dot4-inl.h"
 #include "lib/kernels/multiply-inl.h"
+#include "lib/kernels/neon_int4-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
@@ -36,8 +37,25 @@ HWY_INLINE FloatVector AddBlock(FloatVector total, Int32Vector sum, FloatVector 
   return hn::MulAdd(hn::ConvertTo(TileTag(), sum), scale, total);
 }
 
+// totals [rows][vectors] of a tile to their places.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void Finish(const ProjectArgs& args, const Piece& tile,
+                       const float* HWY_RESTRICT totals) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  const auto scale = hn::Set(d, tile.scale);
+  for (size_t i = 0; i < kRows * kVectors; ++i) {
+    const auto row_scale = hn::Set(d, args.row_scales[tile.row + i / kVectors]);
+    const auto bias = hn::LoadU(d, args.bias + tile.column + i % kVectors * lanes);
+    const auto sum = hn::Add(hn::Mul(hn::LoadU(d, totals + i * lanes), row_scale), bias);
+    StoreUpTo(hn::Mul(sum, scale), d, tile.out + i / kVectors * tile.out_stride, tile.columns,
+              i % kVectors);
+  }
+}
+
 struct TileInt4 {
-  static constexpr size_t kMaxRows = 4;  // two accumulators for each element
+  // Two accumulators for each element, of 32 registers or 16.
+  static constexpr size_t kMaxRows = HEED_IS_NEON64 ? 2 : 4;
 
   template <size_t kRows, size_t kVectors>
   static HWY_NOINLINE void Run(const ProjectArgs& args, const Piece& tile) {
@@ -134,20 +152,44 @@ struct TileInt4 {
     HEED_FOR_INT4_ROWS(HEED_KEEP)
 #undef HEED_KEEP
 #undef HEED_FOR_INT4_ROWS
-    const auto scale = hn::Set(d, tile.scale);
-    for (size_t i = 0; i < kRows * kVectors; ++i) {
-      const auto row_scale = hn::Set(d, args.row_scales[tile.row + i / kVectors]);
-      const auto bias = hn::LoadU(d, args.bias + tile.column + i % kVectors * lanes);
-      const auto sum = hn::Add(hn::Mul(hn::LoadU(d, totals + i * lanes), row_scale), bias);
-      StoreUpTo(hn::Mul(sum, scale), d, tile.out + i / kVectors * tile.out_stride, tile.columns,
-                i % kVectors);
-    }
+    Finish<kRows, kVectors>(args, tile, totals);
   }
 };
+
+#if HEED_HAS_NEON_STEPS
+// One panel by rows of integers with sdot.
+struct TileInt4Dotprod {
+  static constexpr size_t kMaxRows = 4;
+
+  template <size_t kRows, size_t kVectors>
+  static void Run(const ProjectArgs& args, const Piece& tile) {
+    const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+    const size_t first = tile.column / kPanelColumns * blocks * kPanelColumns;
+    Int4Call call;
+    call.a = args.quantized + tile.row * args.quantized_stride;
+    call.a_stride = args.quantized_stride;
+    call.offsets = args.block_offsets + tile.row * blocks;
+    call.b = static_cast<const uint8_t*>(args.panels) + first * (kInt4Block / 2);
+    call.scales = args.block_scales + first;
+    call.blocks = blocks;
+    HWY_ALIGN float totals[kRows * kPanelColumns];
+    if constexpr (kRows <= 2) {
+      DotprodInt4Tile<kRows, 4>(call, 0, totals);
+    } else {
+      DotprodInt4Tile<kRows, 2>(call, 0, totals);
+      DotprodInt4Tile<kRows, 2>(call, 2, totals);
+    }
+    Finish<kRows, kVectors>(args, tile, totals);
+  }
+};
+#endif
 
 }  // namespace
 
 void MultiplyInt4(const ProjectArgs& args, const Piece& piece) {
+#if HEED_HAS_NEON_STEPS
+  if (args.step != IntegerStep::kPlain) return RunPiece<TileInt4Dotprod>(args, piece);
+#endif
   RunPiece<TileInt4>(args, piece);
 }
 

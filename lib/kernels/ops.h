@@ -8,4 +8,13 @@
 // Valid behind hwy/foreach_target.h.
 #define HEED_IS_VECTOR_TARGET (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
 
+#define HEED_IS_NEON64 (HWY_TARGET_IS_NEON && HWY_ARCH_ARM_A64)
+// Whether its integer products also have forms with sdot and smmla: wherever the CPU is asked at
+// run time, or the compiler's flags promise them.
+#if defined(HEED_DISPATCH_STATIC) && !defined(__ARM_FEATURE_DOTPROD)
+#define HEED_HAS_NEON_STEPS 0
+#else
+#define HEED_HAS_NEON_STEPS HEED_IS_NEON64
+#endif
+
 #endif  // HEED_LIB_KERNELS_OPS_H_

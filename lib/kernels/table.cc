@@ -1,4 +1,4 @@
-// lib/kernels/table.cc: one KernelTable for each target compiled in, and which of them run here.
+// lib/kernels/table.cc: the KernelTables of each target compiled in, and which of them run here.
 #include "lib/kernels/table.h"
 
 #include <atomic>
@@ -9,6 +9,16 @@
 #define HWY_TARGET_INCLUDE "lib/kernels/table.cc"
 #include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
 #include "hwy/highway.h"
+
+#ifndef HEED_LIB_KERNELS_TABLE_CC_
+#define HEED_LIB_KERNELS_TABLE_CC_
+namespace heed {
+struct TargetTables {
+  const KernelTable* tables;  // one for each IntegerStep compiled in, best first
+  size_t count;
+};
+}  // namespace heed
+#endif  // HEED_LIB_KERNELS_TABLE_CC_
 
 #if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/dot4-inl.h"
@@ -35,9 +45,10 @@ void TanhArray(const float* input, float* output, size_t count);
 void TileSize(uint32_t* rows, uint32_t* columns);
 
 namespace {
-constexpr KernelTable MakeTable() {
+constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
   KernelTable table;
-  table.name = &HWY_STR(HWY_NAMESPACE)[2];  // "N_AVX2" without its prefix
+  table.name = name;
+  table.integer_step = step;
   table.tile_size = TileSize;
   table.int8_input_flip = kInputFlip;
   table.project_rows = ProjectRows;
@@ -58,30 +69,44 @@ constexpr KernelTable MakeTable() {
   table.tanh = TanhArray;
   return table;
 }
+
+#define HEED_NAME(suffix) &HWY_STR(HWY_NAMESPACE) suffix[2]  // "N_AVX2" without its prefix
+#if HEED_HAS_NEON_STEPS
+constexpr KernelTable kSteps[] = {MakeTable(HEED_NAME("+I8MM"), IntegerStep::kI8mm),
+                                  MakeTable(HEED_NAME("+DOTPROD"), IntegerStep::kDotprod),
+                                  MakeTable(HEED_NAME(""), IntegerStep::kPlain)};
+#else
+constexpr KernelTable kSteps[] = {MakeTable(HEED_NAME(""), IntegerStep::kPlain)};
+#endif
+#undef HEED_NAME
 }  // namespace
 
-extern const KernelTable kTable;
-const KernelTable kTable = MakeTable();
+extern const TargetTables kTables;
+const TargetTables kTables = {kSteps, sizeof(kSteps) / sizeof(kSteps[0])};
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif  // HEED_IS_VECTOR_TARGET
 
 #if HWY_ONCE
+#if HWY_ARCH_ARM_A64 && HWY_OS_LINUX && !defined(HEED_DISPATCH_STATIC)
+#include <sys/auxv.h>
+#endif
+
 namespace heed::kernels {
 namespace {
 
 #if defined(HWY_CHOOSE_TARGET_LIST)
 // In Highway's order, best first; null for targets that are not compiled in.
-const KernelTable* const kTables[] = {HWY_CHOOSE_TARGET_LIST(kTable)};
-constexpr size_t kNumTables = sizeof(kTables) / sizeof(kTables[0]);
+const TargetTables* const kTargets[] = {HWY_CHOOSE_TARGET_LIST(kTables)};
+constexpr size_t kNumTargets = sizeof(kTargets) / sizeof(kTargets[0]);
 
 int64_t TargetBit(size_t index) {
   return int64_t{1} << (HWY_HIGHEST_TARGET_BIT + 1 - HWY_MAX_DYNAMIC_TARGETS + index);
 }
 #else
-const KernelTable* const* const kTables = nullptr;
-constexpr size_t kNumTables = 0;
+const TargetTables* const* const kTargets = nullptr;
+constexpr size_t kNumTargets = 0;
 int64_t TargetBit(size_t) { return 0; }
 #endif
 
@@ -100,13 +125,43 @@ int64_t UsableTargets() {
 #endif
 }
 
+#if !HWY_ARCH_ARM_A64
+bool StepIsUsable(IntegerStep) { return false; }
+#elif HWY_OS_LINUX && !defined(HEED_DISPATCH_STATIC)
+bool StepIsUsable(IntegerStep step) {
+  constexpr unsigned long kDotprodBit = 1ul << 20;  // HWCAP_ASIMDDP
+  constexpr unsigned long kI8mmBit = 1ul << 13;     // HWCAP2_I8MM
+  const bool has_dotprod = (getauxval(AT_HWCAP) & kDotprodBit) != 0;
+  if (step == IntegerStep::kDotprod) return has_dotprod;
+  return has_dotprod && (getauxval(AT_HWCAP2) & kI8mmBit) != 0;
+}
+#else  // what the compiler's flags promise
+bool StepIsUsable(IntegerStep step) {
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+  return true;
+#elif defined(__ARM_FEATURE_DOTPROD)
+  return step != IntegerStep::kI8mm;
+#else
+  return false;
+#endif
+}
+#endif
+
 }  // namespace
 
 const KernelTable* UsableTable(size_t index) {
   const int64_t usable = UsableTargets();
-  for (size_t i = 0; i < kNumTables; ++i) {
-    if (kTables[i] == nullptr || (usable & TargetBit(i)) == 0) continue;
-    if (index-- == 0) return kTables[i];
+  bool has_steps = false;
+  for (size_t i = 0; i < kNumTargets; ++i) {
+    if (kTargets[i] == nullptr || (usable & TargetBit(i)) == 0) continue;
+    const TargetTables& target = *kTargets[i];
+    for (size_t t = 0; t < target.count; ++t) {
+      const IntegerStep step = target.tables[t].integer_step;
+      // NEON with and without AES share their steps: the better of the two shows them.
+      if (step != IntegerStep::kPlain && (has_steps || !StepIsUsable(step))) continue;
+      if (index-- == 0) return &target.tables[t];
+    }
+    has_steps = has_steps || target.count > 1;
   }
   return nullptr;
 }

@@ -27,6 +27,10 @@ using sizes::kKeyBlock;
 using sizes::kPanelColumns;
 using sizes::kQueryBlock;
 
+// What adds up products of integers, where a target can have several instructions for it: 64-bit
+// NEON has none of its own, sdot, or sdot and smmla.
+enum class IntegerStep : uint8_t { kPlain, kDotprod, kI8mm };
+
 // out[r][n] = bias[n] + sum over k of input[r][k] * weight[k][n]: chains of 256 fused multiply-adds
 // in order of k, each from zero, added to the bias in order. One chain over all k would double the
 // error at a depth of 1024. bf16 weights: the same, of weights widened to float.
@@ -43,6 +47,7 @@ struct ProjectArgs {
   size_t rows = 0;
   size_t depth = 0;
   WeightType weights = WeightType::kF32;
+  IntegerStep step = IntegerStep::kPlain;  // the table's
   const void* panels = nullptr;  // the whole matrix
   const float* bias = nullptr;   // [all panels * 16]
   size_t columns = 0;            // of the whole matrix
@@ -167,6 +172,7 @@ struct Int8LayOutArgs {
 
 // One tile of the int8 core. Of TileArgs, query, keys, values and row_wise have no meaning.
 struct Int8TileArgs : TileArgs {
+  IntegerStep step = IntegerStep::kPlain;  // the table's
   const int8_t* int8_query = nullptr;  // [rows][int8_query_stride], made by quantize_query
   size_t int8_query_stride = 0;
   const float* query_scales = nullptr;  // [rows]
@@ -180,6 +186,7 @@ struct Int8TileArgs : TileArgs {
 struct KernelTable {
   const char* name = nullptr;
   void (*tile_size)(uint32_t* rows, uint32_t* columns) = nullptr;  // of the register tile
+  IntegerStep integer_step = IntegerStep::kPlain;
   uint8_t int8_input_flip = 0;  // QuantizeArgs::flip of the inputs of int8 weights
   void (*project_rows)(const ProjectArgs& args) = nullptr;
   void (*project_keys)(const ProjectArgs& args) = nullptr;

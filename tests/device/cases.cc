@@ -93,6 +93,44 @@ constexpr SameBitsCases MakeCases() {
     c.causal = true;
     c.weights = WeightsWanted::kAverage;
   }
+
+  // Quantized layers: weights of each type, then the int8 core.
+  const auto quantized = [](AttentionConfig config, WeightType weights, CoreType core) {
+    config.weights = weights;
+    config.core = core;
+    return config;
+  };
+  const CoreType f32 = CoreType::kF32, int8 = CoreType::kInt8;
+  add("bf16, kws", quantized(Shape(64, 4), WeightType::kBf16, f32), 1, 98);
+  add("int8, kws", quantized(Shape(64, 4), WeightType::kInt8, f32), 1, 98);
+  add("int4, kws", quantized(Shape(64, 4), WeightType::kInt4, f32), 1, 98);
+  add("bf16, odd heads", quantized(Shape(45, 3), WeightType::kBf16, f32), 2, 21, 66).causal = true;
+  add("int8, odd heads", quantized(Shape(45, 3), WeightType::kInt8, f32), 2, 21, 66).bias = true;
+  add("int4, odd heads", quantized(Shape(45, 3), WeightType::kInt4, f32), 2, 21).padding = true;
+  add("bf16, one row", quantized(Shape(192, 3), WeightType::kBf16, f32), 1, 1, 70);
+  add("int8, one row", quantized(Shape(192, 3), WeightType::kInt8, f32), 1, 1, 70);
+  add("int4, one row", quantized(Shape(192, 3), WeightType::kInt4, f32), 1, 1, 70);
+  add("int8 core, kws", quantized(Shape(64, 4), WeightType::kInt8, int8), 1, 98);
+  add("int8 core, kws causal", quantized(Shape(64, 4), WeightType::kInt8, int8), 1, 98).causal =
+      true;
+  add("int8 core, heads of 33, grouped",
+      quantized(Heads(40, 6, 2, 33), WeightType::kInt4, int8), 2, 50, 131)
+      .lengths = true;
+  add("int8 core, f32 weights", quantized(Shape(120, 8), WeightType::kF32, int8), 2, 57).weights =
+      WeightsWanted::kAverage;
+  {
+    AttentionConfig config = quantized(Shape(20, 4), WeightType::kBf16, int8);
+    config.add_bias_kv = config.add_zero_attn = true;
+    SameBitsCase& c = add("int8 core, added keys", config, 2, 67);
+    c.keep_percent = 40;
+    c.weights = WeightsWanted::kPerHead;
+  }
+  {
+    AttentionConfig config = quantized(Heads(48, 4, 1, 12), WeightType::kInt8, int8);
+    config.softcap = 1.5f;
+    config.window = 20;
+    add("int8 core, softcap and window", config, 2, 130).bias = true;
+  }
   return cases;
 }
 
@@ -310,6 +348,13 @@ uint32_t InputChecksum(const SameBitsCase& c) {
     crc = Checksum(&value, 1, crc);
   }
   return crc;
+}
+
+double BoundWithoutFma(const SameBitsCase& c) {
+  const bool has_integers = c.config.core == CoreType::kInt8 ||
+                            c.config.weights == WeightType::kInt8 ||
+                            c.config.weights == WeightType::kInt4;
+  return has_integers ? 5e-3 : 2e-5;
 }
 
 void FlipABit(float* value) {

@@ -50,6 +50,11 @@ inline constexpr CommittedChecksum kCommitted[] = {
 };
 uint32_t InputChecksum(const SameBitsCase& c);
 
+// How far a target without fused multiply-add may be from the reference, of |y|max: for floats
+// twice the error of either side, ten times 2e-6, for "sharp", whose scores reach 100. A number may
+// also be the last bit away from where it is rounded to another integer, up to 1/127 of its row.
+double BoundWithoutFma(const SameBitsCase& c);
+
 struct CaseOptions {
   const char* target = nullptr;        // null: the best usable one
   const Executor* executor = nullptr;  // null: serial

@@ -166,6 +166,7 @@ TEST_CASE("two tiles of the int8 core, their end and their weights equal the sca
       memset(sums.data(), 0, sums.bytes().size);
 
       Int8TileArgs tile;
+      tile.step = table.integer_step;
       tile.rows = c.rows;
       tile.head_dim = c.head_dim;
       tile.value_panels = panels;

@@ -110,6 +110,7 @@ std::vector<float> Case::Run(const KernelTable& table, Side side) const {
   args.rows = rows;
   args.depth = depth;
   args.weights = matrix.type;
+  args.step = table.integer_step;
   args.panels = matrix.panels;
   args.bias = matrix.bias;
   args.columns = matrix.columns;

@@ -1,0 +1,139 @@
+// lib/kernels/tile_i8.cc: the register tile of all products with int8 weights, keys and values.
+#include "lib/kernels/ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lib/kernels/tile_i8.cc"
+#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/highway.h"
+
+#if HEED_IS_VECTOR_TARGET
+#include <type_traits>
+
+#include "lib/kernels/neon_steps-inl.h"
+#include "lib/kernels/tile_i8-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+namespace {
+
+#if !HEED_IS_NEON64
+constexpr size_t kGroupBytes = kPanelColumns * kDepthGroup;
+
+#define HEED_FOR_ROWS(M) \
+  M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
+
+// kRows rows by kVectors vectors, the first of which is b's; sums are sums_stride apart.
+template <size_t kRows, size_t kVectors>
+HWY_NOINLINE void RunTile(const Int8Call& call, int32_t* sums, size_t sums_stride) {
+  const Int32Tag di;
+  const Int8Tag d8;
+  const size_t lanes = hn::Lanes(di);
+  const size_t stride = call.a_stride;
+  // A pointer for each four rows: twelve offsets would not stay in general registers.
+  const int8_t* HWY_RESTRICT a0 = call.a;
+  const int8_t* HWY_RESTRICT a4 = a0 + (kRows > 4 ? 4 * stride : 0);
+  const int8_t* HWY_RESTRICT a8 = a0 + (kRows > 8 ? 8 * stride : 0);
+  const auto vector_of_b = [&](size_t v) {
+    const size_t column = v * lanes;
+    return call.b + column / kPanelColumns * call.b_panel_stride +
+           column % kPanelColumns * kDepthGroup;
+  };
+  const int8_t* HWY_RESTRICT b0 = call.b;
+  const int8_t* HWY_RESTRICT b1 = kVectors > 1 ? vector_of_b(1) : b0;
+  const int8_t* HWY_RESTRICT b2 = kVectors > 2 ? vector_of_b(2) : b0;
+  const int8_t* HWY_RESTRICT b3 = kVectors > 3 ? vector_of_b(3) : b0;
+
+#define HEED_DECLARE(i)               \
+  Int32Vector c##i##_0 = hn::Zero(di); \
+  Int32Vector c##i##_1 = c##i##_0, c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;
+  HEED_FOR_ROWS(HEED_DECLARE)
+#undef HEED_DECLARE
+
+#define HEED_ROW(i)                                                                        \
+  if constexpr (i < kRows) {                                                               \
+    const Int8Vector x = LoadFour((i < 4 ? a0 : i < 8 ? a4 : a8) + i % 4 * stride + k);    \
+    c##i##_0 = Dot4(c##i##_0, x, w0);                                                      \
+    if constexpr (kVectors > 1) c##i##_1 = Dot4(c##i##_1, x, w1);                          \
+    if constexpr (kVectors > 2) c##i##_2 = Dot4(c##i##_2, x, w2);                          \
+    if constexpr (kVectors > 3) c##i##_3 = Dot4(c##i##_3, x, w3);                          \
+  }
+  for (size_t group = 0; group < call.groups; ++group) {
+    const size_t k = group * kDepthGroup;
+    const size_t offset = group * kGroupBytes;
+    const Int8Vector w0 = hn::LoadU(d8, b0 + offset);
+    const Int8Vector w1 = kVectors > 1 ? hn::LoadU(d8, b1 + offset) : w0;
+    const Int8Vector w2 = kVectors > 2 ? hn::LoadU(d8, b2 + offset) : w0;
+    const Int8Vector w3 = kVectors > 3 ? hn::LoadU(d8, b3 + offset) : w0;
+    HEED_FOR_ROWS(HEED_ROW)
+  }
+#undef HEED_ROW
+
+#define HEED_KEEP(i)                                                        \
+  if constexpr (i < kRows) {                                                \
+    int32_t* row = sums + i * sums_stride;                                  \
+    hn::StoreU(c##i##_0, di, row);                                          \
+    if constexpr (kVectors > 1) hn::StoreU(c##i##_1, di, row + lanes);      \
+    if constexpr (kVectors > 2) hn::StoreU(c##i##_2, di, row + 2 * lanes);  \
+    if constexpr (kVectors > 3) hn::StoreU(c##i##_3, di, row + 3 * lanes);  \
+  }
+  HEED_FOR_ROWS(HEED_KEEP)
+#undef HEED_KEEP
+}
+#undef HEED_FOR_ROWS
+
+// As many rows as fit, at most kMaxRows; returns how many that are.
+template <size_t kMaxRows, size_t kVectors>
+HWY_INLINE size_t RunRows(const Int8Call& call, size_t rows, int32_t* sums, size_t sums_stride) {
+  const auto run = [&](auto count) {
+    RunTile<decltype(count)::value, kVectors>(call, sums, sums_stride);
+    return decltype(count)::value;
+  };
+  if (rows >= kMaxRows) return run(std::integral_constant<size_t, kMaxRows>());
+  if constexpr (kMaxRows > 8) {
+    if (rows >= 8) return run(std::integral_constant<size_t, 8>());
+  }
+  if constexpr (kMaxRows > 4) {
+    if (rows >= 4) return run(std::integral_constant<size_t, 4>());
+  }
+  if (rows >= 2) return run(std::integral_constant<size_t, 2>());
+  return run(std::integral_constant<size_t, 1>());
+}
+#endif  // !HEED_IS_NEON64
+
+}  // namespace
+
+size_t SumInt8(const Int8Call& call, size_t rows, size_t panels, int32_t* sums) {
+#if HEED_IS_NEON64
+  (void)panels;
+#if HEED_HAS_NEON_STEPS
+  if (call.step == IntegerStep::kI8mm) return SumByI8mm(call, rows, sums);
+  if (call.step == IntegerStep::kDotprod) return SumByDotprod(call, rows, sums);
+#endif
+  return SumBySmull(call, rows, sums);
+#else
+  // A panel is 1 to 4 vectors, or twice 2 where registers are few.
+  const size_t stride = panels * kPanelColumns;
+  const size_t lanes = hn::Lanes(Int32Tag());
+  if constexpr (kInt8Panels == 2) {
+    if (panels == 4) return RunRows<kCachedInt8Rows, 4>(call, rows, sums, stride);
+    return panels == 2 ? RunRows<kInt8Rows, 2>(call, rows, sums, stride)
+                       : RunRows<kInt8Rows, 1>(call, rows, sums, stride);
+  } else if constexpr (HWY_ARCH_X86 || HWY_ARCH_WASM || HWY_ARCH_ARM_V7) {
+    const size_t done = RunRows<kInt8Rows, 2>(call, rows, sums, stride);
+    if (lanes == 4) {
+      Int8Call half = call;
+      half.b += 2 * lanes * kDepthGroup;
+      RunRows<kInt8Rows, 2>(half, rows, sums + 2 * lanes, stride);
+    }
+    return done;
+  } else {
+    if (lanes == 16) return RunRows<kInt8Rows, 1>(call, rows, sums, stride);
+    if (lanes == 8) return RunRows<kInt8Rows, 2>(call, rows, sums, stride);
+    return RunRows<kInt8Rows, 4>(call, rows, sums, stride);
+  }
+#endif
+}
+
+}  // namespace heed::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // HEED_IS_VECTOR_TARGET
