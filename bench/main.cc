@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/contestant.h"
+#include "bench/cpu.h"
 #include "bench/fail.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
@@ -112,22 +113,6 @@ class Silent : public benchmark::BenchmarkReporter {
   void ReportRuns(const std::vector<Run>&) override {}
 };
 
-std::string CpuName() {
-  std::string name = "unknown";
-  if (FILE* file = fopen("/proc/cpuinfo", "r")) {
-    char line[256];
-    while (fgets(line, sizeof(line), file) != nullptr) {
-      const std::string text = line;
-      if (text.compare(0, 10, "model name") != 0) continue;
-      name = text.substr(text.find(':') + 2);
-      name.pop_back();
-      break;
-    }
-    fclose(file);
-  }
-  return name;
-}
-
 int Main(int argc, char** argv) {
   std::vector<char*> original(argv, argv + argc + 1);
   Options options = ParseOptions(&argc, argv);
@@ -153,6 +138,7 @@ int Main(int argc, char** argv) {
     }
   }
   benchmark::AddCustomContext("cpu", CpuName());
+  benchmark::AddCustomContext("clock", Clock());
   benchmark::AddCustomContext("compiler", __VERSION__);
   benchmark::AddCustomContext("threads", std::to_string(options.threads));
   benchmark::AddCustomContext("peers", PeerVersions());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "bench/cpu.h"
 #include "bench/machine.h"
 
 namespace heed::bench {
@@ -95,6 +96,7 @@ Figures FiguresOf(const ShapeResult& all, const Result& result) {
 }
 
 void PrintMachine(const std::vector<std::string>& targets) {
+  printf("core: %s, %s\n", CpuName().c_str(), Clock().c_str());
   printf("peers: %s\n", PeerVersions().c_str());
   for (const std::string& target : targets) {
     Rate fma, dot;
