@@ -3,8 +3,8 @@
 #define HEED_BENCH_CONTESTANT_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -29,9 +29,19 @@ enum class Role {
   kRead,   // reads the weights of a cold row and does nothing else
 };
 
-struct Entrant {
+struct Identity {
   std::string name;
   Role role = Role::kHeed;
+  Types types;  // a reader's and a stage's: those of the layer that it belongs to
+
+  bool has_answer() const { return role == Role::kHeed || role == Role::kPeer; }
+};
+// Who could take part, before anything is built; make gives null where it cannot run the shape.
+// Problem and Setting outlive what it makes.
+struct Candidate : Identity {
+  std::function<std::unique_ptr<Contestant>(const Problem&)> make;
+};
+struct Entrant : Identity {
   std::unique_ptr<Contestant> contestant;
 };
 
@@ -42,23 +52,21 @@ struct Setting {
   bool avx2 = false;  // peers that cannot be held to AVX2 are left out
 };
 
-// Stages of heed's first target: a call without keys, which is the projections of q and of the
-// output, and attention alone.
+// Stages of heed's f32 layer on its first target: a call without keys, which is the projections of
+// q and of the output, and attention alone.
 inline constexpr const char* kWithoutKeys = "without keys";
 inline constexpr const char* kAttention = "attention";
 
-// heed on each target ("heed-AVX2"); for the first of them also its stages.
-std::vector<Entrant> MakeHeed(const Problem& problem, const Setting& setting);
-// The peers built in whose name matches and that can run the shape.
-std::vector<Entrant> MakePeers(const Problem& problem, const Setting& setting,
-                               const std::regex& wanted);
-std::vector<std::string> PeerNames(const Setting& setting);
+// heed with all types on each target: "heed-int8", or with several targets "heed-AVX2-int8". The
+// first is f32 on the first target; behind all of them are its stages, or for a cold row readers of
+// as many bytes as its packed weights have, for each type of weights ("read-int8").
+std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting);
+// The peers built in.
+std::vector<Candidate> PeerCandidates(const Setting& setting);
 // "oneDNN 2.6.3, OpenBLAS 0.3.21 (SkylakeX)": for the report.
 std::string PeerVersions();
-// Reads as many bytes as the packed weights have.
-Entrant MakeRead(const Problem& problem, const Setting& setting);
 
-inline constexpr const char* kYardstick = "oneDNN";
+inline constexpr const char* kYardstick = "oneDNN";  // its f32 layer
 
 // Takes its parts in turn, so that each finds its memory cold.
 class Rotation : public Contestant {
@@ -84,9 +92,10 @@ class Rotation : public Contestant {
 
 // make(), or for a cold shape a rotation of several.
 template <typename Make>
-std::unique_ptr<Contestant> MakeForShape(const Problem& problem, const Make& make) {
+std::unique_ptr<Contestant> MakeForShape(const Problem& problem, const Types& types,
+                                         const Make& make) {
   if (!problem.shape().is_cold()) return make();
-  return Rotation::Of(PackedWeightsBytes(problem.config()), make);
+  return Rotation::Of(PackedWeightsBytes(problem.config(types)), make);
 }
 
 }  // namespace heed::bench

@@ -14,19 +14,24 @@ namespace {
 
 MutableBytes View(Buffer& bytes) { return MutableBytes(bytes.data(), bytes.size()); }
 
+Buffer Pack(const Problem& problem, const Types& types) {
+  Buffer file(PackedWeightsBytes(problem.config(types)));
+  Require(PackWeights(problem.config(types), problem.tensors(), View(file)));
+  return file;
+}
+
 class Layer : public Contestant {
  public:
-  Layer(const Problem& problem, const Setting& setting, const std::string& target)
-      : problem_(problem), executor_(setting.executor) {
+  Layer(const Problem& problem, const Setting& setting, const std::string& target,
+        const Buffer& packed)
+      : problem_(problem), executor_(setting.executor), file_(packed) {
     Limits limits;
     limits.max_batch = problem.shape().batch;
     limits.max_query_len = problem.shape().query_len;
     limits.max_workers = static_cast<uint32_t>(setting.threads);
-    file_ = Buffer(PackedWeightsBytes(problem.config()));
-    block_ = Buffer(WorkspaceBytes(problem.config(), limits));
-    Require(PackWeights(problem.config(), problem.tensors(), View(file_)));
     Weights weights;
     Require(Weights::Open(View(file_), &weights));
+    block_ = Buffer(WorkspaceBytes(weights.config(), limits));
     CreateOptions options;
     options.target = target.c_str();
     Require(Attention::Create(limits, weights, View(block_), &layer_, options));
@@ -55,7 +60,7 @@ class Layer : public Contestant {
 class WithoutKeys : public Layer {
  public:
   WithoutKeys(const Problem& problem, const Setting& setting, const std::string& target)
-      : Layer(problem, setting, target), none_(problem.shape().batch, 0) {
+      : Layer(problem, setting, target, Pack(problem, Types())), none_(problem.shape().batch, 0) {
     std::vector<float> y(problem.x().size());
     Explanation explanation;
     Require(layer_.Explain(Args(problem.x().data(), y.data()), &explanation));
@@ -142,32 +147,54 @@ class Reader : public Contestant {
 }  // namespace
 
 size_t Rotation::Copies(size_t bytes) {
-  const size_t cold = std::max(4 * LastLevelCacheBytes(), size_t{256} << 20);
+  const size_t cold = std::max(2 * LastLevelCacheBytes(), size_t{256} << 20);
   return (cold + bytes - 1) / bytes;
 }
 
-std::vector<Entrant> MakeHeed(const Problem& problem, const Setting& setting) {
+std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting) {
   const std::vector<std::string>& targets = setting.targets;
-  std::vector<Entrant> entrants;
-  const auto add = [&](const std::string& name, Role role, auto make) {
-    entrants.push_back({name, role, MakeForShape(problem, make)});
+  std::vector<Candidate> candidates;
+  const auto add = [&](const std::string& name, Role role, const Types& types, auto make) {
+    Candidate candidate;
+    candidate.name = name;
+    candidate.role = role;
+    candidate.types = types;
+    candidate.make = make;
+    candidates.push_back(candidate);
   };
   for (const std::string& target : targets) {
-    add("heed-" + target, Role::kHeed,
-        [&] { return std::make_unique<Layer>(problem, setting, target); });
+    for (const Types& types : kAllTypes) {
+      // One key has nothing to attend: a cold row is all projections.
+      if (shape.is_cold() && types.core == CoreType::kInt8) continue;
+      const std::string name = (targets.size() == 1 ? "heed" : "heed-" + target) + types.suffix();
+      add(name, Role::kHeed, types, [&setting, target, types](const Problem& problem) {
+        const Buffer packed = Pack(problem, types);
+        return MakeForShape(problem, types, [&] {
+          return std::make_unique<Layer>(problem, setting, target, packed);
+        });
+      });
+    }
   }
-  if (problem.shape().is_cold()) return entrants;  // all projections
-  add(kWithoutKeys, Role::kStage,
-      [&] { return std::make_unique<WithoutKeys>(problem, setting, targets[0]); });
-  add(kAttention, Role::kStage,
-      [&] { return std::make_unique<AttentionAlone>(problem, setting, targets[0]); });
-  return entrants;
-}
-
-Entrant MakeRead(const Problem& problem, const Setting& setting) {
-  const size_t bytes = PackedWeightsBytes(problem.config());
-  return {"read", Role::kRead,
-          Rotation::Of(bytes, [&] { return std::make_unique<Reader>(bytes, setting); })};
+  if (shape.is_cold()) {
+    for (size_t i = 0; i < kNumWeightTypes; ++i) {
+      const Types types = {static_cast<WeightType>(i), CoreType::kF32};
+      add(std::string("read-") + kWeightNames[i], Role::kRead, types,
+          [&setting, types](const Problem& problem) {
+            const size_t bytes = PackedWeightsBytes(problem.config(types));
+            return MakeForShape(problem, types,
+                                [&] { return std::make_unique<Reader>(bytes, setting); });
+          });
+    }
+    return candidates;
+  }
+  const std::string& first = targets[0];
+  add(kWithoutKeys, Role::kStage, Types(), [&setting, first](const Problem& problem) {
+    return std::make_unique<WithoutKeys>(problem, setting, first);
+  });
+  add(kAttention, Role::kStage, Types(), [&setting, first](const Problem& problem) {
+    return std::make_unique<AttentionAlone>(problem, setting, first);
+  });
+  return candidates;
 }
 
 }  // namespace heed::bench

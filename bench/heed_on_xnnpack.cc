@@ -15,7 +15,7 @@ void RequireHere(const Status& status) { Require(status, "heed on XNNPACK: "); }
 class LayerOnXnnpack : public Contestant {
  public:
   explicit LayerOnXnnpack(const Problem& problem) : problem_(problem) {
-    const AttentionConfig config = problem.config();
+    const AttentionConfig config = problem.config(Types());
     Limits limits;
     limits.max_batch = problem.shape().batch;
     limits.max_query_len = problem.shape().query_len;

@@ -2,9 +2,12 @@
 #ifndef HEED_BENCH_MACHINE_H_
 #define HEED_BENCH_MACHINE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>
+
+#include "heed/weights.h"
 
 namespace heed::bench {
 
@@ -39,7 +42,21 @@ std::vector<Bandwidth> ReadSweep();
 size_t LastLevelCacheBytes();
 
 // Multiply-adds per second of heed's own one-row product with weights that stay in the L1 cache.
-double OneRowRate(const std::string& target);
+double OneRowRate(const std::string& target, WeightType weights);
+
+// The median time of a function's calls, behind one that is not counted.
+template <typename Function>
+double MedianSeconds(size_t calls, const Function& function) {
+  function();
+  std::vector<double> seconds;
+  for (size_t i = 0; i < calls; ++i) {
+    const double start = Now();
+    function();
+    seconds.push_back(Now() - start);
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + calls / 2, seconds.end());
+  return seconds[calls / 2];
+}
 
 }  // namespace heed::bench
 

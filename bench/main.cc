@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/check.h"
 #include "bench/contestant.h"
 #include "bench/cpu.h"
 #include "bench/fail.h"
@@ -53,18 +54,17 @@ class Session {
     setting_.avx2 = options.avx2;
     if (options.threads > 1) setting_.executor = pool_.executor();
   }
+  Session(const Session&) = delete;  // contestants refer to the setting
+  Session& operator=(const Session&) = delete;
+
   const std::vector<std::string>& targets() const { return setting_.targets; }
 
   std::vector<std::string> Names(const Shape& shape) const {
     std::vector<std::string> names;
-    for (const std::string& target : targets()) names.push_back("heed-" + target);
-    for (const std::string& peer : PeerNames(setting_)) names.push_back(peer);
-    if (shape.is_cold()) names.push_back("read");
-    std::vector<std::string> chosen;
-    for (const std::string& name : names) {
-      if (std::regex_search(name, wanted_)) chosen.push_back(name);
+    for (const Candidate& candidate : Chosen(shape)) {
+      if (candidate.role != Role::kStage) names.push_back(candidate.name);
     }
-    return chosen;
+    return names;
   }
 
   const ShapeResult& Get(const Shape& shape) {
@@ -73,19 +73,53 @@ class Session {
     }
     if (results_.empty() && options_.machine) PrintMachine(targets());
     const Problem problem(shape);
-    std::vector<Entrant> entrants;
-    if (std::regex_search("heed", wanted_)) entrants = MakeHeed(problem, setting_);
-    for (Entrant& peer : MakePeers(problem, setting_, wanted_)) entrants.push_back(std::move(peer));
-    if (shape.is_cold()) entrants.push_back(MakeRead(problem, setting_));
-    results_.push_back(Measure(problem, std::move(entrants), options_.seconds, targets()[0]));
+    ShapeResult result;
+    result.shape = shape;
+    const std::vector<Candidate> chosen = Chosen(shape);
+    if (shape.is_cold()) {
+      // One type of weights after the other: memory may not hold the copies of all of them.
+      for (const char* name : kWeightNames) MeasureSome(problem, chosen, name, &result);
+    } else {
+      MeasureSome(problem, chosen, nullptr, &result);
+    }
+    results_.push_back(std::move(result));
     PrintTable(results_.back());
     return results_.back();
   }
 
   void PrintSummary() const { PrintRatios(results_); }
-  bool Check() const { return CheckTargets(results_, options_.avx2); }
+  bool Check() const { return CheckGoals(results_, options_.avx2); }
 
  private:
+  std::vector<Candidate> Chosen(const Shape& shape) const {
+    std::vector<Candidate> all = HeedCandidates(shape, setting_), chosen;
+    const std::string heed = all[0].name;
+    for (Candidate& peer : PeerCandidates(setting_)) all.push_back(std::move(peer));
+    for (Candidate& candidate : all) {
+      const bool is_yardstick = candidate.name == kYardstick && !shape.is_cold();
+      if (!options_.Takes(candidate.types.weights) && !is_yardstick) continue;
+      const std::string& name = candidate.role == Role::kStage ? heed : candidate.name;
+      const bool is_read = candidate.role == Role::kRead;  // the floor needs it
+      if (is_read || std::regex_search(name, wanted_)) chosen.push_back(std::move(candidate));
+    }
+    return chosen;
+  }
+
+  // Those with weights of that name, or all.
+  void MeasureSome(const Problem& problem, const std::vector<Candidate>& candidates,
+                   const char* weights, ShapeResult* result) {
+    std::vector<Entrant> entrants;
+    for (const Candidate& candidate : candidates) {
+      if (weights != nullptr && NameOf(candidate.types.weights) != std::string(weights)) continue;
+      Entrant entrant;
+      static_cast<Identity&>(entrant) = candidate;
+      entrant.contestant = candidate.make(problem);
+      if (entrant.contestant != nullptr) entrants.push_back(std::move(entrant));
+    }
+    if (entrants.empty()) return;
+    Measure(problem, std::move(entrants), options_.seconds, targets()[0], result);
+  }
+
   Options options_;
   ThreadPool pool_;
   Setting setting_;
@@ -120,7 +154,7 @@ int Main(int argc, char** argv) {
   if (options.check && options.threads != 1) Refuse("--check: targets are for one thread");
   if (options.avx2) {
     HoldToAvx2();
-    for (Shape& shape : options.shapes) shape.must = shape.aims = 0.0;  // kAvx2Must instead
+    for (Shape& shape : options.shapes) shape.f32 = shape.int8 = Goal();  // kAvx2Must instead
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
@@ -139,6 +173,7 @@ int Main(int argc, char** argv) {
   }
   benchmark::AddCustomContext("cpu", CpuName());
   benchmark::AddCustomContext("clock", Clock());
+  benchmark::AddCustomContext("heed_target", session.targets()[0]);
   benchmark::AddCustomContext("compiler", __VERSION__);
   benchmark::AddCustomContext("threads", std::to_string(options.threads));
   benchmark::AddCustomContext("peers", PeerVersions());

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include "bench/fail.h"
 #include "bench/machine.h"
@@ -17,7 +18,9 @@ namespace {
 constexpr double kTurn = 0.02;  // seconds
 constexpr size_t kLine = 64;
 constexpr size_t kFewestCalls = 20;
-constexpr double kWrong = 1e-4;  // an error that no rounding explains
+
+// An error that no rounding explains.
+double Wrong(const Types& types) { return types.is_f32() ? 1e-4 : 0.3; }
 
 double Median(std::vector<double>* values) {
   std::sort(values->begin(), values->end());
@@ -91,11 +94,12 @@ size_t BestShift(Contestant* contestant, const float* x, float* y) {
 void Check(const Problem& problem, Entrant* entrant, Floats* y, Result* result) {
   std::fill(y->begin(), y->end(), 0.0f);
   entrant->contestant->Run(problem.x().data(), y->data());
-  result->error = problem.Error(*y);
-  if (result->error < kWrong) return;
-  char error[32];
-  snprintf(error, sizeof(error), "%.1e", result->error);
-  Fail(entrant->name + " on " + problem.shape().name + ": wrong by " + error + " of |y|max");
+  result->error = problem.ErrorOf(*y);
+  const double error = result->error.of(result->types);
+  if (error < Wrong(result->types)) return;
+  char text[32];
+  snprintf(text, sizeof(text), "%.1e", error);
+  Fail(entrant->name + " on " + problem.shape().name + ": wrong by " + text);
 }
 
 }  // namespace
@@ -107,29 +111,25 @@ const Result* ShapeResult::Find(const std::string& name) const {
   return nullptr;
 }
 
-const Result* ShapeResult::Find(Role role) const {
+const Result* ShapeResult::Find(Role role, const Types& types) const {
   for (const Result& result : results) {
-    if (result.role == role) return &result;
+    if (result.role == role && result.types == types) return &result;
   }
   return nullptr;
 }
 
-ShapeResult Measure(const Problem& problem, std::vector<Entrant> entrants, double seconds,
-                    const std::string& target) {
+void Measure(const Problem& problem, std::vector<Entrant> entrants, double seconds,
+             const std::string& target, ShapeResult* all) {
   const bool cold = problem.shape().is_cold();
   const float* x = problem.x().data();
   Floats y(problem.x().size());
-  ShapeResult all;
-  all.shape = problem.shape();
-  all.results.resize(entrants.size());
+  std::vector<Result> results(entrants.size());
   for (size_t i = 0; i < entrants.size(); ++i) {
     const test::FlushToZero flush(entrants[i].role == Role::kPeer);
-    Result& result = all.results[i];
-    result.name = entrants[i].name;
-    result.role = entrants[i].role;
+    Result& result = results[i];
+    static_cast<Identity&>(result) = entrants[i];
     result.bytes = entrants[i].contestant->Bytes();
-    const bool has_answer = result.role == Role::kHeed || result.role == Role::kPeer;
-    if (has_answer) Check(problem, &entrants[i], &y, &result);
+    if (result.has_answer()) Check(problem, &entrants[i], &y, &result);
   }
   std::vector<size_t> shifts;
   for (const Entrant& entrant : entrants) {
@@ -139,10 +139,11 @@ ShapeResult Measure(const Problem& problem, std::vector<Entrant> entrants, doubl
   }
   std::vector<Times> times(entrants.size());
   std::vector<double> peaks, rates;
+  const WeightType weights = entrants.front().types.weights;
   for (size_t round = 0, waiting = entrants.size(); waiting > 0; ++round) {
     waiting = 0;
     for (int i = 0; i < 4; ++i) peaks.push_back(FmaLoop(target).giga() * 1e9);
-    if (cold && rates.size() < 9) rates.push_back(OneRowRate(target));
+    if (cold && rates.size() < 9) rates.push_back(OneRowRate(target, weights));
     for (size_t turn = 0; turn < entrants.size(); ++turn) {
       const size_t i = (round + turn) % entrants.size();  // nobody always follows the same one
       if (times[i].IsDone(seconds)) continue;
@@ -151,10 +152,10 @@ ShapeResult Measure(const Problem& problem, std::vector<Entrant> entrants, doubl
       ++waiting;
     }
   }
-  for (size_t i = 0; i < entrants.size(); ++i) all.results[i].seconds = times[i].Sorted();
-  all.fma_peak = Median(&peaks);
-  if (cold) all.one_row_rate = Median(&rates);
-  return all;
+  for (size_t i = 0; i < entrants.size(); ++i) results[i].seconds = times[i].Sorted();
+  std::move(results.begin(), results.end(), std::back_inserter(all->results));
+  all->fma_peak = Median(&peaks);
+  if (cold) all->one_row_rates[static_cast<size_t>(weights)] = Median(&rates);
 }
 
 }  // namespace heed::bench

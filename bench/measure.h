@@ -10,11 +10,9 @@
 
 namespace heed::bench {
 
-struct Result {
-  std::string name;
-  Role role = Role::kHeed;
+struct Result : Identity {
   std::vector<double> seconds;  // of single calls that the scheduler left alone, sorted
-  double error = 0.0;           // kHeed and kPeer
+  Error error;                  // where there is an answer
   size_t bytes = 0;
 
   double min() const { return seconds.front(); }
@@ -25,19 +23,20 @@ struct Result {
 struct ShapeResult {
   Shape shape;
   std::vector<Result> results;
-  double fma_peak = 0.0;      // FLOP/s, median of this run
-  double one_row_rate = 0.0;  // cold shapes: multiply-adds per second from the L1 cache
+  double fma_peak = 0.0;  // FLOP/s, median of this run
+  // Cold shapes: multiply-adds per second from the L1 cache, by type of weights.
+  double one_row_rates[kNumWeightTypes] = {};
 
   const Result* Find(const std::string& name) const;
-  const Result* Find(Role role) const;  // the first
+  const Result* Find(Role role, const Types& types) const;  // the first
 };
 
 // Checks every entrant's answer, then lets them run in turns, about 20 ms each, until each has at
-// least `seconds` and 20 calls (or 20 times `seconds`). The first call of a turn warms the caches
-// and is not counted, except where caches are to be cold. Peaks are measured between the turns, on
-// `target`.
-ShapeResult Measure(const Problem& problem, std::vector<Entrant> entrants, double seconds,
-                    const std::string& target);
+// least `seconds` and 20 calls (or 20 times `seconds`), and adds their results. The first call of a
+// turn warms the caches and is not counted, except where caches are to be cold; there all entrants
+// have the same type of weights. Peaks are measured between the turns, on `target`.
+void Measure(const Problem& problem, std::vector<Entrant> entrants, double seconds,
+             const std::string& target, ShapeResult* all);
 
 }  // namespace heed::bench
 

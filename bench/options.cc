@@ -3,10 +3,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <regex>
+#include <sstream>
 #include <utility>
 
 #include "bench/fail.h"
@@ -20,7 +23,10 @@ constexpr const char* kHelp =
   --shapes REGEX       named shapes (bench/shapes.h); all of them unless --shape is given
   --shape B,L,E,H[,M]  one more: batch, length, embed_dim, heads, and causal or pad; may be repeated
   --target NAME|all    heed's dispatch target (default: the best); may be repeated
-  --contestants REGEX  e.g. 'heed|oneDNN'
+  --weights LIST       contestants with weights of these types, of f32,bf16,int8,int4 (default:
+                       all); the yardstick, oneDNN's f32 layer, is measured with each of them
+  --contestants REGEX  those of them with such a name, e.g. '^heed|^oneDNN$'; the tables show the
+                       names, -core8 marks heed's int8 attention core
   --threads N          for everyone (default 1)
   --seconds S          of each contestant on each shape, at least (default 0.5)
   --isa avx2           everyone held to AVX2
@@ -39,6 +45,19 @@ std::string Pattern(const std::string& option, const std::string& text) {
     Refuse(option + ": expected a regular expression, got " + text);
   }
   return text;
+}
+
+std::vector<WeightType> WeightTypes(const std::string& text) {
+  std::vector<WeightType> types;
+  std::istringstream list(text);
+  for (std::string name; std::getline(list, name, ',');) {
+    const auto* found = std::find(std::begin(kWeightNames), std::end(kWeightNames), name);
+    if (found == std::end(kWeightNames))
+      Refuse("--weights: expected f32,bf16,int8,int4, got " + name);
+    types.push_back(static_cast<WeightType>(found - std::begin(kWeightNames)));
+  }
+  if (types.empty()) Refuse("--weights: expected f32,bf16,int8,int4, got nothing");
+  return types;
 }
 
 double Number(const std::string& option, const std::string& text, double low, double high) {
@@ -91,6 +110,8 @@ Options ParseOptions(int* argc, char** argv) {
       options.shapes.push_back(shape);
     } else if (option == "--target") {
       options.targets.push_back(value);
+    } else if (option == "--weights") {
+      options.weights = WeightTypes(value);
     } else if (option == "--contestants") {
       options.contestants = Pattern(option, value);
     } else if (option == "--threads") {

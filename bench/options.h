@@ -2,6 +2,7 @@
 #ifndef HEED_BENCH_OPTIONS_H_
 #define HEED_BENCH_OPTIONS_H_
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,16 @@ struct Options {
   std::vector<Shape> shapes;
   std::vector<std::string> targets;  // empty: the best one
   std::string contestants = ".";     // regular expression on names
+  std::vector<WeightType> weights;   // empty: all
   size_t threads = 1;
   double seconds = 0.5;  // of each contestant on each shape, at least
   bool avx2 = false;     // everyone is held to AVX2
   bool check = false;
   bool machine = true;  // print the machine's limits first
+
+  bool Takes(WeightType type) const {
+    return weights.empty() || std::find(weights.begin(), weights.end(), type) != weights.end();
+  }
 };
 
 // Takes its own options out of argv and leaves the rest, for Google Benchmark. Prints help or an

@@ -55,11 +55,13 @@ Problem::Problem(const Shape& shape) : shape_(shape) {
     }
     args.keep = KeepMask(keep.data(), args.query.rows, shape.query_len);
   }
-  exact_ = oracle::Layer(config(), tensors_, args).output;
+  exact_ = oracle::Layer(config(Types()), tensors_, args).output;
 }
 
-AttentionConfig Problem::config() const {
+AttentionConfig Problem::config(const Types& types) const {
   AttentionConfig config;
+  config.weights = types.weights;
+  config.core = types.core;
   config.embed_dim = shape_.embed_dim;
   config.num_heads = shape_.num_heads;
   config.q_bias = config.k_bias = config.v_bias = config.out_bias = true;
@@ -75,27 +77,40 @@ ForwardArgs Problem::Args(const float* x, float* y) const {
   return args;
 }
 
-double Problem::Error(const Floats& y) const {
+Error Problem::ErrorOf(const Floats& y) const {
   const size_t width = shape_.embed_dim;
   const size_t checked = exact_.size() / width / shape_.batch;
-  double worst = 0.0, largest = 0.0;
+  double worst = 0.0, largest = 0.0, noise = 0.0, signal = 0.0;
   for (size_t b = 0; b < shape_.batch; ++b) {
     for (size_t i = 0; i < checked; ++i) {
       const float* got = y.data() + (b * shape_.query_len + i * row_step_) * width;
       const double* want = exact_.data() + (b * checked + i) * width;
       for (size_t n = 0; n < width; ++n) {
         const double difference = std::fabs(static_cast<double>(got[n]) - want[n]);
-        if (std::isnan(difference)) return std::numeric_limits<double>::infinity();
         worst = std::max(worst, difference);
         largest = std::max(largest, std::fabs(want[n]));
+        noise += difference * difference;
+        signal += want[n] * want[n];
       }
     }
   }
-  return worst / largest;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (std::isnan(noise)) return {kInfinity, kInfinity};
+  return {worst / largest, std::sqrt(noise / signal)};
 }
 
-double ErrorBound(const Shape& shape) {
-  return 2e-6 * std::max(1.0, std::sqrt(shape.embed_dim / 1024.0));
+double ErrorBound(const Shape& shape, const Types& types) {
+  switch (types.weights) {
+    case WeightType::kF32:
+      return 2e-6 * std::max(1.0, std::sqrt(shape.embed_dim / 1024.0));
+    case WeightType::kBf16:
+      return 0.0035;
+    case WeightType::kInt8:
+      return types.core == CoreType::kInt8 ? 0.022 : 0.020;
+    case WeightType::kInt4:
+      return 0.15;
+  }
+  return 0.0;
 }
 
 }  // namespace heed::bench

@@ -11,6 +11,14 @@
 
 namespace heed::bench {
 
+struct Error {
+  double max = 0.0;   // max |y - exact| / max |exact|
+  double norm = 0.0;  // ||y - exact|| / ||exact||
+
+  // The one that counts: max for f32, norm for everything else.
+  double of(const Types& types) const { return types.is_f32() ? max : norm; }
+};
+
 // x ~ N(0, 1), W ~ N(0, 1 / embed_dim), biases 0.1 N(0, 1), from a fixed seed.
 class Problem {
  public:
@@ -19,15 +27,15 @@ class Problem {
   Problem& operator=(const Problem&) = delete;
 
   const Shape& shape() const { return shape_; }
-  AttentionConfig config() const;
+  AttentionConfig config(const Types& types) const;
   const LayerTensors& tensors() const { return tensors_; }
   const Floats& x() const { return x_; }
   const std::vector<int32_t>& lengths() const { return lengths_; }  // empty but for kPadding
   ForwardArgs Args(const float* x, float* y) const;
 
-  // max |y - exact| / max |exact| against tests/oracle, in double. Beyond 512 rows every seventh
-  // is compared: 7 has no factor in common with any block of keys or queries.
-  double Error(const Floats& y) const;
+  // Against tests/oracle in double. Beyond 512 rows every seventh is compared: 7 has no factor in
+  // common with any block of keys or queries.
+  Error ErrorOf(const Floats& y) const;
 
  private:
   Shape shape_;
@@ -38,8 +46,8 @@ class Problem {
   std::vector<double> exact_;  // [batch][checked rows][embed_dim]
 };
 
-// The bound on heed's error: 2e-6 up to embed_dim 1024, growing with its square root beyond.
-double ErrorBound(const Shape& shape);
+// The bound on heed's error. f32: 2e-6 up to embed_dim 1024, growing with its square root beyond.
+double ErrorBound(const Shape& shape, const Types& types);
 
 }  // namespace heed::bench
 

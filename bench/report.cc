@@ -10,12 +10,6 @@
 namespace heed::bench {
 namespace {
 
-// A median against someone else's; 0 where that is missing.
-double RatioTo(const ShapeResult& all, const Result& result, const char* name) {
-  const Result* other = all.Find(name);
-  return other == nullptr ? 0.0 : result.median() / other->median();
-}
-
 // The ratio to the yardstick of a layer that runs at the core's f32 peak throughout: no float
 // kernel gets below.
 double RatioAtPeak(const ShapeResult& all) {
@@ -29,7 +23,7 @@ struct Stages {
 };
 // Output and query projections are the same product, and a call without keys is these two.
 bool StagesOf(const ShapeResult& all, Stages* stages) {
-  const Result* whole = all.Find(Role::kHeed);
+  const Result* whole = all.Find(Role::kHeed, Types());
   const Result* without_keys = all.Find(kWithoutKeys);
   const Result* attention = all.Find(kAttention);
   if (whole == nullptr || without_keys == nullptr || attention == nullptr) return false;
@@ -37,15 +31,6 @@ bool StagesOf(const ShapeResult& all, Stages* stages) {
   stages->attention = attention->median();
   stages->projections = std::max(0.0, whole->median() - stages->attention - stages->output);
   return true;
-}
-
-const Result* BestPeer(const ShapeResult& all) {
-  const Result* best = nullptr;
-  for (const Result& result : all.results) {
-    if (result.role != Role::kPeer) continue;
-    if (best == nullptr || result.median() < best->median()) best = &result;
-  }
-  return best;
 }
 
 std::string Human(double bytes) {
@@ -56,12 +41,82 @@ std::string Human(double bytes) {
   return text;
 }
 
+// "3.4e-07" of |y|max for f32, "1.83 %" in the norm for everything else.
+std::string ErrorText(const Result& result) {
+  char text[32];
+  const double error = result.error.of(result.types);
+  snprintf(text, sizeof(text), result.types.is_f32() ? "%.1e" : "%.2f %%",
+           result.types.is_f32() ? error : 100.0 * error);
+  return text;
+}
+
+void PrintGoal(const Goal& goal) {
+  if (goal.must > 0.0) printf(" %6.2f %6.2f", goal.must, goal.aims);
+  if (goal.must == 0.0) printf(" %6s %6s", "", "");
+}
+
+// One group of contestants: f32, or all other types with their errors and the goals of int8.
+void PrintGroup(const std::vector<ShapeResult>& all, bool is_f32) {
+  std::vector<std::string> names;
+  for (const ShapeResult& result : all) {
+    if (result.Find(kYardstick) == nullptr) continue;
+    for (const Result& r : result.results) {
+      const bool is_new = std::find(names.begin(), names.end(), r.name) == names.end();
+      if (r.has_answer() && r.types.is_f32() == is_f32 && is_new) names.push_back(r.name);
+    }
+  }
+  if (names.empty()) return;
+  printf("\n%s: median over that of %s's f32 layer%s\n%-15s", is_f32 ? "f32" : "other types",
+         kYardstick, is_f32 ? "" : ", error", "");
+  for (const std::string& name : names) printf(" %15s", name.c_str());
+  if (is_f32) printf(" %8s", "at peak");
+  printf(" %6s %6s\n", "must", "aims");
+  for (const ShapeResult& result : all) {
+    if (result.Find(kYardstick) == nullptr) continue;
+    printf("%-15s", result.shape.name.c_str());
+    for (const std::string& name : names) {
+      const Result* r = result.Find(name);
+      if (r == nullptr) {
+        printf(" %15s", "");
+      } else if (is_f32) {
+        printf(" %15.2f", RatioTo(result, *r, kYardstick));
+      } else {
+        printf(" %6.2f %8s", RatioTo(result, *r, kYardstick), ErrorText(*r).c_str());
+      }
+    }
+    if (is_f32) printf(" %8.2f", RatioAtPeak(result));
+    PrintGoal(is_f32 ? result.shape.f32 : result.shape.int8);
+    printf("\n");
+  }
+}
+
+void PrintFloors(const ShapeResult& all) {
+  for (size_t i = 0; i < kNumWeightTypes; ++i) {
+    const Types types = {static_cast<WeightType>(i), CoreType::kF32};
+    const Result* heed = all.Find(Role::kHeed, types);
+    if (heed == nullptr) continue;
+    const Floor floor = FloorOf(all, types.weights);
+    printf(
+        "  floor of %s: memory %.1f us, arithmetic %.1f us: %s binds; heed takes %.2f times it, "
+        "must %.2f\n",
+        kWeightNames[i], floor.memory * 1e6, floor.arithmetic * 1e6, floor.binds(),
+        heed->median() / floor.seconds(), kColdRowMust);
+  }
+}
+
 }  // namespace
 
-Floor FloorOf(const ShapeResult& all) {
+double RatioTo(const ShapeResult& all, const Result& result, const char* name) {
+  const Result* other = all.Find(name);
+  return other == nullptr ? 0.0 : result.median() / other->median();
+}
+
+Floor FloorOf(const ShapeResult& all, WeightType weights) {
   Floor floor;
-  if (const Result* read = all.Find(Role::kRead)) floor.memory = read->median();
-  if (all.one_row_rate > 0.0) floor.arithmetic = all.shape.flops() / 2 / all.one_row_rate;
+  const Result* read = all.Find(Role::kRead, {weights, CoreType::kF32});
+  if (read != nullptr) floor.memory = read->median();
+  const double rate = all.one_row_rates[static_cast<size_t>(weights)];
+  if (rate > 0.0) floor.arithmetic = all.shape.flops() / 2 / rate;
   return floor;
 }
 
@@ -74,20 +129,23 @@ Figures FiguresOf(const ShapeResult& all, const Result& result) {
                      {"percent_of_peak", 100.0 * flops / result.median() / all.fma_peak},
                      {"peak_gflops", all.fma_peak * 1e-9},
                      {"bytes", static_cast<double>(result.bytes)},
-                     {"error", result.error},
+                     {"weights", static_cast<double>(result.types.weights)},
+                     {"int8_core", result.types.core == CoreType::kInt8 ? 1.0 : 0.0},
+                     {"error", result.error.of(result.types)},
                      {"ratio", RatioTo(all, result, kYardstick)}};
   if (result.role != Role::kHeed) return figures;
-  figures.push_back({"must", all.shape.is_cold() ? kColdRowMust : all.shape.must});
-  figures.push_back({"aims", all.shape.aims});
+  const Goal goal = all.shape.goal(result.types);
+  figures.push_back({"must", all.shape.is_cold() ? kColdRowMust : goal.must});
+  figures.push_back({"aims", goal.aims});
   figures.push_back({"ratio_at_peak", RatioAtPeak(all)});
   Stages stages;
-  if (&result == all.Find(Role::kHeed) && StagesOf(all, &stages)) {
+  if (&result == all.Find(Role::kHeed, Types()) && StagesOf(all, &stages)) {
     figures.push_back({"projections_us", stages.projections * 1e6});
     figures.push_back({"attention_us", stages.attention * 1e6});
     figures.push_back({"output_us", stages.output * 1e6});
   }
   if (all.shape.is_cold()) {
-    const Floor floor = FloorOf(all);
+    const Floor floor = FloorOf(all, result.types.weights);
     figures.push_back({"memory_us", floor.memory * 1e6});
     figures.push_back({"arithmetic_us", floor.arithmetic * 1e6});
     figures.push_back({"floor_ratio", result.median() / floor.seconds()});
@@ -126,19 +184,19 @@ void PrintTable(const ShapeResult& all) {
          : s.mask == Mask::kPadding ? ", keys padded"
                                     : "",
          all.fma_peak * 1e-9);
-  printf("%-14s %10s %10s %10s %8s %6s %9s %8s %8s\n", "", "min us", "median us", "p95 us",
+  printf("%-15s %10s %10s %10s %8s %6s %9s %8s %8s\n", "", "min us", "median us", "p95 us",
          "GFLOP/s", "% peak", "bytes", "error", "/oneDNN");
   for (const Result& r : all.results) {
     if (r.role == Role::kStage) continue;
     const double rate = s.flops() / r.median();
-    printf("%-14s %10.1f %10.1f %10.1f", r.name.c_str(), r.min() * 1e6, r.median() * 1e6,
+    printf("%-15s %10.1f %10.1f %10.1f", r.name.c_str(), r.min() * 1e6, r.median() * 1e6,
            r.Percentile(95) * 1e6);
     if (r.role == Role::kRead) {
       printf(" %8.1f GB/s\n", static_cast<double>(r.bytes) / r.median() * 1e-9);
       continue;
     }
-    printf(" %8.1f %6.1f %9s %8.1e", rate * 1e-9, 100.0 * rate / all.fma_peak,
-           Human(static_cast<double>(r.bytes)).c_str(), r.error);
+    printf(" %8.1f %6.1f %9s %8s", rate * 1e-9, 100.0 * rate / all.fma_peak,
+           Human(static_cast<double>(r.bytes)).c_str(), ErrorText(r).c_str());
     const double ratio = RatioTo(all, r, kYardstick);
     if (ratio > 0.0) printf(" %8.2f", ratio);
     printf("\n");
@@ -148,77 +206,18 @@ void PrintTable(const ShapeResult& all) {
     printf("  stages, us: projections of q, k and v %.1f, attention %.1f, output %.1f\n",
            stages.projections * 1e6, stages.attention * 1e6, stages.output * 1e6);
   }
-  const Result* heed = all.Find(Role::kHeed);
-  if (heed != nullptr && s.must > 0.0) printf("  must %.2f, aims %.2f\n", s.must, s.aims);
-  if (heed != nullptr && s.is_cold()) {
-    const Floor floor = FloorOf(all);
-    printf("  floor: memory %.1f us, arithmetic %.1f us; heed takes %.2f times it, must %.2f\n",
-           floor.memory * 1e6, floor.arithmetic * 1e6, heed->median() / floor.seconds(),
-           kColdRowMust);
+  for (const Types& types : kAllTypes) {
+    const Goal goal = s.goal(types);
+    if (goal.must == 0.0 || all.Find(Role::kHeed, types) == nullptr) continue;
+    printf("  heed%s: must %.2f, aims %.2f\n", types.suffix().c_str(), goal.must, goal.aims);
   }
+  if (s.is_cold()) PrintFloors(all);
   fflush(stdout);
 }
 
 void PrintRatios(const std::vector<ShapeResult>& all) {
-  std::vector<std::string> names;
-  for (const ShapeResult& result : all) {
-    if (result.Find(kYardstick) == nullptr) continue;
-    for (const Result& r : result.results) {
-      const bool is_new = std::find(names.begin(), names.end(), r.name) == names.end();
-      if ((r.role == Role::kHeed || r.role == Role::kPeer) && is_new) names.push_back(r.name);
-    }
-  }
-  if (names.empty()) return;
-  printf("\nratios: median over %s's\n%-15s", kYardstick, "");
-  for (const std::string& name : names) printf(" %12s", name.c_str());
-  printf(" %8s %6s %6s\n", "at peak", "must", "aims");
-  for (const ShapeResult& result : all) {
-    if (result.Find(kYardstick) == nullptr) continue;
-    printf("%-15s", result.shape.name.c_str());
-    for (const std::string& name : names) {
-      const Result* r = result.Find(name);
-      if (r != nullptr) printf(" %12.2f", RatioTo(result, *r, kYardstick));
-      if (r == nullptr) printf(" %12s", "");
-    }
-    printf(" %8.2f", RatioAtPeak(result));
-    if (result.shape.must > 0.0) printf(" %6.2f %6.2f", result.shape.must, result.shape.aims);
-    printf("\n");
-  }
-}
-
-bool CheckTargets(const std::vector<ShapeResult>& all, bool avx2) {
-  bool ok = true;
-  const auto row = [&](const std::string& name, const std::string& what, double got, double must) {
-    const bool kept = got <= must;
-    ok = ok && kept;
-    printf("%-15s %-28s %9.3g  must %9.3g  %s\n", name.c_str(), what.c_str(), got, must,
-           kept ? "ok" : "MISSED");
-  };
-  printf("\ntargets\n");
-  for (const ShapeResult& result : all) {
-    const Shape& shape = result.shape;
-    const Result* heed = result.Find(Role::kHeed);
-    if (heed == nullptr) continue;
-    row(shape.name, "error", heed->error, ErrorBound(shape));
-    if (shape.is_cold()) {
-      if (!avx2)
-        row(shape.name, "time / floor", heed->median() / FloorOf(result).seconds(), kColdRowMust);
-      continue;
-    }
-    const Result* best = BestPeer(result);
-    if (best == nullptr || result.Find(kYardstick) == nullptr) {
-      printf("%-15s no %s to compare with  MISSED\n", shape.name.c_str(), kYardstick);
-      ok = false;
-      continue;
-    }
-    const double to_best = heed->median() / best->median();
-    row(shape.name, "time / best peer " + best->name, to_best, avx2 ? kAvx2Must : 1.0);
-    if (!avx2 && shape.must > 0.0) {
-      row(shape.name, "time / oneDNN", RatioTo(result, *heed, kYardstick), shape.must);
-    }
-  }
-  printf("%s\n", ok ? "all targets kept" : "targets missed");
-  return ok;
+  PrintGroup(all, true);
+  PrintGroup(all, false);
 }
 
 }  // namespace heed::bench

@@ -14,24 +14,25 @@ namespace heed::bench {
 using Figures = std::vector<std::pair<std::string, double>>;
 Figures FiguresOf(const ShapeResult& all, const Result& result);
 
-// What a cold row could do at best.
+// A median against someone else's; 0 where that is missing.
+double RatioTo(const ShapeResult& all, const Result& result, const char* name);
+
+// What a cold row could do at best with weights of a type.
 struct Floor {
   double memory = 0.0;      // seconds to read the weights
   double arithmetic = 0.0;  // seconds of the multiply-adds
   double seconds() const { return memory > arithmetic ? memory : arithmetic; }
+  const char* binds() const { return memory > arithmetic ? "memory" : "arithmetic"; }
 };
-Floor FloorOf(const ShapeResult& all);
+Floor FloorOf(const ShapeResult& all, WeightType weights);
 
-// The peaks and bandwidths of the machine, and who takes part.
+// The core, its peaks and bandwidths, and who takes part.
 void PrintMachine(const std::vector<std::string>& targets);
-// One shape: a line for each contestant, heed's stages, the floor of a cold row.
+// One shape: a line for each contestant, heed's stages, the floors of a cold row.
 void PrintTable(const ShapeResult& all);
-
-// All shapes: a row each, medians over oneDNN's. Nothing without oneDNN.
+// All shapes: a row each, medians over oneDNN's f32 layer, first of f32, then of the other types.
+// Nothing without oneDNN.
 void PrintRatios(const std::vector<ShapeResult>& all);
-
-// Prints a line for each row of the table; true where heed keeps every target.
-bool CheckTargets(const std::vector<ShapeResult>& all, bool avx2);
 
 }  // namespace heed::bench
 

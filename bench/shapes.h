@@ -7,7 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "bench/types.h"
+
 namespace heed::bench {
+
+// heed's median time over that of oneDNN's f32 layer in the same run, one thread: the bound that
+// --check holds, and what a very good kernel would reach. 0: none.
+struct Goal {
+  double must = 0.0;
+  double aims = 0.0;
+};
 
 enum class Mask { kNone, kPadding, kCausal };  // kPadding hides the last quarter of the keys
 
@@ -18,16 +27,17 @@ struct Shape {
   uint32_t embed_dim = 0;
   uint32_t num_heads = 0;
   Mask mask = Mask::kNone;
-  // heed's median time over that of oneDNN's f32 layer in the same run, one thread: the bound that
-  // --check holds, and what a very good kernel would reach. 0: none.
-  double must = 0.0;
-  double aims = 0.0;
+  Goal f32 = {}, int8 = {};  // int8: int8 weights and the int8 core
 
   size_t rows() const { return size_t{batch} * query_len; }
   uint32_t head_dim() const { return embed_dim / num_heads; }
   uint32_t key_len() const { return mask == Mask::kPadding ? query_len * 3 / 4 : query_len; }
   // A single row meets its weights cold: copies of them are taken in turn, beyond the last cache.
   bool is_cold() const { return rows() == 1; }
+  Goal goal(const Types& types) const {
+    if (types.is_f32()) return f32;
+    return types == kInt8Types ? int8 : Goal();
+  }
   // 2 x multiply-adds of all products; masked keys count, so that masks show as speed.
   double flops() const {
     const double width = embed_dim;
@@ -47,18 +57,19 @@ inline constexpr double kColdRowMust = 1.25;
 inline constexpr double kAvx2Must = 0.95;
 
 inline std::vector<Shape> NamedShapes() {
+  constexpr Mask kNone = Mask::kNone, kPadding = Mask::kPadding, kCausal = Mask::kCausal;
   return {
-      {"tiny", 1, 16, 64, 4, Mask::kNone, 0.45, 0.36},       // a sensor's window
-      {"kws", 1, 98, 64, 4, Mask::kNone, 0.60, 0.47},        // Keyword Transformer: 1 s of audio
-      {"minilm", 1, 128, 384, 12, Mask::kNone, 0.82, 0.77},  // MiniLM-L6 and -L12
-      {"bert", 1, 128, 768, 12, Mask::kNone, 0.88, 0.80},    // BERT base
-      {"bert512", 1, 512, 768, 12, Mask::kNone, 0.72, 0.66},
-      {"whisper", 1, 1500, 512, 8, Mask::kNone, 0.52, 0.47},  // Whisper base's encoder: 30 s
-      {"long", 1, 2048, 512, 8, Mask::kNone, 0.50, 0.45},
-      {"minilm-pad", 1, 128, 384, 12, Mask::kPadding, 0.75, 0.66},
-      {"kws-causal", 1, 98, 64, 4, Mask::kCausal, 0.40, 0.33},
-      {"bert512-causal", 1, 512, 768, 12, Mask::kCausal, 0.65, 0.60},
-      {"long-causal", 1, 2048, 512, 8, Mask::kCausal, 0.36, 0.32},
+      {"tiny", 1, 16, 64, 4, kNone, {0.45, 0.36}, {0.42, 0.33}},       // a sensor's window
+      {"kws", 1, 98, 64, 4, kNone, {0.60, 0.47}, {0.55, 0.42}},        // Keyword Transformer: 1 s
+      {"minilm", 1, 128, 384, 12, kNone, {0.82, 0.77}, {0.33, 0.28}},  // MiniLM-L6 and -L12
+      {"bert", 1, 128, 768, 12, kNone, {0.88, 0.80}, {0.31, 0.26}},    // BERT base
+      {"bert512", 1, 512, 768, 12, kNone, {0.72, 0.66}, {0.35, 0.27}},
+      {"whisper", 1, 1500, 512, 8, kNone, {0.52, 0.47}, {0.28, 0.22}},  // Whisper base: 30 s
+      {"long", 1, 2048, 512, 8, kNone, {0.50, 0.45}, {0.26, 0.21}},
+      {"minilm-pad", 1, 128, 384, 12, kPadding, {0.75, 0.66}, {0.34, 0.27}},
+      {"kws-causal", 1, 98, 64, 4, kCausal, {0.40, 0.33}, {0.42, 0.32}},
+      {"bert512-causal", 1, 512, 768, 12, kCausal, {0.65, 0.60}, {0.33, 0.25}},
+      {"long-causal", 1, 2048, 512, 8, kCausal, {0.36, 0.32}, {0.20, 0.14}},
       {"row768", 1, 1, 768, 12},  // one token, weights from memory
       {"row2048", 1, 1, 2048, 32},
       {"row4096", 1, 1, 4096, 32},

@@ -11,21 +11,24 @@ namespace {
 struct Peer {
   const char* name;
   Role role;
+  Types types;
   bool can_be_held_to_avx2;
   std::unique_ptr<Contestant> (*make)(const Problem& problem, size_t threads);
   std::string (*version)();
 };
+constexpr Types kF32;
+
 const std::vector<Peer>& Peers() {
   static const std::vector<Peer> peers = {
 #if defined(HEED_BENCH_ONEDNN)
-    {kYardstick, Role::kPeer, true, MakeOneDnn, OneDnnVersion},
+    {kYardstick, Role::kPeer, kF32, true, MakeOneDnn, OneDnnVersion},
 #endif
 #if defined(HEED_BENCH_OPENBLAS)
-    {"OpenBLAS", Role::kPeer, true, MakeOpenBlas, OpenBlasVersion},
+    {"OpenBLAS", Role::kPeer, kF32, true, MakeOpenBlas, OpenBlasVersion},
 #endif
 #if defined(HEED_BENCH_XNNPACK)
-    {"XNNPACK", Role::kPeer, false, MakeXnnpack, XnnpackVersion},
-    {"heed+XNNPACK", Role::kHeed, false, MakeHeedOnXnnpack, XnnpackVersion},
+    {"XNNPACK", Role::kPeer, kF32, false, MakeXnnpack, XnnpackVersion},
+    {"heed+XNNPACK", Role::kHeed, kF32, false, MakeHeedOnXnnpack, XnnpackVersion},
 #endif
   };
   return peers;
@@ -37,31 +40,26 @@ bool TakesPart(const Peer& peer, const Setting& setting) {
 
 }  // namespace
 
-std::vector<Entrant> MakePeers(const Problem& problem, const Setting& setting,
-                               const std::regex& wanted) {
-  std::vector<Entrant> entrants;
+std::vector<Candidate> PeerCandidates(const Setting& setting) {
+  std::vector<Candidate> candidates;
   for (const Peer& peer : Peers()) {
-    if (!TakesPart(peer, setting) || !std::regex_search(peer.name, wanted)) continue;
-    auto contestant = MakeForShape(problem, [&] { return peer.make(problem, setting.threads); });
-    if (contestant != nullptr) {
-      entrants.push_back({peer.name, peer.role, std::move(contestant)});
-    }
+    if (!TakesPart(peer, setting)) continue;
+    Candidate candidate;
+    candidate.name = peer.name;
+    candidate.role = peer.role;
+    candidate.types = peer.types;
+    candidate.make = [&peer, &setting](const Problem& problem) {
+      return MakeForShape(problem, peer.types, [&] { return peer.make(problem, setting.threads); });
+    };
+    candidates.push_back(candidate);
   }
-  return entrants;
-}
-
-std::vector<std::string> PeerNames(const Setting& setting) {
-  std::vector<std::string> names;
-  for (const Peer& peer : Peers()) {
-    if (TakesPart(peer, setting)) names.push_back(peer.name);
-  }
-  return names;
+  return candidates;
 }
 
 std::string PeerVersions() {
   std::string text;
   for (const Peer& peer : Peers()) {
-    if (peer.role != Role::kPeer) continue;
+    if (peer.role != Role::kPeer || !(peer.types == kF32)) continue;
     text += (text.empty() ? "" : ", ") + peer.version();
   }
   return text.empty() ? "none" : text;
