@@ -140,18 +140,22 @@ Options ParseOptions(int* argc, char** argv) {
 
 void SetEnvironment(const Options& options, char** argv) {
   const std::string threads = std::to_string(options.threads);
-  std::vector<std::pair<const char*, std::string>> wanted = {{"OMP_NUM_THREADS", threads},
-                                                             {"OPENBLAS_NUM_THREADS", threads}};
-  if (options.avx2) {
-    wanted.push_back({"DNNL_MAX_CPU_ISA", "AVX2"});
-    wanted.push_back({"ONEDNN_MAX_CPU_ISA", "AVX2"});
-    wanted.push_back({"OPENBLAS_CORETYPE", "Haswell"});
-  }
+  const char* const isa = options.avx2 ? "AVX2" : nullptr;
+  const std::pair<const char*, const char*> wanted[] = {
+      {"OMP_NUM_THREADS", threads.c_str()},
+      {"OPENBLAS_NUM_THREADS", threads.c_str()},
+      {"DNNL_MAX_CPU_ISA", isa},
+      {"ONEDNN_MAX_CPU_ISA", isa},
+      {"OPENBLAS_CORETYPE", options.avx2 ? "Haswell" : nullptr},
+      {"OPENBLAS_L2_SIZE", nullptr}};
   bool changed = false;
   for (const auto& [name, value] : wanted) {
     const char* present = getenv(name);
-    if (present != nullptr && value == present) continue;
-    setenv(name, value.c_str(), 1);
+    if (present == value || (present != nullptr && value != nullptr && !strcmp(present, value))) {
+      continue;
+    }
+    if (value == nullptr) unsetenv(name);
+    if (value != nullptr) setenv(name, value, 1);
     changed = true;
   }
   if (!changed) return;
