@@ -31,7 +31,7 @@ class Checker {
       if (!avx2_) Row(all, heed, what, heed.median() / floor.seconds(), kColdRowMust);
       return;
     }
-    if (!heed.types.is_f32() && !(heed.types == kInt8Types)) return;
+    if (!heed.types.is_f32() && (avx2_ || !(heed.types == kInt8Types))) return;
     const Result* best = BestPeer(all, heed.types);
     if (best == nullptr || all.Find(kYardstick) == nullptr) {
       printf("%-15s no %s to compare with  MISSED\n", all.shape.name.c_str(), kYardstick);

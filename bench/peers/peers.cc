@@ -16,18 +16,20 @@ struct Peer {
   std::unique_ptr<Contestant> (*make)(const Problem& problem, size_t threads);
   std::string (*version)();
 };
-constexpr Types kF32;
+constexpr Types kF32, kInt8 = {WeightType::kInt8, CoreType::kF32};
 
 const std::vector<Peer>& Peers() {
   static const std::vector<Peer> peers = {
 #if defined(HEED_BENCH_ONEDNN)
     {kYardstick, Role::kPeer, kF32, true, MakeOneDnn, OneDnnVersion},
+    {"oneDNN-int8", Role::kPeer, kInt8, true, MakeOneDnnInt8, OneDnnVersion},
 #endif
 #if defined(HEED_BENCH_OPENBLAS)
     {"OpenBLAS", Role::kPeer, kF32, true, MakeOpenBlas, OpenBlasVersion},
 #endif
 #if defined(HEED_BENCH_XNNPACK)
     {"XNNPACK", Role::kPeer, kF32, false, MakeXnnpack, XnnpackVersion},
+    {"XNNPACK-int8", Role::kPeer, kInt8, false, MakeXnnpackInt8, XnnpackVersion},
     {"heed+XNNPACK", Role::kHeed, kF32, false, MakeHeedOnXnnpack, XnnpackVersion},
 #endif
   };

@@ -1,6 +1,8 @@
 // bench/peers/xnnpack.cc: the layer on XNNPACK 20241108: fully-connected operators on weights that
 // it packed once, and for each head its batched products with its softmax between them. Products
-// want heads apart, so q, k and v are copied; masked scores are overwritten.
+// want heads apart, so q, k and v are copied; masked scores are overwritten. In its int8 form the
+// fully-connected operators are the dynamically quantized ones: its own conversion of each row to
+// bytes with a zero point, weights with a scale for each output column.
 #include <pthreadpool.h>
 #include <xnnpack.h>
 
@@ -10,6 +12,7 @@
 
 #include "bench/fail.h"
 #include "bench/peers/peers.h"
+#include "bench/peers/quantized.h"
 
 namespace heed::bench {
 namespace {
@@ -25,14 +28,92 @@ struct DeleteOperator {
 };
 using Operator = std::unique_ptr<xnn_operator, DeleteOperator>;
 
+// A projection, [rows][embed_dim] to [rows][columns].
+class Linear {
+ public:
+  virtual ~Linear() = default;
+  virtual void Run(const float* x, float* y, pthreadpool_t pool) = 0;
+  virtual size_t Bytes() const = 0;
+
+ protected:
+  static constexpr float kNoLimit = std::numeric_limits<float>::infinity();
+};
+
+class FloatLinear : public Linear {
+ public:
+  FloatLinear(const Shape& shape, size_t columns, const float* weight, const float* bias,
+              pthreadpool_t pool)
+      : bytes_((size_t{shape.embed_dim} + 1) * columns * sizeof(float)) {
+    const size_t width = shape.embed_dim;
+    xnn_operator_t op = nullptr;
+    Require(xnn_create_fully_connected_nc_f32(width, columns, width, columns, weight, bias,
+                                              -kNoLimit, kNoLimit, 0, nullptr, nullptr, &op));
+    product_.reset(op);
+    Require(xnn_reshape_fully_connected_nc_f32(op, shape.rows(), pool));
+  }
+  void Run(const float* x, float* y, pthreadpool_t pool) override {
+    Require(xnn_setup_fully_connected_nc_f32(product_.get(), x, y));
+    Require(xnn_run_operator(product_.get(), pool));
+  }
+  size_t Bytes() const override { return bytes_; }
+
+ private:
+  size_t bytes_;
+  Operator product_;
+};
+
+class Int8Linear : public Linear {
+ public:
+  Int8Linear(const Shape& shape, size_t columns, const float* weight, const float* bias,
+             pthreadpool_t pool)
+      : quantized_(shape.rows() * shape.embed_dim + XNN_EXTRA_BYTES),
+        rows_(shape.rows() + XNN_EXTRA_QUANTIZATION_PARAMS) {
+    const size_t width = shape.embed_dim;
+    const QuantizedWeight integers(weight, columns, width);
+    bytes_ = integers.values.size() + quantized_.size() + 3 * columns * sizeof(float);
+    xnn_operator_t op = nullptr;
+    Require(xnn_create_convert_nc_f32_qd8(0, &op));
+    convert_.reset(op);
+    Require(xnn_reshape_convert_nc_f32_qd8(op, shape.rows(), width, width, width, pool));
+    Require(xnn_create_fully_connected_nc_qd8_f32_qc8w(
+        width, columns, width, columns, integers.scales.data(), integers.values.data(), bias,
+        -kNoLimit, kNoLimit, 0, nullptr, nullptr, &op));
+    product_.reset(op);
+    Require(xnn_reshape_fully_connected_nc_qd8_f32_qc8w(op, shape.rows(), pool));
+  }
+  void Run(const float* x, float* y, pthreadpool_t pool) override {
+    auto* quantized = reinterpret_cast<int8_t*>(quantized_.data());
+    Require(xnn_setup_convert_nc_f32_qd8(convert_.get(), x, quantized, rows_.data()));
+    Require(xnn_run_operator(convert_.get(), pool));
+    Require(xnn_setup_fully_connected_nc_qd8_f32_qc8w(product_.get(), quantized, y, rows_.data()));
+    Require(xnn_run_operator(product_.get(), pool));
+  }
+  size_t Bytes() const override { return bytes_; }
+
+ private:
+  size_t bytes_ = 0;
+  Operator convert_, product_;
+  Buffer quantized_;
+  std::vector<xnn_quantization_params> rows_;
+};
+
 class Xnnpack : public Contestant {
  public:
-  Xnnpack(const Problem& problem, pthreadpool_t pool) : shape_(problem.shape()), pool_(pool) {
-    const size_t width = shape_.embed_dim, rows = shape_.rows(), len = shape_.query_len;
+  template <class AnyLinear>
+  static std::unique_ptr<Xnnpack> Make(const Problem& problem, pthreadpool_t pool) {
+    auto layer = std::make_unique<Xnnpack>(problem, pool);
+    const Shape& shape = problem.shape();
     const FusedProjection fused(problem);
     const LayerTensors& t = problem.tensors();
-    project_ = Linear(3 * width, fused.weight.data(), fused.bias.data());
-    out_ = Linear(width, t.out_weight, t.out_bias);
+    layer->project_ = std::make_unique<AnyLinear>(shape, size_t{3} * shape.embed_dim,
+                                                  fused.weight.data(), fused.bias.data(), pool);
+    layer->out_ =
+        std::make_unique<AnyLinear>(shape, shape.embed_dim, t.out_weight, t.out_bias, pool);
+    return layer;
+  }
+
+  Xnnpack(const Problem& problem, pthreadpool_t pool) : shape_(problem.shape()), pool_(pool) {
+    const size_t width = shape_.embed_dim, rows = shape_.rows(), len = shape_.query_len;
     score_ = Product(XNN_FLAG_TRANSPOSE_B, len, shape_.head_dim(), len);
     value_ = Product(0, len, len, shape_.head_dim());
     xnn_operator_t softmax = nullptr;
@@ -47,8 +128,7 @@ class Xnnpack : public Contestant {
   }
 
   void Run(const float* x, float* y) override {
-    Require(xnn_setup_fully_connected_nc_f32(project_.get(), x, qkv_.data()));
-    Require(xnn_run_operator(project_.get(), pool_));
+    project_->Run(x, qkv_.data(), pool_);
     const size_t width = shape_.embed_dim, head_size = size_t{shape_.query_len} * shape_.head_dim();
     SplitHeads(qkv_.data(), q_.data());
     SplitHeads(qkv_.data() + width, k_.data());
@@ -57,28 +137,15 @@ class Xnnpack : public Contestant {
       Attend(head * head_size);
     }
     MergeHeads();
-    Require(xnn_setup_fully_connected_nc_f32(out_.get(), merged_.data(), y));
-    Require(xnn_run_operator(out_.get(), pool_));
+    out_->Run(merged_.data(), y, pool_);
   }
 
   size_t Bytes() const override {
-    const size_t width = shape_.embed_dim;
-    return (4 * width * (width + 1) + qkv_.size() + 7 * merged_.size() + scores_.size() +
-            workspace_.size()) *
-           sizeof(float);
+    return project_->Bytes() + out_->Bytes() +
+           (qkv_.size() + 7 * merged_.size() + scores_.size() + workspace_.size()) * sizeof(float);
   }
 
  private:
-  Operator Linear(size_t columns, const float* weight, const float* bias) {
-    constexpr float kNoLimit = std::numeric_limits<float>::infinity();
-    const size_t width = shape_.embed_dim;
-    xnn_operator_t op = nullptr;
-    Require(xnn_create_fully_connected_nc_f32(width, columns, width, columns, weight, bias,
-                                              -kNoLimit, kNoLimit, 0, nullptr, nullptr, &op));
-    Require(xnn_reshape_fully_connected_nc_f32(op, shape_.rows(), pool_));
-    return Operator(op);
-  }
-
   // [m][k] times [k][n], or with the flag times the transpose of [n][k]. The second factor is
   // packed into a workspace at every run.
   Operator Product(uint32_t flags, size_t m, size_t k, size_t n) {
@@ -136,16 +203,24 @@ class Xnnpack : public Contestant {
 
   Shape shape_;
   pthreadpool_t pool_;
-  Operator project_, score_, softmax_, value_, out_;
+  std::unique_ptr<Linear> project_, out_;
+  Operator score_, softmax_, value_;
   Floats qkv_, q_, k_, v_, attended_, merged_, scores_, workspace_;
 };
+
+pthreadpool_t Pool(size_t threads) {
+  Require(xnn_initialize(nullptr));
+  static const pthreadpool_t pool = threads > 1 ? pthreadpool_create(threads) : nullptr;
+  return pool;
+}
 
 }  // namespace
 
 std::unique_ptr<Contestant> MakeXnnpack(const Problem& problem, size_t threads) {
-  Require(xnn_initialize(nullptr));
-  static const pthreadpool_t pool = threads > 1 ? pthreadpool_create(threads) : nullptr;
-  return std::make_unique<Xnnpack>(problem, pool);
+  return Xnnpack::Make<FloatLinear>(problem, Pool(threads));
+}
+std::unique_ptr<Contestant> MakeXnnpackInt8(const Problem& problem, size_t threads) {
+  return Xnnpack::Make<Int8Linear>(problem, Pool(threads));
 }
 
 std::string XnnpackVersion() { return "XNNPACK 20241108"; }
