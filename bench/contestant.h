@@ -20,6 +20,8 @@ class Contestant {
   virtual void Run(const float* x, float* y) = 0;
   // Weights, buffers, input and output; of peers without what their library allocates itself.
   virtual size_t Bytes() const = 0;
+  // How many sets of weights Run() takes in turn.
+  virtual size_t Copies() const { return 1; }
 };
 
 enum class Role {
@@ -75,7 +77,7 @@ class Rotation : public Contestant {
   template <typename Make>
   static std::unique_ptr<Contestant> Of(size_t bytes, const Make& make) {
     auto rotation = std::make_unique<Rotation>();
-    for (size_t i = 0; i < Copies(bytes); ++i) {
+    for (size_t i = 0; i < CopiesOf(bytes); ++i) {
       rotation->parts_.push_back(make());
       if (rotation->parts_.back() == nullptr) return nullptr;
     }
@@ -83,9 +85,10 @@ class Rotation : public Contestant {
   }
   void Run(const float* x, float* y) override { parts_[next_++ % parts_.size()]->Run(x, y); }
   size_t Bytes() const override { return parts_[0]->Bytes(); }
+  size_t Copies() const override { return parts_.size(); }
 
  private:
-  static size_t Copies(size_t bytes);
+  static size_t CopiesOf(size_t bytes);
   std::vector<std::unique_ptr<Contestant>> parts_;
   size_t next_ = 0;
 };

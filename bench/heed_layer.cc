@@ -146,8 +146,9 @@ class Reader : public Contestant {
 
 }  // namespace
 
-size_t Rotation::Copies(size_t bytes) {
-  const size_t cold = std::max(2 * LastLevelCacheBytes(), size_t{256} << 20);
+size_t Rotation::CopiesOf(size_t bytes) {
+  constexpr size_t kLeast = size_t{256} << 20, kMost = size_t{512} << 20;
+  const size_t cold = std::clamp(2 * LastLevelCacheBytes(), kLeast, kMost);
   return (cold + bytes - 1) / bytes;
 }
 

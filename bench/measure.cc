@@ -137,6 +137,11 @@ void Measure(const Problem& problem, std::vector<Entrant> entrants, double secon
     const bool small = !cold && problem.shape().flops() < 1e8;
     shifts.push_back(small ? BestShift(entrant.contestant.get(), x, y.data()) : 0);
   }
+  // Once through all copies: a virtual machine may have to find memory for them first.
+  for (size_t i = 0; cold && i < entrants.size(); ++i) {
+    Contestant& contestant = *entrants[i].contestant;
+    for (size_t copy = 0; copy < contestant.Copies(); ++copy) contestant.Run(x, y.data());
+  }
   std::vector<Times> times(entrants.size());
   std::vector<double> peaks, rates;
   const WeightType weights = entrants.front().types.weights;

@@ -31,8 +31,8 @@ struct Options {
 Options ParseOptions(int* argc, char** argv);
 
 // Sets the variables by which oneDNN, OpenMP and OpenBLAS choose threads and instruction sets, and
-// removes what would hold a peer below its best form. They are read when libraries are loaded: where
-// one had to change, the program starts itself again.
+// removes what would hold a peer below its best form. They are read when libraries are loaded:
+// where one had to change, the program starts itself again.
 void SetEnvironment(const Options& options, char** argv);
 
 }  // namespace heed::bench
