@@ -77,7 +77,7 @@ bench: bench-build ## measures heed against its peers: table, bench/results.md a
 bench-check: bench-build ## fails where heed misses a target of bench/shapes.h
 	@$(BENCH_RUN) $(BENCH) --check $(BENCH_FLAGS); best=$$?; \
 	if $(BENCH) --isa avx2 --benchmark_list_tests > /dev/null 2>&1; then \
-	  $(BENCH_RUN) $(BENCH) --isa avx2 --check $(BENCH_FLAGS); avx2=$$?; fi; \
+	  $(BENCH_RUN) $(BENCH) --isa avx2 --weights f32 --check $(BENCH_FLAGS); avx2=$$?; fi; \
 	[ $$best = 0 ] && [ $${avx2:-0} = 0 ]
 
 accuracy: all ## measures all weight types and cores on real layers: the table in README.md

@@ -184,12 +184,15 @@ void PrintTable(const ShapeResult& all) {
          : s.mask == Mask::kPadding ? ", keys padded"
                                     : "",
          all.fma_peak * 1e-9);
-  printf("%-15s %10s %10s %10s %8s %6s %9s %8s %8s\n", "", "min us", "median us", "p95 us",
-         "GFLOP/s", "% peak", "bytes", "error", "/oneDNN");
+  size_t width = 0;
+  for (const Result& r : all.results) width = std::max(width, r.name.size());
+  const int name_width = static_cast<int>(width);
+  printf("%-*s %10s %10s %10s %8s %6s %9s %8s %8s\n", name_width, "", "min us", "median us",
+         "p95 us", "GFLOP/s", "% peak", "bytes", "error", "/oneDNN");
   for (const Result& r : all.results) {
     if (r.role == Role::kStage) continue;
     const double rate = s.flops() / r.median();
-    printf("%-15s %10.1f %10.1f %10.1f", r.name.c_str(), r.min() * 1e6, r.median() * 1e6,
+    printf("%-*s %10.1f %10.1f %10.1f", name_width, r.name.c_str(), r.min() * 1e6, r.median() * 1e6,
            r.Percentile(95) * 1e6);
     if (r.role == Role::kRead) {
       printf(" %8.1f GB/s\n", static_cast<double>(r.bytes) / r.median() * 1e-9);
