@@ -49,7 +49,7 @@ class Checker {
            double must) {
     const bool kept = got <= must;
     ok_ = ok_ && kept;
-    printf("%-15s %-16s %-37s %9.3g  must %9.3g  %s\n", all.shape.name.c_str(), heed.name.c_str(),
+    printf("%-15s %-16s %-37s %9.4g  must %9.4g  %s\n", all.shape.name.c_str(), heed.name.c_str(),
            what.c_str(), got, must, kept ? "ok" : "MISSED");
   }
 
