@@ -27,8 +27,8 @@ struct Int4Call {
 // totals [kRows][16] of vectors [vector, vector + kVectors) of the panel: for each block of 32 k
 // its exact sum times its scale, added up in order.
 template <size_t kRows, size_t kVectors>
-__attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile(const Int4Call& call, size_t vector,
-                                       float* HWY_RESTRICT totals) {
+__attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile(
+    const Int4Call& call, size_t vector, float* HWY_RESTRICT totals) {
   static_assert(kRows * kVectors <= 8, "two accumulators for each element, of 32 registers");
   const int8_t* HWY_RESTRICT a = call.a;
   const uint8_t* HWY_RESTRICT b = call.b + vector * 16;
@@ -52,24 +52,30 @@ __attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile
   [[maybe_unused]] const int8x16_t y##i = i < kRows ? vld1q_s8(a + i * stride + 16) : none;
     HEED_FOR_ROWS(HEED_START, )
 #undef HEED_START
-#define HEED_DOT(i, v, lane)                                                 \
-  if constexpr (i < kRows) {                                                 \
-    c##i##_##v = vdotq_laneq_s32(c##i##_##v, low, x##i, lane);               \
-    c##i##_##v = vdotq_laneq_s32(c##i##_##v, high, y##i, lane);              \
+#define HEED_LOW(i, v, lane) \
+  if constexpr (i < kRows) c##i##_##v = vdotq_laneq_s32(c##i##_##v, low, x##i, lane);
+#define HEED_HIGH(i, v, lane) \
+  if constexpr (i < kRows) c##i##_##v = vdotq_laneq_s32(c##i##_##v, high, y##i, lane);
+#define HEED_VECTOR(v, lane)                                                             \
+  if constexpr (v < kVectors) {                                                          \
+    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both##v, nibble));                \
+    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both##v, 4));                  \
+    if constexpr (lane < 3) both##v = vld1q_u8(b + (lane + 1) * 64 + v * 16);            \
+    HEED_LOW(0, v, lane) HEED_LOW(1, v, lane) HEED_LOW(2, v, lane) HEED_LOW(3, v, lane)  \
+    HEED_HIGH(0, v, lane) HEED_HIGH(1, v, lane) HEED_HIGH(2, v, lane) HEED_HIGH(3, v, lane) \
   }
-#define HEED_VECTOR(v, lane)                                                 \
-  if constexpr (v < kVectors) {                                              \
-    const uint8x16_t both = vld1q_u8(b + lane * 64 + v * 16);                \
-    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both, nibble));       \
-    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));         \
-    HEED_DOT(0, v, lane) HEED_DOT(1, v, lane) HEED_DOT(2, v, lane) HEED_DOT(3, v, lane) \
-  }
+#define HEED_LOAD_B(v) \
+  if constexpr (v < kVectors) both##v = vld1q_u8(b + v * 16);
+    uint8x16_t both0, both1, both2, both3;
+    HEED_FOR_VECTORS(HEED_LOAD_B)
+#undef HEED_LOAD_B
 #define HEED_LANE(lane) \
   HEED_VECTOR(0, lane) HEED_VECTOR(1, lane) HEED_VECTOR(2, lane) HEED_VECTOR(3, lane)
     HEED_LANE(0) HEED_LANE(1) HEED_LANE(2) HEED_LANE(3)
 #undef HEED_LANE
 #undef HEED_VECTOR
-#undef HEED_DOT
+#undef HEED_HIGH
+#undef HEED_LOW
 #define HEED_ADD(i, v) \
   if constexpr (i < kRows) t##i##_##v = vfmaq_f32(t##i##_##v, vcvtq_f32_s32(c##i##_##v), scale);
 #define HEED_ADD_VECTOR(v)                                                                     \

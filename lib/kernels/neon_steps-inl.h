@@ -40,28 +40,34 @@ HWY_NOINLINE void SmullTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   memcpy(&four##i##g, a + (i < kRows ? i : 0) * stride + g * 4, sizeof(four##i##g));    \
   [[maybe_unused]] const int8x16_t x##i##g = vreinterpretq_s8_s32(vdupq_n_s32(four##i##g));
 #define HEED_FOR_VECTORS(M) M(0) M(1) M(2) M(3)
+  // Each step of the arithmetic for four independent halves, each load one vector ahead of its use:
+  // in-order cores wait for neither.
   size_t group = 0;
   for (; group + 2 <= call.groups; group += 2, a += 8, b += 128) {
+    int8x16_t w0 = vld1q_s8(b), w1 = vld1q_s8(b + 64);
     HEED_LOAD_A(0, 0) HEED_LOAD_A(0, 1) HEED_LOAD_A(1, 0) HEED_LOAD_A(1, 1)
-#define HEED_MULTIPLY(i, v)                                                             \
-  if constexpr (i < kRows) {                                                            \
-    int16x8_t low = vmull_s8(vget_low_s8(w0), vget_low_s8(x##i##0));                    \
-    int16x8_t high = vmull_high_s8(w0, x##i##0);                                        \
-    low = vmlal_s8(low, vget_low_s8(w1), vget_low_s8(x##i##1));                         \
-    high = vmlal_high_s8(high, w1, x##i##1);                                            \
-    l##i##_##v = vpadalq_s16(l##i##_##v, low);                                          \
-    h##i##_##v = vpadalq_s16(h##i##_##v, high);                                         \
-  }
-#define HEED_VECTOR(v)                                   \
-  {                                                      \
-    const int8x16_t w0 = vld1q_s8(b + v * 16);           \
-    const int8x16_t w1 = vld1q_s8(b + 64 + v * 16);      \
-    HEED_MULTIPLY(0, v)                                  \
-    HEED_MULTIPLY(1, v)                                  \
+#define HEED_ROW(i, statement) if constexpr (i < kRows) statement;
+#define HEED_VECTOR(v)                                                                        \
+  {                                                                                           \
+    int16x8_t low0, high0, low1, high1;                                                       \
+    HEED_ROW(0, low0 = vmull_s8(vget_low_s8(w0), vget_low_s8(x00)))                           \
+    HEED_ROW(0, high0 = vmull_high_s8(w0, x00))                                               \
+    HEED_ROW(1, low1 = vmull_s8(vget_low_s8(w0), vget_low_s8(x10)))                           \
+    HEED_ROW(1, high1 = vmull_high_s8(w0, x10))                                               \
+    if constexpr (v < 3) w0 = vld1q_s8(b + (v + 1) * 16);                                     \
+    HEED_ROW(0, low0 = vmlal_s8(low0, vget_low_s8(w1), vget_low_s8(x01)))                     \
+    HEED_ROW(0, high0 = vmlal_high_s8(high0, w1, x01))                                        \
+    HEED_ROW(1, low1 = vmlal_s8(low1, vget_low_s8(w1), vget_low_s8(x11)))                     \
+    HEED_ROW(1, high1 = vmlal_high_s8(high1, w1, x11))                                        \
+    if constexpr (v < 3) w1 = vld1q_s8(b + 64 + (v + 1) * 16);                                \
+    HEED_ROW(0, l0_##v = vpadalq_s16(l0_##v, low0))                                           \
+    HEED_ROW(0, h0_##v = vpadalq_s16(h0_##v, high0))                                          \
+    HEED_ROW(1, l1_##v = vpadalq_s16(l1_##v, low1))                                           \
+    HEED_ROW(1, h1_##v = vpadalq_s16(h1_##v, high1))                                          \
   }
     HEED_FOR_VECTORS(HEED_VECTOR)
 #undef HEED_VECTOR
-#undef HEED_MULTIPLY
+#undef HEED_ROW
   }
   if (group < call.groups) {
     HEED_LOAD_A(0, 0) HEED_LOAD_A(1, 0)
@@ -115,31 +121,32 @@ HEED_WITH_DOTPROD void DotprodTile(const Int8Call& call, int32_t* HWY_RESTRICT s
   int32x4_t c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;
   HEED_FOR_ROWS(HEED_DECLARE, )
 #undef HEED_DECLARE
-#define HEED_LOAD_B(j)                               \
-  const int8x16_t w0 = vld1q_s8(b + j * 64);         \
-  const int8x16_t w1 = vld1q_s8(b + j * 64 + 16);    \
-  const int8x16_t w2 = vld1q_s8(b + j * 64 + 32);    \
-  const int8x16_t w3 = vld1q_s8(b + j * 64 + 48);
+#define HEED_LOAD_B(v, j) w##v = vld1q_s8(b + (j) * 64 + v * 16);
+  int8x16_t w0, w1, w2, w3;
   size_t group = 0;
   for (; group + 4 <= call.groups; group += 4, a += 16, b += 256) {
+    HEED_LOAD_B(0, 0)
 #define HEED_LOAD_A(i, unused) \
   [[maybe_unused]] const int8x16_t x##i = vld1q_s8(a + (i < kRows ? i : 0) * stride);
     HEED_FOR_ROWS(HEED_LOAD_A, )
 #undef HEED_LOAD_A
-#define HEED_ROW(i, lane)                                 \
-  if constexpr (i < kRows) {                              \
-    c##i##_0 = vdotq_laneq_s32(c##i##_0, w0, x##i, lane); \
-    c##i##_1 = vdotq_laneq_s32(c##i##_1, w1, x##i, lane); \
-    c##i##_2 = vdotq_laneq_s32(c##i##_2, w2, x##i, lane); \
-    c##i##_3 = vdotq_laneq_s32(c##i##_3, w3, x##i, lane); \
-  }
-#define HEED_GROUP(lane) { HEED_LOAD_B(lane) HEED_FOR_ROWS(HEED_ROW, lane) }
-    HEED_GROUP(0) HEED_GROUP(1) HEED_GROUP(2) HEED_GROUP(3)
-#undef HEED_GROUP
+    HEED_LOAD_B(1, 0) HEED_LOAD_B(2, 0) HEED_LOAD_B(3, 0)
+    // A vector of the next group is loaded as soon as its register is free: in-order cores wait for
+    // a load that stands right before its use.
+#define HEED_ROW(i, v, lane) \
+  if constexpr (i < kRows) c##i##_##v = vdotq_laneq_s32(c##i##_##v, w##v, x##i, lane);
+#define HEED_VECTOR(v, lane)                                                          \
+  HEED_ROW(0, v, lane) HEED_ROW(1, v, lane) HEED_ROW(2, v, lane) HEED_ROW(3, v, lane) \
+  if constexpr (lane < 3) HEED_LOAD_B(v, lane + 1)
+#define HEED_LANE(lane) \
+  HEED_VECTOR(0, lane) HEED_VECTOR(1, lane) HEED_VECTOR(2, lane) HEED_VECTOR(3, lane)
+    HEED_LANE(0) HEED_LANE(1) HEED_LANE(2) HEED_LANE(3)
+#undef HEED_LANE
+#undef HEED_VECTOR
 #undef HEED_ROW
   }
   for (; group < call.groups; ++group, a += 4, b += 64) {
-    HEED_LOAD_B(0)
+    HEED_LOAD_B(0, 0) HEED_LOAD_B(1, 0) HEED_LOAD_B(2, 0) HEED_LOAD_B(3, 0)
 #define HEED_ROW(i, unused)                       \
   if constexpr (i < kRows) {                      \
     int32_t four;                                 \
@@ -201,6 +208,8 @@ HEED_WITH_I8MM void I8mmTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   }
   size_t group = 0;
   for (; group + 2 <= call.groups; group += 2, a += 8, b += 128) {
+    int32x4_t w0 = vreinterpretq_s32_s8(vld1q_s8(b));
+    int32x4_t w1 = vreinterpretq_s32_s8(vld1q_s8(b + 64));
 #define HEED_LOAD_A(p, unused)                                                         \
   [[maybe_unused]] const int8_t* const a##p = a + 2 * (p < kPairs ? p : 0) * stride;   \
   [[maybe_unused]] const int8x16_t x##p = vcombine_s8(vld1_s8(a##p), vld1_s8(a##p + stride));
@@ -208,10 +217,12 @@ HEED_WITH_I8MM void I8mmTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
 #undef HEED_LOAD_A
 #define HEED_VECTOR(v)                                                             \
   {                                                                                \
-    const int32x4_t w0 = vreinterpretq_s32_s8(vld1q_s8(b + v * 16));               \
-    const int32x4_t w1 = vreinterpretq_s32_s8(vld1q_s8(b + 64 + v * 16));          \
     const int8x16_t low = vreinterpretq_s8_s32(vzip1q_s32(w0, w1));                \
     const int8x16_t high = vreinterpretq_s8_s32(vzip2q_s32(w0, w1));               \
+    if constexpr (v < 3) {                                                         \
+      w0 = vreinterpretq_s32_s8(vld1q_s8(b + (v + 1) * 16));                       \
+      w1 = vreinterpretq_s32_s8(vld1q_s8(b + 64 + (v + 1) * 16));                  \
+    }                                                                              \
     HEED_FOR_PAIRS(HEED_MULTIPLY, v)                                               \
   }
     HEED_FOR_VECTORS(HEED_VECTOR)
