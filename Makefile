@@ -6,7 +6,7 @@ SAMPLE = ports/example/ppocrv4_rec
 BENCH = build/bench/bin/heed_bench
 
 .PHONY: all help deps run test test-sanitize test-aarch64 test-baremetal-aarch64 test-cortex-m
-.PHONY: test-wasm cross limits bench bench-check bench-build xnnpack accuracy format clean
+.PHONY: test-wasm cross sizes limits bench bench-check bench-build xnnpack accuracy format clean
 
 all: ## builds the library and the program into build/release (the default)
 	@.ci/deps build program tests highway
@@ -47,16 +47,19 @@ build/release/layer0.heed: all
 	@build/release/bin/heed pack $(SAMPLE)/layer0.safetensors $@ --heads 8
 
 test-baremetal-aarch64: ## 64-bit ARM without an operating system, in QEMU
-	@.ci/cross baremetal-aarch64
+	@.ci/cross baremetal-aarch64 baremetal-aarch64:f32 baremetal-aarch64:int8
 
 test-cortex-m: ## Cortex-M4F without an operating system, in QEMU
-	@.ci/cross cortex-m4
+	@.ci/cross cortex-m4 cortex-m4:f32 cortex-m4:int8
 
 test-wasm: ## WebAssembly with SIMD128, in Node
 	@.ci/cross wasm
 
 cross: ## every port that can run here: installs its tools, builds, tests, prints one table
 	@.ci/cross
+
+sizes: ## bytes of the library for every port: all types, f32 alone, int8 alone
+	@.ci/sizes
 
 limits: all ## what the archive needs, its size, the dependency rule, headers, installation
 	@cd build/release && ctest -L limits -V | grep -E '^[0-9]+: |tests passed|Failed'

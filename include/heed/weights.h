@@ -97,7 +97,7 @@ constexpr size_t AddedKeys(const AttentionConfig& config) {
 }
 }  // namespace sizes
 
-// kBadConfig with the name of the field that is wrong ("config.num_heads").
+// kBadConfig names the wrong field ("config.num_heads"), kUnsupported a type that is not built in.
 Status CheckConfig(const AttentionConfig& config);
 
 // Bytes of the packed file of this layer: a multiple of 64, the same on every CPU; 0 for a config

@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "lib/support/built.h"
+
 namespace heed {
 namespace {
 
@@ -82,7 +84,7 @@ Int8TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerSc
   args.sums = scratch.sums;
   args.factors = scratch.factors;
   SetQuery(plan, block, scratch, &args);
-  if (plan.core == CoreType::kInt8) QuantizeQuery(plan, scratch, &args);
+  if (built::IsInt8(plan.core)) QuantizeQuery(plan, scratch, &args);
   return args;
 }
 
@@ -90,7 +92,7 @@ Int8TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerSc
 Int8TileArgs AddedArgs(const AttendPlan& plan, const Block& block, const Int8TileArgs& base) {
   Int8TileArgs args = base;
   args.num_keys = plan.num_added;
-  if (plan.core == CoreType::kInt8) {
+  if (built::IsInt8(plan.core)) {
     args.int8_keys = plan.int8_added.KeyBlock(0, block.kv_head, 0);
     args.int8_values = plan.int8_added.ValueBlock(0, block.kv_head, 0);
     return args;
@@ -128,7 +130,7 @@ Int8TileArgs KeyArgs(const AttendPlan& plan, const Block& block, const Int8TileA
   Int8TileArgs args = base;
   args.num_keys = tile.num_keys;
   args.visible = tile.visible;
-  if (plan.core == CoreType::kInt8) {
+  if (built::IsInt8(plan.core)) {
     const size_t key_block = tile.key_begin / kKeyBlock;
     args.int8_keys = plan.int8.KeyBlock(block.kv_batch, block.kv_head, key_block);
     args.int8_values = plan.int8.ValueBlock(block.kv_batch, block.kv_head, key_block);
@@ -146,7 +148,7 @@ Int8TileArgs KeyArgs(const AttendPlan& plan, const Block& block, const Int8TileA
 }
 
 void AttendTile(const AttendPlan& plan, const Int8TileArgs& tile) {
-  if (plan.core == CoreType::kInt8) {
+  if (built::IsInt8(plan.core)) {
     plan.kernels->attend_int8_tile(tile);
   } else {
     plan.kernels->attend_tile(tile);
@@ -154,7 +156,7 @@ void AttendTile(const AttendPlan& plan, const Int8TileArgs& tile) {
 }
 
 void WriteTileWeights(const AttendPlan& plan, const Int8TileArgs& tile, const WeightsArgs& args) {
-  if (plan.core == CoreType::kInt8) {
+  if (built::IsInt8(plan.core)) {
     plan.kernels->weights_int8_tile(tile, args);
   } else {
     plan.kernels->weights_tile(tile, args);

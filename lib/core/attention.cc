@@ -11,6 +11,7 @@
 #include "lib/core/quantize_inputs.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
+#include "lib/support/built.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 
@@ -199,7 +200,7 @@ Projection KeyJob(const Plan& plan, const Call& call) {
   job.heads = plan.keys;
   job.head_stride = call.attend.key_head_stride;
   job.batch_stride = call.attend.key_batch_stride;
-  if (plan.config.core == CoreType::kInt8) UseInt8Heads(plan, call, &job);
+  if (built::IsInt8(plan.config.core)) UseInt8Heads(plan, call, &job);
   job.are_keys = true;
   return job;
 }
@@ -209,7 +210,7 @@ Projection ValueJob(const Plan& plan, const Call& call) {
   job.matrix = &plan.weights.v;
   job.input = call.value;
   job.are_keys = false;
-  if (plan.config.core == CoreType::kInt8) return job;
+  if (built::IsInt8(plan.config.core)) return job;
   job.kernel = plan.kernels->project_values;
   job.heads = plan.values;
   job.head_stride = call.attend.value_head_stride;
@@ -223,7 +224,7 @@ Projection ValueJob(const Plan& plan, const Call& call) {
 WorkerScratch ScratchOf(const Plan& plan, size_t worker) {
   std::byte* const base = plan.workers + worker * plan.worker_bytes;
   const AttentionConfig& config = plan.config;
-  return config.core == CoreType::kInt8
+  return built::IsInt8(config.core)
              ? CarveInt8Worker(base, config.num_kv_heads, config.head_dim)
              : CarveWorker(base, config.head_dim);
 }
@@ -268,7 +269,7 @@ void RunProjections(const Plan& plan, const Executor* executor, const Call& call
     return call.attend.masks.KeysOf(batch, 0, call.attend.query_len);
   };
   QuantizedRows quantized[3];
-  if (plan.quantized != nullptr) {
+  if (built::kInt8 && plan.quantized != nullptr) {
     QuantizeInputs(plan, executor, rows_of, jobs, num_jobs, quantized);
   }
   size_t num_tasks = 0;
@@ -292,7 +293,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
   HEED_RETURN_IF_ERROR(CheckLimit("limits.max_query_len", filled.max_query_len));
   HEED_RETURN_IF_ERROR(CheckLimit("limits.max_key_len", filled.max_key_len));
   HEED_RETURN_IF_ERROR(CheckLimit("limits.max_workers", filled.max_workers));
-  const AttentionConfig& config = weights.config();
+  const AttentionConfig config = built::Known(weights.config());
   const ProjectionBackend* backend = options.projection_backend;
   if (backend != nullptr && backend->project == nullptr) {
     return Fail(StatusCode::kNullPointer, "options.projection_backend", "a project function");
@@ -327,7 +328,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
   plan->query = reinterpret_cast<float*>(
       take(sizes::FloatBytes(size_t{filled.max_batch} * filled.max_query_len * config.num_heads *
                              config.head_dim)));
-  if (config.core == CoreType::kInt8) {
+  if (built::IsInt8(config.core)) {
     const auto take_blocks = [&](size_t entries, size_t num_blocks, Int8Heads* heads) {
       heads->num_kv_heads = config.num_kv_heads;
       heads->head_dim = config.head_dim;
@@ -365,7 +366,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, MutableBy
         size_t{filled.max_batch} * filled.max_key_len * config.num_kv_heads * config.head_dim)));
     plan->flags = reinterpret_cast<uint8_t*>(next);
   }
-  if (plan->int8_added.keys != nullptr) LayOutAddedKeys(*plan);
+  if (built::kInt8 && plan->int8_added.keys != nullptr) LayOutAddedKeys(*plan);
   layer->plan_ = plan;
   return Status();
 }

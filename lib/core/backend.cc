@@ -3,6 +3,7 @@
 #include "lib/core/project.h"
 #include "lib/core/run.h"
 #include "lib/support/bits.h"
+#include "lib/support/built.h"
 #include "lib/support/fail.h"
 
 namespace heed {
@@ -85,7 +86,7 @@ void LayOut(const Plan& plan, ProjectionKind kind, const AttendPlan& attend, siz
     args.flag_stride = attend.flag_stride;
     for (args.first_key = begin; args.first_key < end; args.first_key += kKeyBlock) {
       args.rows = Min(kKeyBlock, end - args.first_key);
-      if (plan.config.core == CoreType::kInt8) {
+      if (built::IsInt8(plan.config.core)) {
         const float* rows = plan.rows + (batch * key_len + args.first_key) * args.source_stride;
         LayOutInt8(*plan.kernels, attend.int8,
                    Int8Rows{rows, args.source_stride, args.rows, is_key, batch, 0, heads,

@@ -9,6 +9,7 @@
 #include "lib/core/int8_heads.h"
 #include "lib/core/mask_plan.h"
 #include "lib/support/bits.h"
+#include "lib/support/built.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
 
@@ -64,7 +65,9 @@ struct Projection {
     // Four tasks a worker even out their ends; one alone keeps the panels in one sweep.
     const size_t cuts = num_workers == 1 ? 1 : sizes::DivideUp(4 * num_workers, input.batch);
     panels_per_task = sizes::DivideUp(matrix->num_panels(), Min(cuts, matrix->num_panels()));
-    if (int8_heads != nullptr) panels_per_task = sizes::RoundUp(panels_per_task, GroupPanels());
+    if (built::kInt8 && int8_heads != nullptr) {
+      panels_per_task = sizes::RoundUp(panels_per_task, GroupPanels());
+    }
     num_tasks = input.batch * sizes::DivideUp(matrix->num_panels(), panels_per_task);
     return num_tasks;
   }
@@ -107,7 +110,7 @@ struct Projection {
       args.flags = flags == nullptr ? nullptr : flags + batch * flag_batch_stride;
       args.flag_stride = flag_stride;
     }
-    if (quantized != nullptr) {
+    if (built::kInt8 && quantized != nullptr) {
       args.quantized = quantized->rows + first_row * quantized->stride;
       args.quantized_stride = quantized->stride;
       args.step = quantized->step;
@@ -117,7 +120,7 @@ struct Projection {
                              first_row * sizes::DivideUp(matrix->depth, kInt4Block);
       }
     }
-    if (int8_heads != nullptr) {
+    if (built::kInt8 && int8_heads != nullptr) {
       RunByHeads(args, batch);
     } else {
       kernel(args);

@@ -5,6 +5,7 @@
 #include "lib/core/plan.h"
 #include "lib/core/project.h"
 #include "lib/core/run.h"
+#include "lib/support/built.h"
 
 namespace heed {
 
@@ -20,7 +21,7 @@ template <typename RowsOf>
 void QuantizeInputs(const Plan& plan, const Executor* executor, const RowsOf& rows_of,
                     Projection* jobs, size_t num_jobs, QuantizedRows* quantized) {
   constexpr size_t kRowsOfTask = 32;
-  const bool is_int4 = plan.config.weights == WeightType::kInt4;
+  const bool is_int4 = built::Type(plan.config.weights) == WeightType::kInt4;
   std::byte* next = plan.quantized;
   size_t first_task[4] = {};
   for (size_t j = 0; j < num_jobs; ++j) {

@@ -6,6 +6,7 @@
 #include "lib/core/check.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
+#include "lib/support/built.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 
@@ -86,6 +87,10 @@ Status CheckScalars(const SdpaArgs& args) {
 // `block` is empty for Explain, which touches none.
 Status CheckCall(const SdpaArgs& args, const SdpaLimits& limits, Memory block,
                  const CreateOptions& options, Call* call) {
+  if constexpr (!built::kF32) {
+    return Fail(StatusCode::kUnsupported, "core", "the f32 core, which is not in this library",
+                static_cast<uint32_t>(CoreType::kF32), static_cast<uint32_t>(CoreType::kInt8));
+  }
   call->limits = limits;
   if (call->limits.max_value_dim == 0) call->limits.max_value_dim = limits.max_head_dim;
   AttendPlan& attend = call->attend;

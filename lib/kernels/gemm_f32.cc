@@ -64,7 +64,7 @@ HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
     for (const size_t end = row + rows; row < end; row += kKeyBlock) {
       piece.num_rows = Min(kKeyBlock, end - row);
       piece.first_key = args.first_key + row;
-      if (args.weights == WeightType::kF32) {
+      if (built::Type(args.weights) == WeightType::kF32) {
         RunPanels(call, piece.num_rows, piece.columns);
         call.a += kKeyBlock * call.a_stride;
       } else {
@@ -79,7 +79,7 @@ HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
 }  // namespace
 
 void ProjectRows(const ProjectArgs& args) {
-  if (args.weights != WeightType::kF32) {
+  if (built::Type(args.weights) != WeightType::kF32) {
     const size_t column = args.panel_begin * kPanelColumns;
     const size_t columns = Min(args.panel_end * kPanelColumns, args.columns) - column;
     return Multiply(args, {0, args.rows, column, columns, args.scale, args.output + column,

@@ -12,6 +12,7 @@
 
 #include "lib/kernels/vector-inl.h"
 #include "lib/support/bits.h"
+#include "lib/support/built.h"
 #include "lib/support/kernel_table.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -33,11 +34,15 @@ void MultiplyInt4(const ProjectArgs& args, const Piece& piece);
 void MultiplyInt8(const ProjectArgs& args, const Piece& piece);
 
 HWY_INLINE void Multiply(const ProjectArgs& args, const Piece& piece) {
-  switch (args.weights) {
-    case WeightType::kF32: return;  // runs through tile-inl.h
-    case WeightType::kBf16: return MultiplyBf16(args, piece);
-    case WeightType::kInt8: return MultiplyInt8(args, piece);
-    case WeightType::kInt4: return MultiplyInt4(args, piece);
+  if constexpr (built::kOthers) {
+    switch (args.weights) {
+      case WeightType::kF32: return;  // runs through tile-inl.h
+      case WeightType::kBf16: return MultiplyBf16(args, piece);
+      case WeightType::kInt8: return MultiplyInt8(args, piece);
+      case WeightType::kInt4: return MultiplyInt4(args, piece);
+    }
+  } else if constexpr (built::kInt8) {
+    MultiplyInt8(args, piece);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "lib/kernels/ops.h"
+#include "lib/support/built.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/kernels/table.cc"
@@ -50,21 +51,25 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
   table.name = name;
   table.integer_step = step;
   table.tile_size = TileSize;
-  table.int8_input_flip = kInputFlip;
   table.project_rows = ProjectRows;
   table.project_keys = ProjectKeys;
   table.project_values = ProjectValues;
   table.lay_out_keys = LayOutKeys;
   table.lay_out_values = LayOutValues;
-  table.quantize_rows = QuantizeRows;
-  table.attend_tile = AttendTile;
+  if constexpr (built::kF32) {
+    table.attend_tile = AttendTile;
+    table.weights_tile = WeightsTile;
+  }
   table.finish = Finish;
-  table.weights_tile = WeightsTile;
-  table.quantize_query = QuantizeQuery;
-  table.lay_out_int8_keys = LayOutInt8Keys;
-  table.lay_out_int8_values = LayOutInt8Values;
-  table.attend_int8_tile = AttendInt8Tile;
-  table.weights_int8_tile = WeightsInt8Tile;
+  if constexpr (built::kInt8) {
+    table.int8_input_flip = kInputFlip;
+    table.quantize_rows = QuantizeRows;
+    table.quantize_query = QuantizeQuery;
+    table.lay_out_int8_keys = LayOutInt8Keys;
+    table.lay_out_int8_values = LayOutInt8Values;
+    table.attend_int8_tile = AttendInt8Tile;
+    table.weights_int8_tile = WeightsInt8Tile;
+  }
   table.exp = ExpArray;
   table.tanh = TanhArray;
   return table;

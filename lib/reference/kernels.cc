@@ -4,8 +4,9 @@
 #include "lib/reference/attend_i8.h"
 #include "lib/reference/quantize.h"
 #include "lib/reference/scalar.h"
-#include "lib/support/bf16.h"
 #include "lib/reference/softmax.h"
+#include "lib/support/bf16.h"
+#include "lib/support/built.h"
 
 namespace heed::reference {
 namespace {
@@ -75,7 +76,7 @@ float ProjectInt4(const ProjectArgs& args, size_t r, size_t column) {
 }
 
 float Project(const ProjectArgs& args, size_t r, size_t column) {
-  switch (args.weights) {
+  switch (built::Type(args.weights)) {
     case WeightType::kBf16: return ProjectBf16(args, r, column);
     case WeightType::kInt8: return ProjectInt8(args, r, column);
     case WeightType::kInt4: return ProjectInt4(args, r, column);
@@ -231,15 +232,19 @@ constexpr KernelTable MakeTable() {
   table.project_values = ProjectValues;
   table.lay_out_keys = LayOutKeys;
   table.lay_out_values = LayOutValues;
-  table.quantize_rows = QuantizeRows;
-  table.attend_tile = AttendTile;
+  if constexpr (built::kF32) {
+    table.attend_tile = AttendTile;
+    table.weights_tile = WeightsTile;
+  }
   table.finish = Finish;
-  table.weights_tile = WeightsTile;
-  table.quantize_query = QuantizeRows;
-  table.lay_out_int8_keys = LayOutInt8Keys;
-  table.lay_out_int8_values = LayOutInt8Values;
-  table.attend_int8_tile = AttendInt8Tile;
-  table.weights_int8_tile = WeightsInt8Tile;
+  if constexpr (built::kInt8) {
+    table.quantize_rows = QuantizeRows;
+    table.quantize_query = QuantizeRows;
+    table.lay_out_int8_keys = LayOutInt8Keys;
+    table.lay_out_int8_values = LayOutInt8Values;
+    table.attend_int8_tile = AttendInt8Tile;
+    table.weights_int8_tile = WeightsInt8Tile;
+  }
   table.exp = ExpArray;
   table.tanh = TanhArray;
   return table;

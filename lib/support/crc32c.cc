@@ -1,11 +1,16 @@
-// lib/support/crc32c.cc: four bytes a step with four tables (4 KB of constants).
+// lib/support/crc32c.cc: four bytes a step with four tables (4 KB of constants); in a library of one
+// weight type, which is to be small, a byte a step with one of them.
 #include "lib/support/crc32c.h"
+
+#include "lib/support/built.h"
 
 namespace heed {
 namespace {
 
+constexpr int kNumTables = built::kOthers ? 4 : 1;
+
 struct Tables {
-  uint32_t entry[4][256];
+  uint32_t entry[kNumTables][256];
 };
 
 constexpr Tables MakeTables() {
@@ -16,7 +21,7 @@ constexpr Tables MakeTables() {
     tables.entry[0][i] = crc;
   }
   for (uint32_t i = 0; i < 256; ++i) {
-    for (int t = 1; t < 4; ++t) {
+    for (int t = 1; t < kNumTables; ++t) {
       const uint32_t previous = tables.entry[t - 1][i];
       tables.entry[t][i] = (previous >> 8) ^ tables.entry[0][previous & 0xff];
     }
@@ -31,10 +36,14 @@ constexpr Tables kTables = MakeTables();
 uint32_t Crc32c(const void* data, size_t size, uint32_t crc) {
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   crc = ~crc;
-  for (; size >= 4; size -= 4, bytes += 4) {
-    crc ^= bytes[0] | uint32_t{bytes[1]} << 8 | uint32_t{bytes[2]} << 16 | uint32_t{bytes[3]} << 24;
-    crc = kTables.entry[3][crc & 0xff] ^ kTables.entry[2][(crc >> 8) & 0xff] ^
-          kTables.entry[1][(crc >> 16) & 0xff] ^ kTables.entry[0][crc >> 24];
+  if constexpr (kNumTables == 4) {
+    const auto& entry = kTables.entry;
+    for (; size >= 4; size -= 4, bytes += 4) {
+      crc ^= bytes[0] | uint32_t{bytes[1]} << 8 | uint32_t{bytes[2]} << 16 |
+             uint32_t{bytes[3]} << 24;
+      crc = entry[3][crc & 0xff] ^ entry[2][(crc >> 8) & 0xff] ^
+            entry[1][(crc >> 16) & 0xff] ^ entry[0][crc >> 24];
+    }
   }
   for (; size > 0; --size, ++bytes) crc = (crc >> 8) ^ kTables.entry[0][(crc ^ *bytes) & 0xff];
   return ~crc;

@@ -1,6 +1,7 @@
 // lib/weights/config.cc: which configs make sense.
 #include "heed/weights.h"
 #include "lib/support/bits.h"
+#include "lib/support/built.h"
 #include "lib/support/fail.h"
 
 namespace heed {
@@ -28,6 +29,32 @@ Status CheckQuantizedDepths(const AttentionConfig& c) {
                   "an input of integer weights of at most 2^17 columns",
                   sizes::kMaxQuantizedDepth, input.depth);
     }
+  }
+  return Status();
+}
+
+// Each a static string, because a Status points to it.
+const char* WithoutWeights(WeightType type) {
+  switch (type) {
+    case WeightType::kBf16: return "weights that this library is built with, not bf16";
+    case WeightType::kInt8: return "weights that this library is built with, not int8";
+    case WeightType::kInt4: return "weights that this library is built with, not int4";
+    default: return "weights that this library is built with, not f32";
+  }
+}
+
+Status CheckBuilt(const AttentionConfig& c) {
+  constexpr auto kWeights = built::Type(WeightType::kF32);
+  constexpr auto kCore = built::kF32 ? CoreType::kF32 : CoreType::kInt8;
+  if (!built::Has(c.weights)) {
+    return Fail(StatusCode::kUnsupported, "config.weights", WithoutWeights(c.weights),
+                static_cast<uint32_t>(kWeights), static_cast<uint32_t>(c.weights));
+  }
+  if (!built::Has(c.core)) {
+    return Fail(StatusCode::kUnsupported, "config.core",
+                c.core == CoreType::kInt8 ? "the core that this library is built with, not int8"
+                                          : "the core that this library is built with, not f32",
+                static_cast<uint32_t>(kCore), static_cast<uint32_t>(c.core));
   }
   return Status();
 }
@@ -70,14 +97,15 @@ Status CheckConfig(const AttentionConfig& config) {
     return Fail(StatusCode::kUnsupported, "config.weights", "f32 (0) to int4 (3)", 3,
                 static_cast<uint32_t>(c.weights));
   }
-  if (sizes::QuantizesInputs(c.weights)) {
+  if (built::kInt8 && sizes::QuantizesInputs(c.weights)) {
     HEED_RETURN_IF_ERROR(CheckQuantizedDepths(c));
   }
   if (c.core != CoreType::kF32 && c.core != CoreType::kInt8) {
     return Fail(StatusCode::kUnsupported, "config.core", "the f32 (0) or the int8 core (1)", 1,
                 static_cast<uint32_t>(c.core));
   }
-  if (c.core == CoreType::kInt8 && c.head_dim > sizes::kMaxInt8HeadDim) {
+  HEED_RETURN_IF_ERROR(CheckBuilt(c));
+  if (built::IsInt8(c.core) && c.head_dim > sizes::kMaxInt8HeadDim) {
     return Fail(StatusCode::kBadConfig, "config.head_dim", "at most 2^16 with an int8 core",
                 sizes::kMaxInt8HeadDim, c.head_dim);
   }

@@ -1,5 +1,6 @@
 // lib/weights/matrix.cc: one projection, from PyTorch's row-major weight into panels and back.
 #include "lib/support/bf16.h"
+#include "lib/support/built.h"
 #include "lib/support/int4.h"
 #include "lib/support/row_scale.h"
 #include "lib/weights/packed_file.h"
@@ -103,7 +104,7 @@ void PackInt4(const Matrix& matrix, const float* weight) {
 }  // namespace
 
 void PackMatrix(const Matrix& matrix, const float* weight, const float* bias) {
-  switch (matrix.type) {
+  switch (built::Type(matrix.type)) {
     case WeightType::kBf16: PackBf16(matrix, weight); break;
     case WeightType::kInt8: PackInt8(matrix, weight); break;
     case WeightType::kInt4: PackInt4(matrix, weight); break;
@@ -115,7 +116,7 @@ void PackMatrix(const Matrix& matrix, const float* weight, const float* bias) {
 }
 
 float WeightAt(const Matrix& matrix, size_t n, size_t k) {
-  switch (matrix.type) {
+  switch (built::Type(matrix.type)) {
     case WeightType::kBf16:
       return FloatOfBf16(static_cast<const uint16_t*>(matrix.panels)[PanelIndex(matrix, n, k, 2)]);
     case WeightType::kInt8: {

@@ -1,6 +1,7 @@
 // lib/weights/pack.cc: the packed file: where its sections are, and writing it.
 #include <cstring>
 
+#include "lib/support/built.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
@@ -78,7 +79,7 @@ PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
   };
   const auto matrix = [&](size_t columns, size_t depth) {
     Matrix m;
-    m.type = config.weights;
+    m.type = built::Type(config.weights);
     m.columns = columns;
     m.depth = depth;
     const size_t floats = sizes::FloatBytes(m.num_panels() * kPanelColumns);

@@ -1,14 +1,24 @@
-# Cross build for 64-bit ARM Linux with Debian's g++-aarch64-linux-gnu; tests run under QEMU.
-# QEMU_CPU chooses the core that QEMU plays.
+# Cross build for 64-bit ARM Linux with Debian's g++-aarch64-linux-gnu, or by HEED_COMPILER=clang with
+# clang-19 and the libraries of that; tests run under QEMU. QEMU_CPU chooses the core that QEMU plays.
+set(HEED_COMPILER gcc CACHE STRING "gcc or clang")
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES HEED_COMPILER)
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
-set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
-set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+if(HEED_COMPILER STREQUAL clang)
+  set(CMAKE_C_COMPILER clang-19)
+  set(CMAKE_CXX_COMPILER clang++-19)
+  set(CMAKE_C_COMPILER_TARGET aarch64-linux-gnu)
+  set(CMAKE_CXX_COMPILER_TARGET aarch64-linux-gnu)
+  set(_linker " -fuse-ld=lld")
+else()
+  set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+  set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+endif()
 set(CMAKE_NM aarch64-linux-gnu-nm)
 set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-set(CMAKE_EXE_LINKER_FLAGS_INIT -static)  # one file to copy to a board
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-static${_linker}")  # one file to copy to a board
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64)

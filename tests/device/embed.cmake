@@ -1,4 +1,5 @@
-# cmake -DLAYER=FILE.heed -DQUERY=FILE.npy -DOUTPUT=FILE.cc -P embed.cmake: files as constant arrays.
+# cmake -DLAYER=FILE.heed -DINT8=FILE.heed -DQUERY=FILE.npy -DOUTPUT=FILE.cc -P embed.cmake: files as
+# constant arrays.
 function(as_array name file result)
   file(READ ${file} hex HEX)
   file(SIZE ${file} size)
@@ -8,7 +9,8 @@ function(as_array name file result)
 const size_t ${name}Bytes = ${size};\n" PARENT_SCOPE)
 endfunction()
 as_array(kLayerFile ${LAYER} layer)
+as_array(kInt8LayerFile ${INT8} int8)
 as_array(kLayerQuery ${QUERY} query)
 file(WRITE ${OUTPUT} "#include \"tests/device/real_layer.h\"
 namespace heed::test {
-${layer}${query}}  // namespace heed::test\n")
+${layer}${int8}${query}}  // namespace heed::test\n")

@@ -7,14 +7,26 @@
 #include "tests/device/real_layer.h"
 
 namespace {
-alignas(64) std::byte memory[heed::test::kRealLayerBytes];
-}
+
+using namespace heed::test;
+
+// The layer of the one type that the library is built with; of all types, the float one.
+#if defined(HEED_TYPES_INT8)
+constexpr auto kRun = RunInt8Layer;
+constexpr size_t kBytes = kInt8LayerBytes;
+constexpr uint32_t kChecksum = kInt8LayerChecksum;
+#else
+constexpr auto kRun = RunRealLayer;
+constexpr size_t kBytes = kRealLayerBytes;
+constexpr uint32_t kChecksum = kRealLayerChecksum;
+#endif
+alignas(64) std::byte memory[kBytes];
+
+}  // namespace
 
 int main() {
-  using namespace heed::test;
-  const CaseResult result = RunRealLayer(CaseOptions(), heed::MutableBytes(memory, sizeof(memory)));
-  const bool good =
-      result.status.ok() && Checksum(result.values, result.count) == kRealLayerChecksum;
+  const CaseResult result = kRun(CaseOptions(), heed::MutableBytes(memory, sizeof(memory)));
+  const bool good = result.status.ok() && Checksum(result.values, result.count) == kChecksum;
   for (const char* text = good ? "bits equal\n" : "FAILED\n"; *text != '\0'; ++text) {
     heed_board_put(*text);
   }

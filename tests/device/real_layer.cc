@@ -6,24 +6,32 @@
 namespace heed::test {
 namespace {
 
-constexpr AttentionConfig kConfig = [] {
+constexpr AttentionConfig Config(WeightType weights, CoreType core) {
   AttentionConfig config;
   config.embed_dim = 120;
   config.num_heads = 8;
   config.q_bias = config.k_bias = config.v_bias = config.out_bias = true;
+  config.weights = weights;
+  config.core = core;
   return config;
-}();
+}
+constexpr AttentionConfig kFloat = Config(WeightType::kF32, CoreType::kF32);
+constexpr AttentionConfig kInt8 = Config(WeightType::kInt8, CoreType::kInt8);
 constexpr Limits kLimits = {/*max_batch=*/1, /*max_query_len=*/57};
-constexpr size_t kCount = size_t{kLimits.max_query_len} * kConfig.embed_dim;
+constexpr size_t kCount = size_t{kLimits.max_query_len} * kFloat.embed_dim;
 constexpr size_t kOutputBytes = sizes::FloatBytes(kCount);
-constexpr size_t kBlockBytes = WorkspaceBytes(kConfig, kLimits);
-static_assert(kOutputBytes + kBlockBytes <= kRealLayerBytes);
+static_assert(kOutputBytes + WorkspaceBytes(kFloat, kLimits) <= kRealLayerBytes);
+static_assert(kOutputBytes + WorkspaceBytes(kInt8, kLimits) <= kInt8LayerBytes);
 
-}  // namespace
+ConstBytes BytesOf(const unsigned char* file, size_t size) {
+  return ConstBytes(reinterpret_cast<const std::byte*>(file), size);
+}
 
-CaseResult RunRealLayer(const CaseOptions& options, MutableBytes memory) {
+CaseResult Run(const AttentionConfig& config, ConstBytes file, const CaseOptions& options,
+               MutableBytes memory) {
   CaseResult result;
-  if (memory.size < kRealLayerBytes) return result;
+  const size_t block_bytes = WorkspaceBytes(config, kLimits);
+  if (memory.size < kOutputBytes + block_bytes) return result;
   // The query is copied to where the output goes: one buffer for both.
   float* const values = reinterpret_cast<float*>(memory.data);
   memcpy(values, kLayerQuery + kLayerQueryBytes - kCount * sizeof(float), kCount * sizeof(float));
@@ -32,22 +40,31 @@ CaseResult RunRealLayer(const CaseOptions& options, MutableBytes memory) {
   result.count = kCount;
 
   Weights weights;
-  const auto* const file = reinterpret_cast<const std::byte*>(kLayerFile);
-  result.status = Weights::Open(ConstBytes(file, kLayerFileBytes), &weights);
+  result.status = Weights::Open(file, &weights);
   if (!result.status.ok()) return result;
   result.status = weights.Verify();
   if (!result.status.ok()) return result;
-  const MutableBytes block(memory.data + kOutputBytes, kBlockBytes);
+  const MutableBytes block(memory.data + kOutputBytes, block_bytes);
   CreateOptions create;
   create.target = options.target;
   Attention layer;
-  result.status = Attention::Create(kConfig, kLimits, weights, block, &layer, create);
+  result.status = Attention::Create(config, kLimits, weights, block, &layer, create);
   if (!result.status.ok()) return result;
   ForwardArgs args;
-  args.output = TensorView(values, 1, kLimits.max_query_len, kConfig.embed_dim);
+  args.output = TensorView(values, 1, kLimits.max_query_len, kFloat.embed_dim);
   args.query = args.output;
   result.status = layer.Forward(args);
   return result;
+}
+
+}  // namespace
+
+CaseResult RunRealLayer(const CaseOptions& options, MutableBytes memory) {
+  return Run(kFloat, BytesOf(kLayerFile, kLayerFileBytes), options, memory);
+}
+
+CaseResult RunInt8Layer(const CaseOptions& options, MutableBytes memory) {
+  return Run(kInt8, BytesOf(kInt8LayerFile, kInt8LayerFileBytes), options, memory);
 }
 
 }  // namespace heed::test

@@ -13,13 +13,18 @@ namespace heed::test {
 // Made by embed.cmake; aligned to 64.
 extern const unsigned char kLayerFile[];  // as `heed pack` writes it
 extern const size_t kLayerFileBytes;
+extern const unsigned char kInt8LayerFile[];  // with --weights int8 --core int8
+extern const size_t kInt8LayerFileBytes;
 extern const unsigned char kLayerQuery[];  // .npy, float32 [1][57][120]
 extern const size_t kLayerQueryBytes;
 
 inline constexpr uint32_t kRealLayerChecksum = 0x181aa83a;  // of the output, as in checksums.inc
+inline constexpr uint32_t kInt8LayerChecksum = 0x44383143;
 inline constexpr size_t kRealLayerBytes = 139264;  // of memory for RunRealLayer
+inline constexpr size_t kInt8LayerBytes = 143168;
 
 CaseResult RunRealLayer(const CaseOptions& options, MutableBytes memory);
+CaseResult RunInt8Layer(const CaseOptions& options, MutableBytes memory);
 
 }  // namespace heed::test
 

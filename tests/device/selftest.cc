@@ -117,6 +117,11 @@ bool TestTarget(const SelftestOptions& options, const char* target) {
   }
   checker.Check("PP-OCRv4 layer 0, packed", kRealLayerChecksum, BoundWithoutFma({}),
                 RunRealLayer);
+  SameBitsCase int8;
+  int8.config.weights = WeightType::kInt8;
+  int8.config.core = CoreType::kInt8;
+  checker.Check("PP-OCRv4 layer 0, all int8", kInt8LayerChecksum, BoundWithoutFma(int8),
+                RunInt8Layer);
   return checker.Report();
 }
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# image.sh NM IMAGE PROCESSOR: what a firmware image of one layer holds. No heap and no C library, no
-# object of Highway, heed within 104 KB, and on Cortex-M the FPU's own fused multiply-add.
+# image.sh NM IMAGE PROCESSOR TYPES: what a firmware image of one layer holds. No heap and no C
+# library, heed within 104 KB (64 KB with f32 or int8 alone), and on Cortex-M the FPU's own fused
+# multiply-add.
 set -euo pipefail
-nm=$1 image=$2 processor=$3
+nm=$1 image=$2 processor=$3 types=$4
 objdump=${nm%nm}objdump
 map=$(find . -name "$(basename "$image").map")
 [ -f "$map" ] || { echo "no link map of $image below $PWD"; exit 1; }
@@ -14,16 +15,16 @@ archives=$(grep -o '[^ /]*\.a(' "$map" | sort -u | grep -v -E '^lib(heed|gcc)\.a
 found=$(heap_of "$image")
 [ -z "$found" ] || { echo "the image holds: $found"; exit 1; }
 [ -z "$archives" ] || { echo "the image is linked with: $archives"; exit 1; }
-! grep -E 'hwy|targets\.cc\.obj.*hwy|per_target' "$map" || { echo "Highway is linked"; exit 1; }
 # The check itself: a planted allocation must be found.
 planted=$(awk -v f="$forbidden" '$NF ~ f' <<< $'0 T malloc\n0 T _sbrk' | wc -l)
 [ "$planted" = 2 ] || { echo "a planted malloc was missed"; exit 1; }
 
 case $processor in
   cortex-m*)
-    # The reference is the kernel: each multiply-add of its products is one instruction.
+    # The reference is the kernel: each multiply-add of its products, and of the exponential, is one
+    # instruction.
     code=$("$objdump" -d --no-show-raw-insn "$image" |
-      sed -n '/^[0-9a-f]* <.*reference.*\(ProjectRows\|AttendTile\).*>:/,/^$/p')
+      sed -n '/^[0-9a-f]* <.*reference.*\(ProjectRows\|AttendTile\|3ExpE\).*>:/,/^$/p')
     count=$(grep -c 'vfma\.f32\|vfms\.f32' <<< "$code" || true)
     [ "$count" -ge 2 ] || { echo "expected vfma.f32 in the products, got $count"; exit 1; }
     ! grep -E 'bl.*(__aeabi_[fd]|fmaf)' <<< "$code" ||
@@ -35,7 +36,8 @@ esac
 # heed's share of the image: everything in its namespace but the test's.
 text=$("$nm" -S -t d -C "$image" |
   awk 'NF >= 4 && $3 ~ /[tTwWrRvV]/ && /heed::/ && !/heed::test/ { sum += $2 } END { print sum }')
-limit=106496  # all weight types and both cores; float alone was 62276 on AArch64 and 28446 on Cortex-M4
+limit=65536
+[ "$types" != all ] || limit=106496
 [ "$text" -le $limit ] || { echo "heed's text: at most $limit bytes, got $text"; exit 1; }
 "${nm%nm}size" -A "$image" | awk -v text="$text" -v limit=$limit '
   $1 ~ /^\.(text|rodata|data|bss|stack)$/ { printf "%-8s %8d bytes\n", $1, $2 }

@@ -1,0 +1,88 @@
+// tests/device/types_main.cc: what a library says of types that it is built without (HEED_TYPES):
+// Open and PackWeights answer kUnsupported and name the type; what it is built with runs.
+#include <cstddef>
+
+#include "board/board.h"
+#include "tests/device/checksum.h"
+#include "tests/device/real_layer.h"
+
+namespace {
+
+using namespace heed;
+using namespace heed::test;
+
+#if defined(HEED_TYPES_F32)
+constexpr bool kHasF32 = true, kHasInt8 = false, kHasOthers = false;
+#elif defined(HEED_TYPES_INT8)
+constexpr bool kHasF32 = false, kHasInt8 = true, kHasOthers = false;
+#else
+constexpr bool kHasF32 = true, kHasInt8 = true, kHasOthers = true;
+#endif
+
+alignas(64) std::byte memory[kInt8LayerBytes];  // the larger one
+bool all_good = true;
+
+void Print(const char* text) {
+  for (; *text != '\0'; ++text) heed_board_put(*text);
+}
+
+void Report(const char* name, bool good, const Status& status) {
+  char sentence[160];
+  FormatStatus(status, sentence, sizeof(sentence));
+  all_good = all_good && good;
+  Print(good ? "ok      " : "FAILED  ");
+  Print(name);
+  Print(": ");
+  Print(sentence);
+  Print("\n");
+}
+
+// Whether the status is that of a missing type, whose expectation ends with its name.
+bool Misses(const Status& status, const char* argument, const char* type) {
+  if (status.code != StatusCode::kUnsupported || strcmp(status.argument, argument) != 0) {
+    return false;
+  }
+  const size_t length = strlen(status.expectation), type_length = strlen(type);
+  return length > type_length && strcmp(status.expectation + length - type_length, type) == 0;
+}
+
+void OpenAndRun(const char* type, bool is_built, uint32_t checksum, const CaseResult& result) {
+  const bool good = is_built ? result.status.ok() &&
+                                   Checksum(result.values, result.count) == checksum
+                             : Misses(result.status, "config.weights", type);
+  Report(type, good, result.status);
+}
+
+// A layer of one row, one column, packed here.
+void Pack(const char* name, WeightType weights, CoreType core, bool is_built, const char* argument,
+          const char* type) {
+  AttentionConfig config;
+  config.embed_dim = config.num_heads = 1;
+  config.weights = weights;
+  config.core = core;
+  const float one = 1.0f;
+  LayerTensors tensors;
+  tensors.q_weight = tensors.k_weight = tensors.v_weight = tensors.out_weight = &one;
+  memory[0] = std::byte{1};
+  const Status status = PackWeights(config, tensors, MutableBytes(memory, sizeof(memory)));
+  const bool untouched = memory[0] == std::byte{1};
+  Report(name, is_built ? status.ok() : untouched && Misses(status, argument, type), status);
+}
+
+}  // namespace
+
+int main() {
+  const MutableBytes all(memory, sizeof(memory));
+  const CaseOptions options;
+  OpenAndRun("f32", kHasF32, kRealLayerChecksum, RunRealLayer(options, all));
+  OpenAndRun("int8", kHasInt8, kInt8LayerChecksum, RunInt8Layer(options, all));
+  const CoreType core = kHasF32 ? CoreType::kF32 : CoreType::kInt8;
+  Pack("pack f32", WeightType::kF32, core, kHasF32, "config.weights", "f32");
+  Pack("pack bf16", WeightType::kBf16, core, kHasOthers, "config.weights", "bf16");
+  Pack("pack int8", WeightType::kInt8, core, kHasInt8, "config.weights", "int8");
+  Pack("pack int4", WeightType::kInt4, core, kHasOthers, "config.weights", "int4");
+  const WeightType weights = kHasF32 ? WeightType::kF32 : WeightType::kInt8;
+  Pack("pack, f32 core", weights, CoreType::kF32, kHasF32, "config.core", "f32");
+  Pack("pack, int8 core", weights, CoreType::kInt8, kHasInt8, "config.core", "int8");
+  return all_good ? 0 : 1;
+}
