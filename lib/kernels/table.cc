@@ -141,7 +141,7 @@ bool StepIsUsable(IntegerStep step) {
   return has_dotprod && (getauxval(AT_HWCAP2) & kI8mmBit) != 0;
 }
 #else  // what the compiler's flags promise
-bool StepIsUsable(IntegerStep step) {
+bool StepIsUsable([[maybe_unused]] IntegerStep step) {
 #if defined(__ARM_FEATURE_MATMUL_INT8)
   return true;
 #elif defined(__ARM_FEATURE_DOTPROD)
