@@ -1,5 +1,5 @@
-// lib/support/crc32c.cc: four bytes a step with four tables (4 KB of constants); in a library of one
-// weight type, which is to be small, a byte a step with one of them.
+// lib/support/crc32c.cc: four bytes a step with four tables (4 KB of constants); in a library of
+// one weight type, which is to be small, a byte a step with one of them.
 #include "lib/support/crc32c.h"
 
 #include "lib/support/built.h"
