@@ -8,10 +8,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # Four memory functions and one comparison that a compiler may call by itself, the auxiliary vector
-# in which Linux lists the CPU's features, 32-bit ARM's helpers for 64-bit division and double, and
-# what WebAssembly's linker defines.
+# in which Linux lists the CPU's features, 32-bit ARM's helpers for double and for dividing and
+# counting zeros of 64 bits, and what WebAssembly's linker defines.
 allowed='memcpy|memmove|memset|memcmp|strcmp|strlen|getauxval|_GLOBAL_OFFSET_TABLE_|__aeabi_.*'
-allowed+='|__stack_pointer|__indirect_function_table|__linear_memory'
+allowed+='|__c[lt]zdi2|__stack_pointer|__indirect_function_table|__linear_memory'
 
 # Symbols that some member needs and no member defines, without the allowed ones.
 needs() {
