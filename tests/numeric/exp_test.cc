@@ -1,8 +1,10 @@
 // exp and tanh against libm's double results, over every float where they are computed, on every
 // usable target.
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -90,6 +92,15 @@ TEST_CASE("tanh is within 1.44 ULP of exact on every float in [0, 10]; it is odd
   CHECK(WorstTanh(reference::kKernels, kSparse) <= 1.44);
 }
 
+// NEON of Armv7 takes subnormal numbers as zeros, whatever the mode.
+bool FlushesSubnormals([[maybe_unused]] const char* target) {
+#if defined(__arm__)
+  return strcmp(target, reference::kKernels.name) != 0;
+#else
+  return false;
+#endif
+}
+
 TEST_CASE("exp and tanh of every FMA target equal the reference to the bit, others are in bound") {
   constexpr uint32_t kStride = 257;  // prime, so that every exponent and lane is met
   std::vector<float> input;
@@ -107,6 +118,7 @@ TEST_CASE("exp and tanh of every FMA target equal the reference to the bit, othe
       size_t differing = 0;
       for (size_t i = 0; i < input.size(); ++i) {
         if (is_exp && input[i] > 0.0f) continue;  // outside exp's domain
+        if (FlushesSubnormals(table->name) && std::fabs(input[i]) < FLT_MIN) continue;
         if (std::isnan(want[i]) ? !std::isnan(got[i]) : BitsOf(want[i]) != BitsOf(got[i])) {
           ++differing;
         }
@@ -141,7 +153,7 @@ TEST_CASE("exp is exactly 1 at 0, +0 below -87 and NaN for NaN; tanh keeps signs
     CHECK(out[2] == 1.0f);
     CHECK(out[3] == -1.0f);
     CHECK(std::isnan(out[4]));
-    CHECK(out[5] == 1e-40f);
+    CHECK(out[5] == (FlushesSubnormals(table->name) ? 0.0f : 1e-40f));
   }
 }
 
