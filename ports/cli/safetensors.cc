@@ -48,12 +48,12 @@ json ParseHeader(const std::string& path, std::string_view text) {
   return header;
 }
 
-size_t Unsigned(const std::string& where, const json& value) {
+uint64_t Unsigned(const std::string& where, const json& value) {
   if (!value.is_number_unsigned()) {
     Fail(where, ": expected a non-negative integer, got ",
          value.dump(-1, ' ', true, json::error_handler_t::replace));
   }
-  return value.get<size_t>();
+  return value.get<uint64_t>();
 }
 
 Tensor ParseTensor(const std::string& path, const std::string& name, const json& entry,
@@ -73,18 +73,21 @@ Tensor ParseTensor(const std::string& path, const std::string& name, const json&
   size_t bytes = element_bytes;
   bool empty = false;
   for (const json& dimension : entry["shape"]) {
-    const size_t value = Unsigned(where + ": shape", dimension);
-    tensor.shape.push_back(value);
+    const uint64_t value = Unsigned(where + ": shape", dimension);
+    if (value > std::numeric_limits<size_t>::max()) {
+      Fail(where, ": shape: expected fewer elements, got ", value, " in a row");
+    }
+    tensor.shape.push_back(static_cast<size_t>(value));
     empty = empty || value == 0;
-    const size_t factor = value == 0 ? 1 : value;
+    const size_t factor = value == 0 ? 1 : static_cast<size_t>(value);
     if (bytes > std::numeric_limits<size_t>::max() / factor) {
       Fail(where, ": shape: expected fewer elements, got ", ShapeText(tensor.shape));
     }
     bytes *= factor;
   }
   tensor.bytes = empty ? 0 : bytes;
-  const size_t begin = Unsigned(where + ": data_offsets", entry["data_offsets"][0]);
-  const size_t end = Unsigned(where + ": data_offsets", entry["data_offsets"][1]);
+  const uint64_t begin = Unsigned(where + ": data_offsets", entry["data_offsets"][0]);
+  const uint64_t end = Unsigned(where + ": data_offsets", entry["data_offsets"][1]);
   if (begin > end || end > data_bytes) {
     Fail(where, ": data_offsets: expected a range of the ", data_bytes, " bytes of data, got [",
          begin, ", ", end, "]");
