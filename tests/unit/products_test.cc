@@ -185,7 +185,7 @@ TEST_CASE("int8 weights lie within half a step of the column's scale, largest at
       largest = std::fmax(largest, std::fabs(wanted));
       largest_packed = std::fmax(largest_packed, std::fabs(got));
     }
-    CHECK(largest_packed == doctest::Approx(largest).epsilon(1e-6));
+    CHECK(largest_packed == doctest::Approx(static_cast<double>(largest)).epsilon(1e-6));
   }
 }
 
@@ -229,7 +229,7 @@ TEST_CASE("int4 blocks of zeros, of tiny and of huge numbers, and of a NaN") {
   const std::vector<float> zeros(32), huge(32, 3e38f), tiny(32, 1e-40f);
   CHECK(weight_of(QuantizeInt4(zeros.data(), 32), 31) == 0.0f);
   CHECK(weight_of(QuantizeInt4(tiny.data(), 5), 4) == 0.0f);
-  CHECK(weight_of(QuantizeInt4(huge.data(), 32), 0) == doctest::Approx(3e38f).epsilon(0.01));
+  CHECK(weight_of(QuantizeInt4(huge.data(), 32), 0) == doctest::Approx(3e38).epsilon(0.01));
   std::vector<float> bad(32, 1.0f);
   for (const float value : {NAN, INFINITY}) {
     bad[7] = value;
