@@ -42,6 +42,7 @@ class OneRow {
     matrix_ = Buffer(bytes);
     block_scales_.resize(kColumns * depth_ / kInt4Block);
     args_.weights = weights;
+    args_.step = table.integer_step;
     args_.input = input_.data();
     args_.input_stride = args_.depth = depth_;
     args_.rows = 1;

@@ -43,7 +43,7 @@ struct TileBf16 {
     const float* HWY_RESTRICT x4 = x0 + (kRows > 4 ? 4 * stride : 0);
     const float* HWY_RESTRICT x8 = x0 + (kRows > 8 ? 8 * stride : 0);
     const auto vector_of_panels = [&](size_t v) {
-      const size_t column = tile.column + v * lanes;
+      const size_t column = tile.column + v * tile.vector_columns;
       return static_cast<const uint32_t*>(args.panels) +
              column / kPanelColumns * pairs * kPanelColumns + column % kPanelColumns;
     };
@@ -96,8 +96,9 @@ struct TileBf16 {
       HEED_FOR_PIECE_ROWS(HEED_KEEP)
 #undef HEED_KEEP
       for (size_t i = 0; i < kRows * kVectors; ++i) {
-        const float* base = begin == 0 ? args.bias + tile.column + i % kVectors * lanes
-                                       : totals + i * lanes;
+        const float* base =
+            begin == 0 ? args.bias + tile.column + i % kVectors * tile.vector_columns
+                       : totals + i * lanes;
         const auto sum = hn::Add(hn::LoadU(d, chains + i * lanes), hn::LoadU(d, base));
         hn::StoreU(sum, d, totals + i * lanes);
       }
@@ -106,7 +107,8 @@ struct TileBf16 {
     const auto scale = hn::Set(d, tile.scale);
     for (size_t i = 0; i < kRows * kVectors; ++i) {
       const auto out = hn::Mul(hn::LoadU(d, totals + i * lanes), scale);
-      StoreUpTo(out, d, tile.out + i / kVectors * tile.out_stride, tile.columns, i % kVectors);
+      StoreAt(out, d, tile.out + i / kVectors * tile.out_stride, tile.columns,
+              i % kVectors * tile.vector_columns);
     }
   }
 };

@@ -46,10 +46,10 @@ HWY_INLINE void Finish(const ProjectArgs& args, const Piece& tile,
   const auto scale = hn::Set(d, tile.scale);
   for (size_t i = 0; i < kRows * kVectors; ++i) {
     const auto row_scale = hn::Set(d, args.row_scales[tile.row + i / kVectors]);
-    const auto bias = hn::LoadU(d, args.bias + tile.column + i % kVectors * lanes);
+    const size_t c = i % kVectors * tile.vector_columns;
+    const auto bias = hn::LoadU(d, args.bias + tile.column + c);
     const auto sum = hn::Add(hn::Mul(hn::LoadU(d, totals + i * lanes), row_scale), bias);
-    StoreUpTo(hn::Mul(sum, scale), d, tile.out + i / kVectors * tile.out_stride, tile.columns,
-              i % kVectors);
+    StoreAt(hn::Mul(sum, scale), d, tile.out + i / kVectors * tile.out_stride, tile.columns, c);
   }
 }
 
@@ -71,10 +71,10 @@ struct TileInt4 {
     const int32_t* HWY_RESTRICT offsets = args.block_offsets + tile.row * blocks;
     // Of vector v: its column's index in panels of one byte a column and block.
     const auto index = [&](size_t v) {
-      const size_t column = tile.column + v * lanes;
+      const size_t column = tile.column + v * tile.vector_columns;
       return column / kPanelColumns * blocks * kPanelColumns;
     };
-    const auto in_panel = [&](size_t v) { return (tile.column + v * lanes) % kPanelColumns; };
+    const auto in_panel = [&](size_t v) { return (tile.column + v * tile.vector_columns) % kPanelColumns; };
     const auto nibbles = [&](size_t v) {
       return static_cast<const int8_t*>(args.panels) + index(v) * (kInt4Block / 2) +
              in_panel(v) * kDepthGroup;

@@ -27,6 +27,7 @@ struct Piece {
   float scale;
   float* out;  // [rows][columns], rows out_stride apart
   size_t out_stride;
+  size_t vector_columns = 0;  // of a register tile: the columns from one vector to the next
 };
 
 void MultiplyBf16(const ProjectArgs& args, const Piece& piece);
@@ -84,11 +85,25 @@ template <class Tile>
 HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
   const size_t lanes = hn::Lanes(TileTag());
   const size_t padded = sizes::RoundUp(piece.columns, kPanelColumns);
+  if constexpr (kStreams > 1) {
+    if (piece.rows == 1 && padded % (kStreams * kPanelColumns) == 0) {
+      Piece tile = piece;
+      tile.vector_columns = padded / kStreams;
+      for (size_t c = 0; c < tile.vector_columns; c += kPanelColumns) {
+        Tile::template Run<1, kStreams>(args, tile);
+        tile.column += kPanelColumns;
+        tile.columns -= kPanelColumns;
+        tile.out += kPanelColumns;
+      }
+      return;
+    }
+  }
   // A single row reads panel after panel, one stream from memory instead of two.
   const size_t most = piece.rows == 1 ? Min(kPanelColumns / lanes, kPieceVectors) : kPieceVectors;
   for (size_t c = 0; c < piece.columns;) {
     const size_t vectors = Min((padded - c) / lanes, most);
     Piece tile = piece;
+    tile.vector_columns = lanes;
     tile.column += c;
     tile.columns -= c;
     tile.out += c;

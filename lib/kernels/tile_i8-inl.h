@@ -63,7 +63,18 @@ template <size_t kPanels, class Finish>
 HWY_INLINE void ForEachInt8Tile(const Int8Call& call, size_t rows, size_t panels,
                                 const Finish& finish) {
   HWY_ALIGN int32_t sums[kInt8Sums];
-  // A single row reads panel after panel, one stream from memory instead of two.
+  if (kStreams > 1 && rows == 1 && panels % kStreams == 0) {
+    Int8Call part = call;
+    const size_t apart = panels / kStreams;
+    part.b_panel_stride *= apart;
+    for (size_t panel = 0; panel < apart; ++panel, part.b += call.b_panel_stride) {
+      SumInt8(part, 1, kStreams, sums);
+      for (size_t i = 0; i < kStreams; ++i) {
+        finish(0, 1, (panel + i * apart) * kPanelColumns, kPanelColumns, sums + i * kPanelColumns);
+      }
+    }
+    return;
+  }
   const size_t most = rows == 1 ? 1 : kPanels;
   size_t count = 0;
   for (size_t panel = 0; panel < panels; panel += count) {

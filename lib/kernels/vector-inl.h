@@ -30,16 +30,24 @@ HWY_INLINE const float* VectorOfPanels(const float* panels, size_t panel_stride,
   return panels + column / 16 * panel_stride + column % 16;
 }
 
-// Stores vector number `index` of a row, of which only `columns` columns exist.
+// A single row waits for its weights: where a vector is a panel, four panels a quarter of the matrix
+// apart are read side by side, four long streams from memory instead of one.
+inline constexpr size_t kStreams = HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86 ? 4 : 1;
+
+// Stores a vector at column `begin` of a row of which only `columns` columns exist.
 template <class D, class V>
-HWY_INLINE void StoreUpTo(V v, D d, float* row, size_t columns, size_t index) {
-  const size_t lanes = hn::Lanes(d);
-  const size_t begin = index * lanes;
-  if (HWY_LIKELY(begin + lanes <= columns)) {
+HWY_INLINE void StoreAt(V v, D d, float* row, size_t columns, size_t begin) {
+  if (HWY_LIKELY(begin + hn::Lanes(d) <= columns)) {
     hn::StoreU(v, d, row + begin);
   } else if (begin < columns) {
     hn::StoreN(v, d, row + begin, columns - begin);
   }
+}
+
+// The same for vector number `index` of the row.
+template <class D, class V>
+HWY_INLINE void StoreUpTo(V v, D d, float* row, size_t columns, size_t index) {
+  StoreAt(v, d, row, columns, index * hn::Lanes(d));
 }
 
 // x / y, correctly rounded on every target: Armv7 has no vector division, and the estimate that
