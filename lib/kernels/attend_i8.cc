@@ -24,7 +24,8 @@ void WriteWeights(const TileArgs& tile, const WeightsArgs& args);
 namespace {
 
 // scores[r][j] = (float(query[r] . key[j]) * scale of the query) * scale of the key.
-void QueryDotKeys(const Int8TileArgs& tile) {
+void QueryDotKeys(const Int8TileArgs& reference) {
+  const Int8TileArgs tile = reference;
   const TileTag d;
   const Int32Tag di;
   const size_t lanes = hn::Lanes(d);
@@ -38,18 +39,22 @@ void QueryDotKeys(const Int8TileArgs& tile) {
     const size_t panel = range.begin / kPanelColumns;
     call.a = tile.int8_query + first * tile.int8_query_stride;
     call.b = keys.integers + panel * call.b_panel_stride;
-    const auto finish = [&](size_t row, size_t rows, size_t column, size_t columns,
+    const float* HWY_RESTRICT query_scales = tile.query_scales + first;
+    const float* HWY_RESTRICT key_scales = keys.scales;
+    const int32_t* HWY_RESTRICT key_sums = keys.sums;
+    float* HWY_RESTRICT scores = tile.scores + first * kKeyBlock;
+    const auto finish = [=](size_t row, size_t rows, size_t column, size_t columns,
                             const int32_t* HWY_RESTRICT sums) {
       const size_t begin = panel * kPanelColumns + column;
-      for (size_t r = first + row; r < first + row + rows; ++r) {
-        const auto scale = hn::Set(d, tile.query_scales[r]);
-        float* HWY_RESTRICT out = tile.scores + r * kKeyBlock;
+      for (size_t r = row; r < row + rows; ++r) {
+        const auto scale = hn::Set(d, query_scales[r]);
+        float* HWY_RESTRICT out = scores + r * kKeyBlock;
         for (size_t j = begin; j < begin + columns; j += lanes, sums += lanes) {
           auto sum = hn::LoadU(di, sums);
           // Unsigned queries were 128 too large.
-          if (kRowsAreUnsigned) sum = hn::Sub(sum, hn::ShiftLeft<7>(hn::LoadU(di, keys.sums + j)));
+          if (kRowsAreUnsigned) sum = hn::Sub(sum, hn::ShiftLeft<7>(hn::LoadU(di, key_sums + j)));
           const auto value = hn::Mul(hn::ConvertTo(d, sum), scale);
-          hn::StoreU(hn::Mul(value, hn::LoadU(d, keys.scales + j)), d, out + j);
+          hn::StoreU(hn::Mul(value, hn::LoadU(d, key_scales + j)), d, out + j);
         }
       }
     };
@@ -111,7 +116,12 @@ HWY_INLINE void WeighRows(const Int8TileArgs tile) {
     hn::StoreU(largest, du, vectors + r * kPanelColumns);
   }
   uint32_t* largest = reinterpret_cast<uint32_t*>(tile.weight_scales);
-  for (size_t r = 0; r < tile.rows; r += 4) LargestOfFour(vectors + r * kPanelColumns, largest + r);
+  for (size_t r = 0; r < tile.rows; r += 4) {
+    const uint32_t* row = vectors + r * kPanelColumns;
+    LargestOfFour(hn::LoadU(du, row), hn::LoadU(du, row + kPanelColumns),
+                  hn::LoadU(du, row + 2 * kPanelColumns), hn::LoadU(du, row + 3 * kPanelColumns),
+                  largest + r);
+  }
   ScalesOfLargest(tile.rows, kLargestWeight, tile.weight_scales, tile.weight_inverses);
 }
 
@@ -137,7 +147,8 @@ HWY_INLINE void QuantizeWeights(const Int8TileArgs tile) {
 }
 
 // accumulator[r] = accumulator[r] * factors[r] + float(weights[r] . values) * weight_scales[r].
-void AddWeightedValues(const Int8TileArgs& tile) {
+void AddWeightedValues(const Int8TileArgs& reference) {
+  const Int8TileArgs tile = reference;
   const TileTag d;
   const Int32Tag di;
   const size_t lanes = hn::Lanes(d);
@@ -153,17 +164,22 @@ void AddWeightedValues(const Int8TileArgs& tile) {
     call.a = tile.weights + first * kKeyBlock + begin * 4;
     call.b = values.integers + begin * kPanelColumns * 4;
     call.groups = end - begin;
-    const auto finish = [&](size_t row, size_t rows, size_t column, size_t columns,
+    const float* HWY_RESTRICT scales = tile.weight_scales + first;
+    const float* HWY_RESTRICT factors = tile.factors + first;
+    [[maybe_unused]] const int32_t* HWY_RESTRICT value_sums = values.sums;
+    const size_t stride = tile.value_panels * kPanelColumns;
+    float* HWY_RESTRICT accumulator = tile.accumulator + first * stride;
+    const auto finish = [=](size_t row, size_t rows, size_t column, size_t columns,
                             const int32_t* HWY_RESTRICT sums) {
-      for (size_t r = first + row; r < first + row + rows; ++r) {
-        const auto scale = hn::Set(d, tile.weight_scales[r]);
-        const auto factor = hn::Set(d, tile.factors[r]);
-        float* HWY_RESTRICT out = tile.accumulator + r * tile.value_panels * kPanelColumns;
+      for (size_t r = row; r < row + rows; ++r) {
+        const auto scale = hn::Set(d, scales[r]);
+        const auto factor = hn::Set(d, factors[r]);
+        float* HWY_RESTRICT out = accumulator + r * stride;
         for (size_t c = column; c < column + columns; c += lanes, sums += lanes) {
           auto sum = hn::LoadU(di, sums);
           // Signed weights were 128 too small.
           if (!kRowsAreUnsigned) {
-            sum = hn::Add(sum, hn::ShiftLeft<7>(hn::LoadU(di, values.sums + c)));
+            sum = hn::Add(sum, hn::ShiftLeft<7>(hn::LoadU(di, value_sums + c)));
           }
           const auto value = hn::Mul(hn::ConvertTo(d, sum), scale);
           hn::StoreU(hn::Add(hn::Mul(hn::LoadU(d, out + c), factor), value), d, out + c);

@@ -74,7 +74,9 @@ struct TileInt4 {
       const size_t column = tile.column + v * tile.vector_columns;
       return column / kPanelColumns * blocks * kPanelColumns;
     };
-    const auto in_panel = [&](size_t v) { return (tile.column + v * tile.vector_columns) % kPanelColumns; };
+    const auto in_panel = [&](size_t v) {
+      return (tile.column + v * tile.vector_columns) % kPanelColumns;
+    };
     const auto nibbles = [&](size_t v) {
       return static_cast<const int8_t*>(args.panels) + index(v) * (kInt4Block / 2) +
              in_panel(v) * kDepthGroup;

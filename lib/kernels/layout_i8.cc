@@ -18,16 +18,11 @@ namespace {
 
 constexpr size_t kChunk = 64;  // columns quantized at a time
 
-// One copy of each for q, k and v.
+// One copy for q, k and v.
 HWY_NOINLINE void Scales(const float* source, size_t stride, size_t rows, size_t columns,
                          float* scales, float* inverses) {
   ScalesOfRows(source, stride, rows, columns, scales, inverses);
 }
-HWY_NOINLINE void Quantize(const float* values, size_t count, float inverse, uint8_t flip,
-                           int8_t* output) {
-  QuantizeRow(values, count, inverse, flip, output);
-}
-
 // sums[c] = sum over k of a panel [groups][16 columns][4].
 void SumColumns(const int8_t* HWY_RESTRICT panel, size_t groups, int32_t* HWY_RESTRICT sums) {
   const Int32Tag di;
@@ -42,22 +37,25 @@ void SumColumns(const int8_t* HWY_RESTRICT panel, size_t groups, int32_t* HWY_RE
   }
 }
 
-// Four rows of 16 integers to 16 columns of 4.
-HWY_INLINE void InterleaveRows(const int8_t* HWY_RESTRICT rows, int8_t* HWY_RESTRICT out) {
-  const hn::FixedTag<int8_t, 16> d8;
-  const hn::FixedTag<int16_t, 8> d16;
-  const auto r0 = hn::LoadU(d8, rows);
-  const auto r1 = hn::LoadU(d8, rows + kPanelColumns);
-  const auto r2 = hn::LoadU(d8, rows + 2 * kPanelColumns);
-  const auto r3 = hn::LoadU(d8, rows + 3 * kPanelColumns);
-  const auto low01 = hn::BitCast(d16, hn::InterleaveLower(d8, r0, r1));
-  const auto low23 = hn::BitCast(d16, hn::InterleaveLower(d8, r2, r3));
-  const auto high01 = hn::BitCast(d16, hn::InterleaveUpper(d8, r0, r1));
-  const auto high23 = hn::BitCast(d16, hn::InterleaveUpper(d8, r2, r3));
-  hn::StoreU(hn::BitCast(d8, hn::InterleaveLower(d16, low01, low23)), d8, out);
-  hn::StoreU(hn::BitCast(d8, hn::InterleaveUpper(d16, low01, low23)), d8, out + 16);
-  hn::StoreU(hn::BitCast(d8, hn::InterleaveLower(d16, high01, high23)), d8, out + 32);
-  hn::StoreU(hn::BitCast(d8, hn::InterleaveUpper(d16, high01, high23)), d8, out + 48);
+// Four rows of a panel of values: lane c of the result holds the integers of column c. Rows with
+// an inverse of 0 are zeros.
+HWY_INLINE hn::Vec<Int32Tag> QuantizeFour(const float* HWY_RESTRICT rows, size_t stride,
+                                          const float* HWY_RESTRICT inverses, size_t count) {
+  const TileTag d;
+  const Int32Tag di;
+  const auto quantize = [&](size_t r) HWY_ATTR {
+    const float inverse = inverses[r];
+    if (inverse == 0.0f) return hn::Zero(di);
+    const auto values = count >= hn::Lanes(d) ? hn::LoadU(d, rows + r * stride)
+                                              : hn::LoadN(d, rows + r * stride, count);
+    return RoundToIntegers(values, hn::Set(d, inverse));
+  };
+  const auto byte = hn::Set(di, 255);
+  const auto low = hn::Or(hn::And(quantize(0), byte),
+                          hn::ShiftLeft<8>(hn::And(quantize(1), byte)));
+  const auto high = hn::Or(hn::ShiftLeft<16>(hn::And(quantize(2), byte)),
+                           hn::ShiftLeft<24>(quantize(3)));
+  return hn::Or(low, high);
 }
 
 }  // namespace
@@ -69,7 +67,7 @@ void QuantizeQuery(const QuantizeArgs& args) {
   memcpy(args.scales, scales, args.rows * sizeof(float));
   for (size_t r = 0; r < args.rows; ++r) {
     int8_t* row = args.output + r * args.output_stride;
-    Quantize(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip, row);
+    QuantizeRow(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip, row);
     memset(row + args.columns, kInputFlip, args.output_columns - args.columns);
   }
 }
@@ -90,8 +88,8 @@ void LayOutInt8Keys(const Int8LayOutArgs& args) {
       const size_t columns = Min(kChunk, args.columns - c);
       if (columns % 4 != 0) memset(chunk, 0, sizeof(chunk));
       for (size_t r = 0; r < rows; ++r) {
-        Quantize(args.source + (row + r) * args.source_stride + c, columns, inverses[row + r],
-                    0, chunk + r * kChunk);
+        QuantizeRow(args.source + (row + r) * args.source_stride + c, columns, inverses[row + r], 0,
+                    chunk + r * kChunk);
       }
       const LayoutSource source = {reinterpret_cast<const float*>(chunk), kChunk / 4, rows,
                                    sizes::DivideUp(columns, 4),           c / 4,      row};
@@ -102,23 +100,39 @@ void LayOutInt8Keys(const Int8LayOutArgs& args) {
 }
 
 void LayOutInt8Values(const Int8LayOutArgs& args) {
-  const size_t panels = sizes::DivideUp(args.columns, kPanelColumns);
+  const Int32Tag di;
+  const Int8Tag d8;
+  const size_t lanes = hn::Lanes(di);
+  const auto ones = hn::Set(d8, int8_t{1});
+  const size_t rows = args.rows, columns = args.columns, stride = args.source_stride;
+  const size_t panels = sizes::DivideUp(columns, kPanelColumns);
   const auto values = Int8Values(args.block, panels);
   float inverses[kKeyBlock];
-  Scales(args.source, args.source_stride, args.rows, args.columns, values.scales, inverses);
-  memset(values.scales + args.rows, 0, (kKeyBlock - args.rows) * sizeof(float));
-  for (size_t c = 0; c < panels * kPanelColumns; c += kPanelColumns) {
-    const size_t columns = Min(kPanelColumns, args.columns - c);
-    int8_t* const panel = values.integers + c * kKeyBlock;
-    for (size_t row = 0; row < kKeyBlock; row += 4) {
-      alignas(64) int8_t chunk[4 * kPanelColumns] = {};
-      for (size_t r = row; r < Min(row + 4, args.rows); ++r) {
-        Quantize(args.source + r * args.source_stride + c, columns, inverses[r],
-                    0, chunk + (r - row) * kPanelColumns);
-      }
-      InterleaveRows(chunk, panel + row * kPanelColumns);
+  Scales(args.source, stride, rows, columns, values.scales, inverses);
+  memset(values.scales + rows, 0, (kKeyBlock - rows) * sizeof(float));
+  for (size_t c = 0; c < panels * kPanelColumns; c += lanes) {
+    const size_t count = c < columns ? columns - c : 0;
+    const float* HWY_RESTRICT source = args.source + Min(c, columns);
+    int8_t* HWY_RESTRICT out = values.integers + c / kPanelColumns * kPanelColumns * kKeyBlock +
+                               c % kPanelColumns * 4;
+    auto sum = hn::Zero(di);
+    size_t row = 0;
+    for (; row + 4 <= rows; row += 4) {
+      const auto four =
+          hn::BitCast(d8, QuantizeFour(source + row * stride, stride, inverses + row, count));
+      sum = Dot4(sum, ones, four);
+      hn::StoreU(four, d8, out + row * kPanelColumns);
     }
-    SumColumns(panel, kKeyBlock / 4, values.sums + c);
+    if (row < rows) {  // the rows that are missing become zeros
+      float last[4] = {};
+      memcpy(last, inverses + row, (rows - row) * sizeof(float));
+      const auto four = hn::BitCast(d8, QuantizeFour(source + row * stride, stride, last, count));
+      sum = Dot4(sum, ones, four);
+      hn::StoreU(four, d8, out + row * kPanelColumns);
+      row += 4;
+    }
+    for (; row < kKeyBlock; row += 4) hn::StoreU(hn::Zero(d8), d8, out + row * kPanelColumns);
+    hn::StoreU(sum, di, values.sums + c);
   }
 }
 

@@ -16,18 +16,16 @@ namespace heed::HWY_NAMESPACE {
 
 using RowBitsTag = hn::RebindToUnsigned<TileTag>;
 
-// The largest lane of each of four vectors, which begin 16 lanes apart in memory.
-HWY_INLINE void LargestOfFour(const uint32_t* HWY_RESTRICT rows, uint32_t* HWY_RESTRICT largest) {
+// largest[i] = the largest lane of ri.
+template <class V>
+HWY_INLINE void LargestOfFour(V r0, V r1, V r2, V r3, uint32_t* HWY_RESTRICT largest) {
   const RowBitsTag d;
 #if HWY_HAVE_SCALABLE
-  for (size_t r = 0; r < 4; ++r) {
-    largest[r] = hn::ReduceMax(d, hn::LoadU(d, rows + r * kPanelColumns));
-  }
+  largest[0] = hn::ReduceMax(d, r0);
+  largest[1] = hn::ReduceMax(d, r1);
+  largest[2] = hn::ReduceMax(d, r2);
+  largest[3] = hn::ReduceMax(d, r3);
 #else
-  const auto r0 = hn::LoadU(d, rows);
-  const auto r1 = hn::LoadU(d, rows + kPanelColumns);
-  const auto r2 = hn::LoadU(d, rows + 2 * kPanelColumns);
-  const auto r3 = hn::LoadU(d, rows + 3 * kPanelColumns);
   const auto r02 = hn::Max(hn::InterleaveLower(d, r0, r2), hn::InterleaveUpper(d, r0, r2));
   const auto r13 = hn::Max(hn::InterleaveLower(d, r1, r3), hn::InterleaveUpper(d, r1, r3));
   auto all = hn::Max(hn::InterleaveLower(d, r02, r13), hn::InterleaveUpper(d, r02, r13));
@@ -68,21 +66,20 @@ HWY_INLINE void ScalesOfRows(const float* HWY_RESTRICT source, size_t stride, si
   const TileTag d;
   const hn::RebindToSigned<TileTag> di;
   const size_t lanes = hn::Lanes(d);
-  for (size_t r = 0; r < rows; r += 4) {
-    alignas(64) int32_t largest[4 * kPanelColumns] = {};
-    for (size_t i = 0; i < Min(4, rows - r); ++i) {
-      const float* row = source + (r + i) * stride;
-      auto absmax = hn::Zero(di);
-      size_t c = 0;
-      for (; c + lanes <= columns; c += lanes) {
-        absmax = hn::Max(absmax, MagnitudeBits(hn::LoadU(d, row + c)));
-      }
-      if (c < columns) {
-        absmax = hn::Max(absmax, MagnitudeBits(hn::LoadN(d, row + c, columns - c)));
-      }
-      hn::StoreU(absmax, di, largest + i * kPanelColumns);
+  const auto largest_of = [&](size_t r) HWY_ATTR {
+    const float* HWY_RESTRICT row = source + Min(r, rows - 1) * stride;
+    auto absmax = hn::Zero(di);
+    size_t c = 0;
+    for (; c + lanes <= columns; c += lanes) {
+      absmax = hn::Max(absmax, MagnitudeBits(hn::LoadU(d, row + c)));
     }
-    LargestOfFour(reinterpret_cast<const uint32_t*>(largest),
+    if (c < columns) {
+      absmax = hn::Max(absmax, MagnitudeBits(hn::LoadN(d, row + c, columns - c)));
+    }
+    return hn::BitCast(RowBitsTag(), absmax);
+  };
+  for (size_t r = 0; r < rows; r += 4) {
+    LargestOfFour(largest_of(r), largest_of(r + 1), largest_of(r + 2), largest_of(r + 3),
                   reinterpret_cast<uint32_t*>(scales) + r);
   }
   ScalesOfLargest(rows, 127.0f, scales, inverses);

@@ -30,8 +30,8 @@ HWY_INLINE const float* VectorOfPanels(const float* panels, size_t panel_stride,
   return panels + column / 16 * panel_stride + column % 16;
 }
 
-// A single row waits for its weights: where a vector is a panel, four panels a quarter of the matrix
-// apart are read side by side, four long streams from memory instead of one.
+// A single row waits for its weights: where a vector is a panel, four panels a quarter of the
+// matrix apart are read side by side, four long streams from memory instead of one.
 inline constexpr size_t kStreams = HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86 ? 4 : 1;
 
 // Stores a vector at column `begin` of a row of which only `columns` columns exist.
