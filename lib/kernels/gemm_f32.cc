@@ -9,6 +9,8 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include <cstring>
+
 #include "lib/kernels/layout-inl.h"
 #include "lib/kernels/multiply-inl.h"
 #include "lib/kernels/tile-inl.h"
@@ -52,9 +54,68 @@ HWY_INLINE void ForEachPart(const ProjectArgs& args, const Body& body) {
   }
 }
 
+// A single row of f32 weights times scale: panels [panel, end), read as kStreams says. out has
+// whole panels.
+void MultiplySingleRow(const ProjectArgs& args, size_t panel, size_t end, float scale,
+                       float* out) {
+  TileCall call = PanelCall(args, panel);
+  call.scale = scale;
+  const size_t panels = end - panel;
+  if (kStreams == 1 || panels % kStreams != 0) {
+    for (; panel < end; panel += kTilePanels) {
+      call = PanelCall(args, panel);
+      call.scale = scale;
+      call.out = out;
+      RunPanels(call, 1, Min(kTilePanels, end - panel) * kPanelColumns);
+      out += kTilePanels * kPanelColumns;
+    }
+    return;
+  }
+  constexpr size_t kColumns = kStreams * kPanelColumns;
+  HWY_ALIGN float bias[kColumns];
+  HWY_ALIGN float sums[kColumns];
+  const size_t apart = panels / kStreams * kPanelColumns;  // columns
+  call.b_panel_stride *= panels / kStreams;
+  const float* biases = call.init;
+  call.init = bias;
+  call.out = sums;
+  for (size_t c = 0; c < apart; c += kPanelColumns, call.b += args.depth * kPanelColumns) {
+    for (size_t i = 0; i < kStreams; ++i) {
+      memcpy(bias + i * kPanelColumns, biases + i * apart + c, kPanelColumns * sizeof(float));
+    }
+    RunStreams(call);
+    for (size_t i = 0; i < kStreams; ++i) {
+      memcpy(out + i * apart + c, sums + i * kPanelColumns, kPanelColumns * sizeof(float));
+    }
+  }
+}
+
+// Calls store(source) for pieces of a single row, as many panels as scratch holds.
+template <class Store>
+HWY_INLINE void ForEachPieceOfSingleRow(const ProjectArgs& args, const Store& store) {
+  constexpr size_t kPanels = kKeyBlock * kScratchColumns / kPanelColumns;
+  for (size_t panel = args.panel_begin; panel < args.panel_end; panel += kPanels) {
+    const size_t end = Min(panel + kPanels, args.panel_end);
+    LayoutSource piece;
+    piece.rows = args.scratch;
+    piece.stride = kPanels * kPanelColumns;
+    piece.columns = Min(end * kPanelColumns, args.columns) - panel * kPanelColumns;
+    piece.column_begin = panel * kPanelColumns;
+    piece.num_rows = 1;
+    piece.first_key = args.first_key;
+    if (args.weights == WeightType::kF32) {
+      MultiplySingleRow(args, panel, end, 1.0f, args.scratch);
+    } else {
+      Multiply(args, {0, 1, piece.column_begin, piece.columns, 1.0f, args.scratch, piece.stride});
+    }
+    store(piece);
+  }
+}
+
 // Calls store(source) for every piece of at most 64 rows and kTilePanels panels.
 template <class Store>
 HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
+  if (args.rows == 1) return ForEachPieceOfSingleRow(args, store);
   ForEachPart(args, [&args, &store](TileCall call, size_t panel, size_t row, size_t rows) {
     LayoutSource piece;
     piece.rows = args.scratch;
@@ -84,6 +145,12 @@ void ProjectRows(const ProjectArgs& args) {
     const size_t columns = Min(args.panel_end * kPanelColumns, args.columns) - column;
     return Multiply(args, {0, args.rows, column, columns, args.scale, args.output + column,
                            args.output_stride});
+  }
+  const size_t panels = args.panel_end - args.panel_begin;
+  if (kStreams > 1 && args.rows == 1 && panels % kStreams == 0 &&
+      args.panel_end * kPanelColumns <= args.columns) {
+    return MultiplySingleRow(args, args.panel_begin, args.panel_end, args.scale,
+                             args.output + args.panel_begin * kPanelColumns);
   }
   ForEachPart(args, [&args](TileCall call, size_t panel, size_t row, size_t rows) {
     call.scale = args.scale;

@@ -55,6 +55,9 @@ inline constexpr size_t kTilePanels = 1;
 // One panel, or up to kTilePanels side by side; `columns` of them exist.
 void RunPanels(const TileCall& call, size_t rows, size_t columns);
 
+// One row by kStreams panels, which lie b_panel_stride apart.
+void RunStreams(const TileCall& call);
+
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
