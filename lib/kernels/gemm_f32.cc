@@ -61,7 +61,7 @@ void MultiplySingleRow(const ProjectArgs& args, size_t panel, size_t end, float 
   TileCall call = PanelCall(args, panel);
   call.scale = scale;
   const size_t panels = end - panel;
-  if (kStreams == 1 || panels % kStreams != 0) {
+  if (panels % kStreams != 0) {
     for (; panel < end; panel += kTilePanels) {
       call = PanelCall(args, panel);
       call.scale = scale;
@@ -103,7 +103,7 @@ HWY_INLINE void ForEachPieceOfSingleRow(const ProjectArgs& args, const Store& st
     piece.column_begin = panel * kPanelColumns;
     piece.num_rows = 1;
     piece.first_key = args.first_key;
-    if (args.weights == WeightType::kF32) {
+    if (built::Type(args.weights) == WeightType::kF32) {
       MultiplySingleRow(args, panel, end, 1.0f, args.scratch);
     } else {
       Multiply(args, {0, 1, piece.column_begin, piece.columns, 1.0f, args.scratch, piece.stride});
@@ -115,7 +115,7 @@ HWY_INLINE void ForEachPieceOfSingleRow(const ProjectArgs& args, const Store& st
 // Calls store(source) for every piece of at most 64 rows and kTilePanels panels.
 template <class Store>
 HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
-  if (args.rows == 1) return ForEachPieceOfSingleRow(args, store);
+  if (kStreams > 1 && args.rows == 1) return ForEachPieceOfSingleRow(args, store);
   ForEachPart(args, [&args, &store](TileCall call, size_t panel, size_t row, size_t rows) {
     LayoutSource piece;
     piece.rows = args.scratch;

@@ -110,28 +110,21 @@ void LayOutInt8Values(const Int8LayOutArgs& args) {
   float inverses[kKeyBlock];
   Scales(args.source, stride, rows, columns, values.scales, inverses);
   memset(values.scales + rows, 0, (kKeyBlock - rows) * sizeof(float));
+  memset(inverses + rows, 0, (kKeyBlock - rows) * sizeof(float));  // rows that are missing
   for (size_t c = 0; c < panels * kPanelColumns; c += lanes) {
     const size_t count = c < columns ? columns - c : 0;
     const float* HWY_RESTRICT source = args.source + Min(c, columns);
     int8_t* HWY_RESTRICT out = values.integers + c / kPanelColumns * kPanelColumns * kKeyBlock +
                                c % kPanelColumns * 4;
     auto sum = hn::Zero(di);
-    size_t row = 0;
-    for (; row + 4 <= rows; row += 4) {
-      const auto four =
-          hn::BitCast(d8, QuantizeFour(source + row * stride, stride, inverses + row, count));
+    for (size_t row = 0; row < kKeyBlock; row += 4) {
+      auto four = hn::Zero(d8);
+      if (row < rows) {
+        four = hn::BitCast(d8, QuantizeFour(source + row * stride, stride, inverses + row, count));
+      }
       sum = Dot4(sum, ones, four);
       hn::StoreU(four, d8, out + row * kPanelColumns);
     }
-    if (row < rows) {  // the rows that are missing become zeros
-      float last[4] = {};
-      memcpy(last, inverses + row, (rows - row) * sizeof(float));
-      const auto four = hn::BitCast(d8, QuantizeFour(source + row * stride, stride, last, count));
-      sum = Dot4(sum, ones, four);
-      hn::StoreU(four, d8, out + row * kPanelColumns);
-      row += 4;
-    }
-    for (; row < kKeyBlock; row += 4) hn::StoreU(hn::Zero(d8), d8, out + row * kPanelColumns);
     hn::StoreU(sum, di, values.sums + c);
   }
 }
