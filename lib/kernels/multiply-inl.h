@@ -101,7 +101,8 @@ HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
   // A single row reads panel after panel, one stream from memory instead of two.
   const size_t most = piece.rows == 1 ? Min(kPanelColumns / lanes, kPieceVectors) : kPieceVectors;
   for (size_t c = 0; c < piece.columns;) {
-    const size_t vectors = Min((padded - c) / lanes, most);
+    size_t vectors = Min((padded - c) / lanes, most);
+    if (vectors == 3) vectors = 2;
     Piece tile = piece;
     tile.vector_columns = lanes;
     tile.column += c;
