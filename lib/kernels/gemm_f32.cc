@@ -54,23 +54,17 @@ HWY_INLINE void ForEachPart(const ProjectArgs& args, const Body& body) {
   }
 }
 
-// A single row of f32 weights times scale: panels [panel, end), read as kStreams says. out has
-// whole panels.
+// Whether the part is a single row of as many panels in each of kStreams streams.
+bool ReadsStreams(const ProjectArgs& args) {
+  return kStreams > 1 && args.rows == 1 && (args.panel_end - args.panel_begin) % kStreams == 0;
+}
+
+// A single row of f32 weights times scale: panels [panel, end) in streams. out has whole panels.
 void MultiplySingleRow(const ProjectArgs& args, size_t panel, size_t end, float scale,
                        float* out) {
   TileCall call = PanelCall(args, panel);
   call.scale = scale;
   const size_t panels = end - panel;
-  if (panels % kStreams != 0) {
-    for (; panel < end; panel += kTilePanels) {
-      call = PanelCall(args, panel);
-      call.scale = scale;
-      call.out = out;
-      RunPanels(call, 1, Min(kTilePanels, end - panel) * kPanelColumns);
-      out += kTilePanels * kPanelColumns;
-    }
-    return;
-  }
   constexpr size_t kColumns = kStreams * kPanelColumns;
   HWY_ALIGN float bias[kColumns];
   HWY_ALIGN float sums[kColumns];
@@ -90,10 +84,11 @@ void MultiplySingleRow(const ProjectArgs& args, size_t panel, size_t end, float 
   }
 }
 
-// Calls store(source) for pieces of a single row, as many panels as scratch holds.
+// Calls store(source) for pieces of a single row in streams, as many panels as scratch holds.
 template <class Store>
 HWY_INLINE void ForEachPieceOfSingleRow(const ProjectArgs& args, const Store& store) {
   constexpr size_t kPanels = kKeyBlock * kScratchColumns / kPanelColumns;
+  static_assert(kPanels % kStreams == 0, "every piece is cut into streams");
   for (size_t panel = args.panel_begin; panel < args.panel_end; panel += kPanels) {
     const size_t end = Min(panel + kPanels, args.panel_end);
     LayoutSource piece;
@@ -115,7 +110,7 @@ HWY_INLINE void ForEachPieceOfSingleRow(const ProjectArgs& args, const Store& st
 // Calls store(source) for every piece of at most 64 rows and kTilePanels panels.
 template <class Store>
 HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
-  if (kStreams > 1 && args.rows == 1) return ForEachPieceOfSingleRow(args, store);
+  if (ReadsStreams(args)) return ForEachPieceOfSingleRow(args, store);
   ForEachPart(args, [&args, &store](TileCall call, size_t panel, size_t row, size_t rows) {
     LayoutSource piece;
     piece.rows = args.scratch;
@@ -146,9 +141,7 @@ void ProjectRows(const ProjectArgs& args) {
     return Multiply(args, {0, args.rows, column, columns, args.scale, args.output + column,
                            args.output_stride});
   }
-  const size_t panels = args.panel_end - args.panel_begin;
-  if (kStreams > 1 && args.rows == 1 && panels % kStreams == 0 &&
-      args.panel_end * kPanelColumns <= args.columns) {
+  if (ReadsStreams(args) && args.panel_end * kPanelColumns <= args.columns) {
     return MultiplySingleRow(args, args.panel_begin, args.panel_end, args.scale,
                              args.output + args.panel_begin * kPanelColumns);
   }
