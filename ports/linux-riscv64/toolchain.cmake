@@ -12,8 +12,9 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-set(CMAKE_C_FLAGS_INIT "-march=rv64gcv")
-set(CMAKE_CXX_FLAGS_INIT "${CMAKE_C_FLAGS_INIT}")
+# Vectors in the library alone: clang spills them anywhere, and libgcc's unwinder (GCC 12) aborts at
+# an exception that leaves a frame with room for one.
+set(HEED_LIBRARY_OPTIONS "-march=rv64gcv" CACHE STRING "")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -fuse-ld=lld")
 set(HEED_DISPATCH static CACHE STRING "")
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-riscv64)
