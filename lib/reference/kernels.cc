@@ -178,7 +178,8 @@ float Score(const TileArgs& tile, size_t r, size_t j) {
                 [key](size_t k) { return key[k * kPanelColumns]; });
 }
 
-void AttendTile(const TileArgs& tile) {
+// Without the f32 core (lib/support/built.h) this and WeightsTile are not in the table.
+[[maybe_unused]] void AttendTile(const TileArgs& tile) {
   for (size_t r = 0; r < tile.rows; ++r) {
     const float factor = UpdateRow(tile, r, Score);
     const float* weights = tile.scores + r * kKeyBlock;
@@ -196,7 +197,9 @@ void AttendTile(const TileArgs& tile) {
   }
 }
 
-void WeightsTile(const TileArgs& tile, const WeightsArgs& args) { WriteWeights(tile, args, Score); }
+[[maybe_unused]] void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
+  WriteWeights(tile, args, Score);
+}
 
 void Finish(const FinishArgs& args) {
   for (size_t r = 0; r < args.rows; ++r) {
