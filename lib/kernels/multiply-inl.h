@@ -102,7 +102,7 @@ HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
   const size_t most = piece.rows == 1 ? Min(kPanelColumns / lanes, kPieceVectors) : kPieceVectors;
   for (size_t c = 0; c < piece.columns;) {
     size_t vectors = Min((padded - c) / lanes, most);
-    if (vectors == 3) vectors = 2;
+    if (vectors == 3) vectors = 2;  // there is no tile of three
     Piece tile = piece;
     tile.vector_columns = lanes;
     tile.column += c;
