@@ -41,7 +41,8 @@ HWY_INLINE Int32Vector Dot4(Int32Vector sum, Int8Vector x, Int8Vector w) {
   return hn::SumOfMulQuadAccumulate(Int32Tag(), x, w, sum);  // sdot
 }
 #elif HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
-// pmaddubsw of |x| and w with x's sign: two products are at most 2 * 127 * 127 < 2^15.
+// pmaddubsw of |x| and w with x's sign: x may be -128, and two products are at most 2 * 128 * 127,
+// below 2^15.
 inline constexpr uint8_t kInputFlip = 0;
 HWY_INLINE Int32Vector Dot4(Int32Vector sum, Int8Vector x, Int8Vector w) {
   const hn::RebindToUnsigned<Int8Tag> du8;
@@ -65,23 +66,34 @@ HWY_INLINE Int32Vector Dot4(Int32Vector sum, Int8Vector x, Int8Vector w) {
 }
 #endif
 
-// The same where w is in [0, 15] and x not flipped.
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
-HWY_INLINE Int32Vector DotSmall4(Int32Vector sum, Int8Vector x, Int8Vector w) {
-  const hn::RebindToUnsigned<Int8Tag> du8;
-  return hn::SumOfMulQuadAccumulate(Int32Tag(), hn::BitCast(du8, w), x, sum);
-}
-#elif HWY_ARCH_X86
-HWY_INLINE Int32Vector DotSmall4(Int32Vector sum, Int8Vector x, Int8Vector w) {
+// The same for one block of int4 weights: StartBlock, AddSmall4 for each of its 8 groups, EndBlock.
+// w is in [0, 15], x not flipped, `start` what the block's sum begins with.
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL
+// Pairs of products stay in 16 bits until the end: 8 * 2 * 15 * 127 < 2^15.
+using Int4Sum = hn::Vec<hn::Repartition<int16_t, Int8Tag>>;
+HWY_INLINE Int4Sum StartBlock(int32_t) { return hn::Zero(hn::Repartition<int16_t, Int8Tag>()); }
+HWY_INLINE Int4Sum AddSmall4(Int4Sum sum, Int8Vector x, Int8Vector w) {
   const hn::RebindToUnsigned<Int8Tag> du8;
   const hn::Repartition<int16_t, Int8Tag> di16;
-  const auto pairs = hn::SatWidenMulPairwiseAdd(di16, hn::BitCast(du8, w), x);
-  return hn::Add(sum, hn::WidenMulPairwiseAdd(Int32Tag(), pairs, hn::Set(di16, 1)));
+  return hn::Add(sum, hn::SatWidenMulPairwiseAdd(di16, hn::BitCast(du8, w), x));
+}
+HWY_INLINE Int32Vector EndBlock(Int4Sum sum, int32_t start) {
+  const Int32Tag di;
+  const auto ones = hn::Set(hn::Repartition<int16_t, Int8Tag>(), 1);
+  return hn::Add(hn::WidenMulPairwiseAdd(di, sum, ones), hn::Set(di, start));
 }
 #else
-HWY_INLINE Int32Vector DotSmall4(Int32Vector sum, Int8Vector x, Int8Vector w) {
+using Int4Sum = Int32Vector;
+HWY_INLINE Int4Sum StartBlock(int32_t start) { return hn::Set(Int32Tag(), start); }
+HWY_INLINE Int4Sum AddSmall4(Int4Sum sum, Int8Vector x, Int8Vector w) {
+#if HWY_ARCH_X86  // w is the unsigned operand
+  const hn::RebindToUnsigned<Int8Tag> du8;
+  return hn::SumOfMulQuadAccumulate(Int32Tag(), hn::BitCast(du8, w), x, sum);
+#else
   return Dot4(sum, x, w);
+#endif
 }
+HWY_INLINE Int32Vector EndBlock(Int4Sum sum, int32_t) { return sum; }
 #endif
 
 }  // namespace heed::HWY_NAMESPACE

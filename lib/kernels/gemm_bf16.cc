@@ -43,7 +43,7 @@ struct TileBf16 {
     const float* HWY_RESTRICT x4 = x0 + (kRows > 4 ? 4 * stride : 0);
     const float* HWY_RESTRICT x8 = x0 + (kRows > 8 ? 8 * stride : 0);
     const auto vector_of_panels = [&](size_t v) {
-      const size_t column = tile.column + v * tile.vector_columns;
+      const size_t column = tile.column + v * lanes;
       return static_cast<const uint32_t*>(args.panels) +
              column / kPanelColumns * pairs * kPanelColumns + column % kPanelColumns;
     };
@@ -97,7 +97,7 @@ struct TileBf16 {
 #undef HEED_KEEP
       for (size_t i = 0; i < kRows * kVectors; ++i) {
         const float* base =
-            begin == 0 ? args.bias + tile.column + i % kVectors * tile.vector_columns
+            begin == 0 ? args.bias + tile.column + i % kVectors * lanes
                        : totals + i * lanes;
         const auto sum = hn::Add(hn::LoadU(d, chains + i * lanes), hn::LoadU(d, base));
         hn::StoreU(sum, d, totals + i * lanes);
@@ -108,9 +108,55 @@ struct TileBf16 {
     for (size_t i = 0; i < kRows * kVectors; ++i) {
       const auto out = hn::Mul(hn::LoadU(d, totals + i * lanes), scale);
       StoreAt(out, d, tile.out + i / kVectors * tile.out_stride, tile.columns,
-              i % kVectors * tile.vector_columns);
+              i % kVectors * lanes);
     }
   }
+
+#if HEED_HAS_STREAMS
+  // One row by kStreams panels.
+  static void RunStreams(const ProjectArgs& args, const Piece& tile) {
+    const TileTag d;
+    constexpr size_t kLanes = hn::MaxLanes(TileTag());
+    const float* HWY_RESTRICT x = args.input + tile.row * args.input_stride;
+    const size_t panel_words = sizes::DivideUp(args.depth, 2) * kPanelColumns;
+    const uint32_t* HWY_RESTRICT w[kStreamVectors];
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kStreamVectors; ++v) {
+      w[v] = static_cast<const uint32_t*>(args.panels) +
+             StreamColumn(tile, v) / kPanelColumns * panel_words +
+             StreamColumn(tile, v) % kPanelColumns;
+    }
+    HWY_ALIGN float totals[kStreamVectors * kLanes];
+    for (size_t begin = 0; begin < args.depth; begin += kDepthBlock) {
+      const size_t end = Min(begin + kDepthBlock, args.depth);
+      FloatVector chains[kStreamVectors];
+      HWY_UNROLL(8)
+      for (auto& chain : chains) chain = hn::Zero(d);
+#define HEED_ADD(k, Half)                                                                  \
+  HWY_UNROLL(8)                                                                            \
+  for (size_t v = 0; v < kStreamVectors; ++v) {                                            \
+    const auto pairs = hn::LoadU(Bits(), w[v] + (k) / 2 * kPanelColumns);                  \
+    chains[v] = hn::MulAdd(hn::Set(d, x[k]), Half(pairs), chains[v]);                      \
+  }
+      for (size_t k = begin; k < end; k += 2) {
+        HEED_ADD(k, Lower)
+        if (HWY_UNLIKELY(k + 1 == end)) break;  // an odd depth
+        HEED_ADD(k + 1, Upper)
+      }
+#undef HEED_ADD
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kStreamVectors; ++v) {
+        const float* base = begin == 0 ? args.bias + StreamColumn(tile, v) : totals + v * kLanes;
+        hn::StoreU(hn::Add(chains[v], hn::LoadU(d, base)), d, totals + v * kLanes);
+      }
+    }
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kStreamVectors; ++v) {
+      const auto out = hn::Mul(hn::LoadU(d, totals + v * kLanes), hn::Set(d, tile.scale));
+      StoreAt(out, d, tile.out, tile.columns, StreamColumn(tile, v) - tile.column);
+    }
+  }
+#endif
 };
 
 }  // namespace

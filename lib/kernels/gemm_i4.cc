@@ -37,16 +37,16 @@ HWY_INLINE FloatVector AddBlock(FloatVector total, Int32Vector sum, FloatVector 
   return hn::MulAdd(hn::ConvertTo(TileTag(), sum), scale, total);
 }
 
-// totals [rows][vectors] of a tile to their places.
-template <size_t kRows, size_t kVectors>
+// totals [rows][vectors] of a tile to their places; vector v is at column_of(v) of the piece.
+template <size_t kRows, size_t kVectors, class ColumnOf>
 HWY_INLINE void Finish(const ProjectArgs& args, const Piece& tile,
-                       const float* HWY_RESTRICT totals) {
+                       const float* HWY_RESTRICT totals, const ColumnOf& column_of) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const auto scale = hn::Set(d, tile.scale);
   for (size_t i = 0; i < kRows * kVectors; ++i) {
     const auto row_scale = hn::Set(d, args.row_scales[tile.row + i / kVectors]);
-    const size_t c = i % kVectors * tile.vector_columns;
+    const size_t c = column_of(i % kVectors);
     const auto bias = hn::LoadU(d, args.bias + tile.column + c);
     const auto sum = hn::Add(hn::Mul(hn::LoadU(d, totals + i * lanes), row_scale), bias);
     StoreAt(hn::Mul(sum, scale), d, tile.out + i / kVectors * tile.out_stride, tile.columns, c);
@@ -62,7 +62,6 @@ struct TileInt4 {
     constexpr size_t kRowBytes = kPanelColumns * kDepthGroup;  // two groups of k
     constexpr size_t kBlockRows = kInt4Block / (2 * kDepthGroup);
     const TileTag d;
-    const Int32Tag di;
     const Int8Tag d8;
     const size_t lanes = hn::Lanes(d);
     const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
@@ -71,11 +70,11 @@ struct TileInt4 {
     const int32_t* HWY_RESTRICT offsets = args.block_offsets + tile.row * blocks;
     // Of vector v: its column's index in panels of one byte a column and block.
     const auto index = [&](size_t v) {
-      const size_t column = tile.column + v * tile.vector_columns;
+      const size_t column = tile.column + v * lanes;
       return column / kPanelColumns * blocks * kPanelColumns;
     };
     const auto in_panel = [&](size_t v) {
-      return (tile.column + v * tile.vector_columns) % kPanelColumns;
+      return (tile.column + v * lanes) % kPanelColumns;
     };
     const auto nibbles = [&](size_t v) {
       return static_cast<const int8_t*>(args.panels) + index(v) * (kInt4Block / 2) +
@@ -101,17 +100,18 @@ struct TileInt4 {
     for (size_t block = 0; block < blocks; ++block) {
       // -8 times the inputs of the block: the integers of the weights are 8 too large.
 #define HEED_START(i)                                                                     \
-  Int32Vector c##i##_0 = hn::Set(di, i < kRows ? offsets[i * blocks + block] : 0);         \
-  Int32Vector c##i##_1 = c##i##_0, c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;
+  const int32_t offset##i = i < kRows ? offsets[i * blocks + block] : 0;                   \
+  Int4Sum c##i##_0 = StartBlock(offset##i);                                                \
+  Int4Sum c##i##_1 = c##i##_0, c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;
       HEED_FOR_INT4_ROWS(HEED_START)
 #undef HEED_START
 #define HEED_DOT(i, k, Half)                                                           \
   if constexpr (i < kRows) {                                                           \
     const Int8Vector four = LoadFour(x + i * stride + (k));                            \
-    c##i##_0 = DotSmall4(c##i##_0, four, Half(v0));                                    \
-    if constexpr (kVectors > 1) c##i##_1 = DotSmall4(c##i##_1, four, Half(v1));        \
-    if constexpr (kVectors > 2) c##i##_2 = DotSmall4(c##i##_2, four, Half(v2));        \
-    if constexpr (kVectors > 3) c##i##_3 = DotSmall4(c##i##_3, four, Half(v3));        \
+    c##i##_0 = AddSmall4(c##i##_0, four, Half(v0));                                    \
+    if constexpr (kVectors > 1) c##i##_1 = AddSmall4(c##i##_1, four, Half(v1));        \
+    if constexpr (kVectors > 2) c##i##_2 = AddSmall4(c##i##_2, four, Half(v2));        \
+    if constexpr (kVectors > 3) c##i##_3 = AddSmall4(c##i##_3, four, Half(v3));        \
   }
 #define HEED_LOWER(i) HEED_DOT(i, k, Lower)
 #define HEED_UPPER(i) HEED_DOT(i, k + kInt4Block / 2, Upper)
@@ -132,15 +132,20 @@ struct TileInt4 {
       const FloatVector f1 = kVectors > 1 ? LoadScales(s1 + block * kPanelColumns) : f0;
       const FloatVector f2 = kVectors > 2 ? LoadScales(s2 + block * kPanelColumns) : f0;
       const FloatVector f3 = kVectors > 3 ? LoadScales(s3 + block * kPanelColumns) : f0;
-#define HEED_ADD(i)                                                               \
-  if constexpr (i < kRows) {                                                      \
-    t##i##_0 = AddBlock(t##i##_0, c##i##_0, f0);                                  \
-    if constexpr (kVectors > 1) t##i##_1 = AddBlock(t##i##_1, c##i##_1, f1);      \
-    if constexpr (kVectors > 2) t##i##_2 = AddBlock(t##i##_2, c##i##_2, f2);      \
-    if constexpr (kVectors > 3) t##i##_3 = AddBlock(t##i##_3, c##i##_3, f3);      \
+#define HEED_ADD_VECTOR(i, v)                                                    \
+  if constexpr (v < kVectors) {                                                  \
+    t##i##_##v = AddBlock(t##i##_##v, EndBlock(c##i##_##v, offset##i), f##v);    \
+  }
+#define HEED_ADD(i)                                                              \
+  if constexpr (i < kRows) {                                                     \
+    HEED_ADD_VECTOR(i, 0)                                                        \
+    HEED_ADD_VECTOR(i, 1)                                                        \
+    HEED_ADD_VECTOR(i, 2)                                                        \
+    HEED_ADD_VECTOR(i, 3)                                                        \
   }
       HEED_FOR_INT4_ROWS(HEED_ADD)
 #undef HEED_ADD
+#undef HEED_ADD_VECTOR
     }
 
     HWY_ALIGN float totals[kRows * kVectors * 16];
@@ -154,8 +159,57 @@ struct TileInt4 {
     HEED_FOR_INT4_ROWS(HEED_KEEP)
 #undef HEED_KEEP
 #undef HEED_FOR_INT4_ROWS
-    Finish<kRows, kVectors>(args, tile, totals);
+    Finish<kRows, kVectors>(args, tile, totals, [=](size_t v) { return v * lanes; });
   }
+
+#if HEED_HAS_STREAMS
+  // One row by kStreams panels, block by block.
+  static void RunStreams(const ProjectArgs& args, const Piece& tile) {
+    constexpr size_t kVectors = kVectorsPerPanelMax;
+    constexpr size_t kLanes = hn::MaxLanes(TileTag());
+    constexpr size_t kBlockBytes = kPanelColumns * kInt4Block / 2;
+    const TileTag d;
+    const Int8Tag d8;
+    const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+    const int8_t* HWY_RESTRICT x = args.quantized + tile.row * args.quantized_stride;
+    const int32_t* HWY_RESTRICT offsets = args.block_offsets + tile.row * blocks;
+    const int8_t* HWY_RESTRICT w[kStreams];
+    const uint16_t* HWY_RESTRICT scales[kStreams];
+    for (size_t i = 0; i < kStreams; ++i) {
+      const size_t first = (tile.column + i * tile.stream_columns) * blocks;
+      w[i] = static_cast<const int8_t*>(args.panels) + first * (kInt4Block / 2);
+      scales[i] = args.block_scales + first;
+    }
+    HWY_ALIGN float totals[kStreamVectors * kLanes];
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kStreamVectors; ++v) hn::Store(hn::Zero(d), d, totals + v * kLanes);
+    for (size_t block = 0; block < blocks; ++block) {
+      const int8_t* HWY_RESTRICT x_block = x + block * kInt4Block;
+      HWY_UNROLL(4)
+      for (size_t i = 0; i < kStreams; ++i) {
+        const int8_t* HWY_RESTRICT w_block = w[i] + block * kBlockBytes;
+        HWY_UNROLL(2)
+        for (size_t v = 0; v < kVectors; ++v) {
+          auto sum = StartBlock(offsets[block]);
+          HWY_UNROLL(4)
+          for (size_t k = 0; k < kInt4Block / 2; k += kDepthGroup) {
+            const auto nibbles =
+                hn::LoadU(d8, w_block + k * kPanelColumns + v * kLanes * kDepthGroup);
+            sum = AddSmall4(sum, LoadFour(x_block + k), Lower(nibbles));
+            sum = AddSmall4(sum, LoadFour(x_block + kInt4Block / 2 + k), Upper(nibbles));
+          }
+          const size_t c = v * kLanes;
+          float* total = totals + i * kPanelColumns + c;
+          const auto scale = LoadScales(scales[i] + block * kPanelColumns + c);
+          hn::Store(AddBlock(hn::Load(d, total), EndBlock(sum, offsets[block]), scale), d, total);
+        }
+      }
+    }
+    Finish<1, kStreamVectors>(args, tile, totals, [&tile](size_t v) {
+      return StreamColumn(tile, v) - tile.column;
+    });
+  }
+#endif
 };
 
 #if HEED_HAS_NEON_STEPS
@@ -181,7 +235,7 @@ struct TileInt4Dotprod {
       DotprodInt4Tile<kRows, 2>(call, 0, totals);
       DotprodInt4Tile<kRows, 2>(call, 2, totals);
     }
-    Finish<kRows, kVectors>(args, tile, totals);
+    Finish<kRows, kVectors>(args, tile, totals, [=](size_t v) { return v * lanes; });
   }
 };
 #endif

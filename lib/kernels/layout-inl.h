@@ -96,10 +96,11 @@ HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target
         TransposeRows(from + r * source.stride + c, source.stride, slots);
         for (float*& slot : slots) slot += kRowsPerTranspose;
       }
-      for (size_t i = 0; i < columns; ++i) {
-        for (size_t k = r; k < kPanelColumns; ++k) {
-          *slots[i]++ = k < rows ? from[k * source.stride + c + i] : 0.0f;
+      for (size_t i = 0; r < kPanelColumns && i < columns; ++i) {
+        for (size_t k = 0; k < kPanelColumns - r; k += kRowsPerTranspose) {
+          hn::StoreU(hn::Zero(KeyTag()), KeyTag(), slots[i] + k);
         }
+        for (size_t k = r; k < rows; ++k) slots[i][k - r] = from[k * source.stride + c + i];
       }
     }
   }

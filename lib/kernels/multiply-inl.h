@@ -27,8 +27,14 @@ struct Piece {
   float scale;
   float* out;  // [rows][columns], rows out_stride apart
   size_t out_stride;
-  size_t vector_columns = 0;  // of a register tile: the columns from one vector to the next
+  size_t stream_columns = 0;  // of one row in streams: the columns from one panel to the next
 };
+
+// Column of vector v of kStreamVectors.
+HWY_INLINE size_t StreamColumn(const Piece& piece, size_t v) {
+  return piece.column + v / kVectorsPerPanelMax * piece.stream_columns +
+         v % kVectorsPerPanelMax * hn::MaxLanes(TileTag());
+}
 
 void MultiplyBf16(const ProjectArgs& args, const Piece& piece);
 void MultiplyInt4(const ProjectArgs& args, const Piece& piece);
@@ -85,26 +91,25 @@ template <class Tile>
 HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
   const size_t lanes = hn::Lanes(TileTag());
   const size_t padded = sizes::RoundUp(piece.columns, kPanelColumns);
-  if constexpr (kStreams > 1) {
-    if (piece.rows == 1 && padded % (kStreams * kPanelColumns) == 0) {
-      Piece tile = piece;
-      tile.vector_columns = padded / kStreams;
-      for (size_t c = 0; c < tile.vector_columns; c += kPanelColumns) {
-        Tile::template Run<1, kStreams>(args, tile);
-        tile.column += kPanelColumns;
-        tile.columns -= kPanelColumns;
-        tile.out += kPanelColumns;
-      }
-      return;
+#if HEED_HAS_STREAMS
+  if (piece.rows == 1 && padded % (kStreams * kPanelColumns) == 0) {
+    Piece tile = piece;
+    tile.stream_columns = padded / kStreams;
+    for (size_t c = 0; c < tile.stream_columns; c += kPanelColumns) {
+      Tile::RunStreams(args, tile);
+      tile.column += kPanelColumns;
+      tile.columns -= kPanelColumns;
+      tile.out += kPanelColumns;
     }
+    return;
   }
+#endif
   // A single row reads panel after panel, one stream from memory instead of two.
   const size_t most = piece.rows == 1 ? Min(kPanelColumns / lanes, kPieceVectors) : kPieceVectors;
   for (size_t c = 0; c < piece.columns;) {
     size_t vectors = Min((padded - c) / lanes, most);
     if (vectors == 3) vectors = 2;  // there is no tile of three
     Piece tile = piece;
-    tile.vector_columns = lanes;
     tile.column += c;
     tile.columns -= c;
     tile.out += c;

@@ -17,4 +17,8 @@
 #define HEED_HAS_NEON_STEPS HEED_IS_NEON64
 #endif
 
+// Whether a single row reads several streams of weights: kStreams in vector-inl.h. Vectors are of
+// one size there, so that arrays can hold them.
+#define HEED_HAS_STREAMS (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
+
 #endif  // HEED_LIB_KERNELS_OPS_H_

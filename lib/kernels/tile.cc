@@ -253,7 +253,8 @@ HWY_INLINE void RunRows(TileCall call, size_t rows, size_t columns) {
     if (call.init_factor != nullptr) call.init_factor += done;
     rows -= done;
   };
-  while (rows >= kTileRows) {
+  // Few accumulators wait for each other: two rows take as long as four, so 8 are 4 + 4, not 6 + 2.
+  while (rows >= kTileRows && !(kTileRows == 6 && rows == 8)) {
     RunTile<kTileRows, kVectors>(call, columns);
     step(kTileRows);
   }
@@ -261,7 +262,7 @@ HWY_INLINE void RunRows(TileCall call, size_t rows, size_t columns) {
     RunTile<8, kVectors>(call, columns);
     step(8);
   }
-  if (rows >= 4) {
+  while (rows >= 4) {
     RunTile<4, kVectors>(call, columns);
     step(4);
   }
@@ -293,9 +294,42 @@ void RunPanels(const TileCall& call, size_t rows, size_t columns) {
   }
 }
 
+#if HEED_HAS_STREAMS
 void RunStreams(const TileCall& call) {
-  if constexpr (kStreams > 1) RunTile<1, kStreams>(call, kStreams * kPanelColumns);
+  const TileTag d;
+  constexpr size_t kLanes = hn::MaxLanes(TileTag());
+  const float* HWY_RESTRICT b[kStreamVectors];
+  HWY_UNROLL(8)
+  for (size_t v = 0; v < kStreamVectors; ++v) {
+    b[v] = VectorOfPanels(call.b, call.b_panel_stride, v * kLanes);
+  }
+  const float* base = call.init;
+  for (size_t k = 0; k < call.depth; base = call.out) {
+    const size_t end = Min(k + kDepthBlock, call.depth);
+    hn::Vec<TileTag> chains[kStreamVectors];
+    HWY_UNROLL(8)
+    for (auto& chain : chains) chain = hn::Zero(d);
+    for (; k < end; ++k) {
+      const auto x = hn::Set(d, call.a[k]);
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kStreamVectors; ++v) {
+        chains[v] = hn::MulAdd(x, hn::LoadU(d, b[v] + k * kPanelColumns), chains[v]);
+      }
+    }
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kStreamVectors; ++v) {
+      const auto sum = hn::Add(chains[v], hn::LoadU(d, base + v * kLanes));
+      hn::StoreU(sum, d, call.out + v * kLanes);
+    }
+  }
+  const auto scale = hn::Set(d, call.scale);
+  for (size_t c = 0; c < kStreams * kPanelColumns; c += kLanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, call.out + c), scale), d, call.out + c);
+  }
 }
+#else
+void RunStreams(const TileCall&) {}
+#endif
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -100,6 +100,32 @@ HWY_INLINE size_t RunRows(const Int8Call& call, size_t rows, int32_t* sums, size
 }
 #endif  // !HEED_IS_NEON64
 
+#if HEED_HAS_STREAMS
+// One row by kStreams panels.
+void RunStreams(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
+  const Int32Tag di;
+  constexpr size_t kLanes = hn::MaxLanes(Int32Tag());
+  const int8_t* HWY_RESTRICT b[kStreamVectors];
+  HWY_UNROLL(8)
+  for (size_t v = 0; v < kStreamVectors; ++v) {
+    b[v] = call.b + v / kVectorsPerPanelMax * call.b_panel_stride +
+           v % kVectorsPerPanelMax * kLanes * kDepthGroup;
+  }
+  Int32Vector c[kStreamVectors];
+  HWY_UNROLL(8)
+  for (auto& sum : c) sum = hn::Zero(di);
+  for (size_t group = 0; group < call.groups; ++group) {
+    const auto x = LoadFour(call.a + group * kDepthGroup);
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kStreamVectors; ++v) {
+      c[v] = Dot4(c[v], x, hn::LoadU(Int8Tag(), b[v] + group * kGroupBytes));
+    }
+  }
+  HWY_UNROLL(8)
+  for (size_t v = 0; v < kStreamVectors; ++v) hn::StoreU(c[v], di, sums + v * kLanes);
+}
+#endif
+
 }  // namespace
 
 size_t SumInt8(const Int8Call& call, size_t rows, size_t panels, int32_t* sums) {
@@ -114,6 +140,12 @@ size_t SumInt8(const Int8Call& call, size_t rows, size_t panels, int32_t* sums) 
   // A panel is 1 to 4 vectors, or twice 2 where registers are few.
   const size_t stride = panels * kPanelColumns;
   const size_t lanes = hn::Lanes(Int32Tag());
+#if HEED_HAS_STREAMS
+  if (rows == 1 && panels == kStreams) {
+    RunStreams(call, sums);
+    return 1;
+  }
+#endif
   if constexpr (kInt8Panels == 2) {
     if (panels == 4) return RunRows<kCachedInt8Rows, 4>(call, rows, sums, stride);
     return panels == 2 ? RunRows<kInt8Rows, 2>(call, rows, sums, stride)

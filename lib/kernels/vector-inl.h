@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
+#include "lib/kernels/ops.h"
 #include "lib/support/polynomials.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -30,9 +31,10 @@ HWY_INLINE const float* VectorOfPanels(const float* panels, size_t panel_stride,
   return panels + column / 16 * panel_stride + column % 16;
 }
 
-// A single row waits for its weights: where a vector is a panel, four panels a quarter of the
-// matrix apart are read side by side, four long streams from memory instead of one.
-inline constexpr size_t kStreams = HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86 ? 4 : 1;
+// A single row waits for its weights: four panels a quarter of the matrix apart are read side by
+// side, four long streams from memory instead of one, and as many more chains of additions.
+inline constexpr size_t kStreams = HEED_HAS_STREAMS ? 4 : 1;
+inline constexpr size_t kStreamVectors = kStreams * kVectorsPerPanelMax;
 
 // Stores a vector at column `begin` of a row of which only `columns` columns exist.
 template <class D, class V>
