@@ -14,7 +14,7 @@ all: ## builds the library and the program into build/release (the default)
 	@cmake --build build/release -j $(JOBS) --target heed_programs
 
 help: ## lists the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 deps: ## installs what is missing (Debian and Ubuntu) and fetches Highway
 	@.ci/deps
@@ -58,6 +58,9 @@ test-wasm: ## WebAssembly with SIMD128, in Node
 
 cross: ## every port that can run here: installs its tools, builds, tests, prints one table
 	@.ci/cross
+
+cross-%: ## one row of it: make cross-linux-armv7
+	@.ci/cross $*
 
 sizes: ## bytes of the library for every port: all types, f32 alone, int8 alone
 	@.ci/sizes
