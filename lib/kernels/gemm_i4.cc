@@ -53,6 +53,14 @@ HWY_INLINE void Finish(const ProjectArgs& args, const Piece& tile,
   }
 }
 
+// The same for vectors side by side.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void Finish(const ProjectArgs& args, const Piece& tile,
+                       const float* HWY_RESTRICT totals) {
+  const size_t lanes = hn::Lanes(TileTag());
+  Finish<kRows, kVectors>(args, tile, totals, [lanes](size_t v) { return v * lanes; });
+}
+
 struct TileInt4 {
   // Two accumulators for each element, of 32 registers or 16.
   static constexpr size_t kMaxRows = HEED_IS_NEON64 ? 2 : 4;
@@ -159,7 +167,7 @@ struct TileInt4 {
     HEED_FOR_INT4_ROWS(HEED_KEEP)
 #undef HEED_KEEP
 #undef HEED_FOR_INT4_ROWS
-    Finish<kRows, kVectors>(args, tile, totals, [=](size_t v) { return v * lanes; });
+    Finish<kRows, kVectors>(args, tile, totals);
   }
 
 #if HEED_HAS_STREAMS
@@ -235,7 +243,7 @@ struct TileInt4Dotprod {
       DotprodInt4Tile<kRows, 2>(call, 0, totals);
       DotprodInt4Tile<kRows, 2>(call, 2, totals);
     }
-    Finish<kRows, kVectors>(args, tile, totals, [=](size_t v) { return v * lanes; });
+    Finish<kRows, kVectors>(args, tile, totals);
   }
 };
 #endif
