@@ -58,7 +58,7 @@ template <size_t kRows, size_t kVectors>
 HWY_INLINE void Finish(const ProjectArgs& args, const Piece& tile,
                        const float* HWY_RESTRICT totals) {
   const size_t lanes = hn::Lanes(TileTag());
-  Finish<kRows, kVectors>(args, tile, totals, [lanes](size_t v) { return v * lanes; });
+  Finish<kRows, kVectors>(args, tile, totals, [=](size_t v) { return v * lanes; });
 }
 
 struct TileInt4 {
