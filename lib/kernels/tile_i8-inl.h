@@ -54,7 +54,7 @@ inline constexpr size_t kCachedInt8Panels = 1;
 inline constexpr size_t kInt8Sums = 24 * kPanelColumns;  // of the largest register tile
 
 // sums [rows done][panels * 16] of the first of `rows` rows; returns how many it did, at least 1.
-// One, two or four panels, at most kInt8Panels or kCachedInt8Panels.
+// One, two or four panels, at most kInt8Panels or kCachedInt8Panels; kStreams of a single row.
 size_t SumInt8(const Int8Call& call, size_t rows, size_t panels, int32_t* sums);
 
 // Calls finish(row, rows, column, columns, sums [rows][columns]) for register tiles that cover all
