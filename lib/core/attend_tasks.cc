@@ -117,11 +117,18 @@ bool HoldsNonFinite(const AttendPlan& plan, const Block& block, size_t key_block
 void SetFloatKeys(const AttendPlan& plan, const Block& block, const Tile& tile, TileArgs* args) {
   const size_t key_block = tile.key_begin / kKeyBlock;
   args->keys = plan.keys + block.kv_batch * plan.key_batch_stride +
-               block.kv_head * plan.key_head_stride + tile.key_begin * plan.head_dim;
-  args->value_panel_stride = kKeyBlock * kPanelColumns;
+               block.kv_head * plan.key_head_stride;
   args->values = plan.values + block.kv_batch * plan.value_batch_stride +
-                 block.kv_head * plan.value_head_stride +
-                 key_block * args->value_panels * args->value_panel_stride;
+                 block.kv_head * plan.value_head_stride;
+  if (plan.kv_row_stride != 0) {
+    args->kv_row_stride = plan.kv_row_stride;
+    args->value_panel_stride = kPanelColumns;
+    args->row_wise = true;
+    return;
+  }
+  args->keys += tile.key_begin * plan.head_dim;
+  args->value_panel_stride = kKeyBlock * kPanelColumns;
+  args->values += key_block * args->value_panels * args->value_panel_stride;
   args->row_wise = tile.visible != nullptr && HoldsNonFinite(plan, block, key_block);
 }
 

@@ -35,6 +35,7 @@ struct AttendPlan {
   size_t key_batch_stride = 0, key_head_stride = 0;
   const float* values = nullptr;
   size_t value_batch_stride = 0, value_head_stride = 0;
+  size_t kv_row_stride = 0;  // of few keys, which are rows (kernel_table.h); without flags
   const uint8_t* flags = nullptr;  // [panels][flag_stride] of non-finite values
   size_t flag_batch_stride = 0, flag_stride = 0;
   size_t flag_head_columns = 0;  // columns from a head's flags to the next head's, 16 a panel

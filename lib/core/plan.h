@@ -28,7 +28,7 @@ struct Plan {
 
   // [batch][query_len][H * D], scaled unless a backend made it; becomes the merged heads
   float* query = nullptr;
-  float* keys = nullptr;    // [batch][H_kv] heads, of the call's key_len
+  float* keys = nullptr;    // [batch][H_kv] heads, of the call's key_len; few keys as rows
   float* values = nullptr;  // likewise
   uint8_t* flags = nullptr;  // of weight panels, or with a backend of each head's panels
   Int8Heads int8, int8_added;  // instead of keys, values and flags; of the limits' key_len

@@ -40,6 +40,7 @@ struct Projection {
   const QuantizedRows* quantized = nullptr;  // the same rows, for integer weights
   float scale = 1.0f;
   TensorView output;  // to rows; absent: to heads
+  bool needed_alone = false;  // rows that rows_of(batch) names, and no others
 
   float* heads = nullptr;
   size_t head_dim = 0, head_stride = 0, batch_stride = 0;
@@ -61,7 +62,7 @@ struct Projection {
 
   // Chooses the cut for a number of workers and returns num_tasks.
   size_t Split(size_t num_workers) {
-    if (output.data != nullptr) MergeBatch(&input, &output);
+    if (!needed_alone) MergeBatch(&input, &output);
     // Four tasks a worker even out their ends; one alone keeps the panels in one sweep.
     const size_t cuts = num_workers == 1 ? 1 : sizes::DivideUp(4 * num_workers, input.batch);
     panels_per_task = sizes::DivideUp(matrix->num_panels(), Min(cuts, matrix->num_panels()));
@@ -72,7 +73,7 @@ struct Projection {
     return num_tasks;
   }
 
-  // rows_of(batch), a KeyInterval, gives the rows that heads need; all rows go to an output.
+  // rows_of(batch), a KeyInterval, gives the rows that are needed.
   template <typename RowsOf>
   void Run(size_t task, const RowsOf& rows_of, float* scratch) const {
     const size_t tasks_per_batch = num_tasks / input.batch;
@@ -94,16 +95,18 @@ struct Projection {
     args.scale = scale;
     args.scratch = scratch;
     size_t first_row = batch * input.rows;
-    if (output.data != nullptr) {
-      args.output = output.data + batch * output.batch_stride;
-      args.output_stride = output.row_stride;
-    } else {
+    if (needed_alone) {
       const KeyInterval rows = rows_of(batch);
       if (rows.begin >= rows.end) return;
       args.input += rows.begin * args.input_stride;
       first_row += rows.begin;
       args.rows = rows.end - rows.begin;
       args.first_key = rows.begin;
+    }
+    if (output.data != nullptr) {
+      args.output = output.data + batch * output.batch_stride + args.first_key * output.row_stride;
+      args.output_stride = output.row_stride;
+    } else {
       args.heads = heads + batch * batch_stride;
       args.head_stride = head_stride;
       args.head_dim = head_dim;

@@ -15,8 +15,8 @@ inline bool SameRows(const ConstTensorView& a, const ConstTensorView& b) {
          a.batch_stride == b.batch_stride && a.row_stride == b.row_stride;
 }
 
-// Points each job to the integers of its input, made here in one run of the executor. Of an input
-// that goes to heads alone, only the rows that heads need are made: rows_of(batch).
+// Points each job to the integers of its input, made here in one run of the executor. Where
+// only the rows that rows_of(batch) names are needed, only they are made.
 template <typename RowsOf>
 void QuantizeInputs(const Plan& plan, const Executor* executor, const RowsOf& rows_of,
                     Projection* jobs, size_t num_jobs, QuantizedRows* quantized) {
@@ -53,7 +53,7 @@ void QuantizeInputs(const Plan& plan, const Executor* executor, const RowsOf& ro
     const size_t batch = (task - first_task[j]) / tasks_of_batch;
     size_t begin = (task - first_task[j]) % tasks_of_batch * kRowsOfTask;
     size_t end = Min(begin + kRowsOfTask, job.input.rows);
-    if (job.output.data == nullptr) {
+    if (job.needed_alone) {
       const KeyInterval needed = rows_of(batch);
       begin = Max(begin, needed.begin);
       end = Min(end, needed.end);

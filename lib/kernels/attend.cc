@@ -8,6 +8,8 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include <cstring>
+
 #include "lib/kernels/row_groups-inl.h"
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/tile-inl.h"
@@ -33,6 +35,38 @@ void QueryDotKeys(const TileArgs& tile) {
       RunPanels(call, rows, Min(kTilePanels * kPanelColumns, end - j));
     }
   });
+}
+
+// The same for few keys, which are rows; zeros up to the whole panel. One lane at a time: there is
+// little to do, and the order of a sum is that of the elements.
+void QueryDotRows(const TileArgs& tile) {
+  const hn::CappedTag<float, 1> d;
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float* query = tile.query + r * tile.query_stride;
+    float* scores = tile.scores + r * kKeyBlock;
+    memset(scores, 0, sizes::RoundUp(tile.num_keys, kPanelColumns) * sizeof(float));
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      const float* key = tile.keys + j * tile.kv_row_stride;
+      auto score = hn::Zero(d);
+      for (size_t begin = 0; begin < tile.head_dim; begin += kDepthBlock) {
+        const size_t end = Min(begin + kDepthBlock, tile.head_dim);
+        auto partial = hn::Zero(d);
+        for (size_t k = begin; k < end; ++k) {
+          partial = hn::MulAdd(hn::LoadU(d, query + k), hn::LoadU(d, key + k), partial);
+        }
+        score = hn::Add(score, partial);
+      }
+      hn::StoreU(score, d, scores + j);
+    }
+  }
+}
+
+void Scores(const TileArgs& tile) {
+  if (tile.kv_row_stride != 0) {
+    QueryDotRows(tile);
+  } else {
+    QueryDotKeys(tile);
+  }
 }
 
 // accumulator[r] = accumulator[r] * factors[r] + sum of weight[r][j] * value[j].
@@ -62,16 +96,18 @@ void AddVisibleValues(const TileArgs& tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t columns = tile.value_panels * kPanelColumns;
+  const size_t stride = tile.kv_row_stride != 0 ? tile.kv_row_stride : kPanelColumns;
   for (size_t r = 0; r < tile.rows; ++r) {
+    const uint64_t visible = VisibleBits(tile, r);
     const auto factor = hn::Set(d, tile.factors[r]);
     for (size_t c = 0; c < columns; c += lanes) {
       float* accumulator = tile.accumulator + r * columns + c;
       auto sum = hn::Zero(d);
       const float* values = VectorOfPanels(tile.values, tile.value_panel_stride, c);
       for (size_t j = 0; j < tile.num_keys; ++j) {
-        if ((tile.visible[r] >> j & 1) == 0) continue;
+        if ((visible >> j & 1) == 0) continue;
         const auto weight = hn::Set(d, tile.scores[r * kKeyBlock + j]);
-        sum = hn::MulAdd(weight, hn::LoadU(d, values + j * kPanelColumns), sum);
+        sum = hn::MulAdd(weight, hn::LoadU(d, values + j * stride), sum);
       }
       hn::StoreU(hn::MulAdd(hn::LoadU(d, accumulator), factor, sum), d, accumulator);
     }
@@ -127,7 +163,7 @@ void WriteWeights(const TileArgs& tile, const WeightsArgs& args) {
 }
 
 void AttendTile(const TileArgs& tile) {
-  QueryDotKeys(tile);
+  Scores(tile);
   UpdateMaximum(tile);
   WeighScores(tile);
   if (tile.row_wise) {
@@ -138,7 +174,7 @@ void AttendTile(const TileArgs& tile) {
 }
 
 void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
-  QueryDotKeys(tile);
+  Scores(tile);
   WriteWeights(tile, args);
 }
 

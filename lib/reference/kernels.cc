@@ -172,6 +172,10 @@ void LayOutValues(const LayOutArgs& args) {
 
 float Score(const TileArgs& tile, size_t r, size_t j) {
   const float* query = tile.query + r * tile.query_stride;
+  if (tile.kv_row_stride != 0) {
+    const float* key = tile.keys + j * tile.kv_row_stride;
+    return AddDot(0.0f, query, tile.head_dim, [key](size_t k) { return key[k]; });
+  }
   const float* key = tile.keys + j / kPanelColumns * tile.head_dim * kPanelColumns +
                      j % kPanelColumns;
   return AddDot(0.0f, query, tile.head_dim,
@@ -184,12 +188,13 @@ float Score(const TileArgs& tile, size_t r, size_t j) {
     const float factor = UpdateRow(tile, r, Score);
     const float* weights = tile.scores + r * kKeyBlock;
     const size_t columns = tile.value_panels * kPanelColumns;
+    const size_t stride = tile.kv_row_stride != 0 ? tile.kv_row_stride : kPanelColumns;
     for (size_t c = 0; c < columns; ++c) {
       const float* values = tile.values + c / kPanelColumns * tile.value_panel_stride +
                             c % kPanelColumns;
       float partial = 0.0f;
       for (size_t j = 0; j < tile.num_keys; ++j) {
-        if (Sees(tile, r, j)) partial = Fma(weights[j], values[j * kPanelColumns], partial);
+        if (Sees(tile, r, j)) partial = Fma(weights[j], values[j * stride], partial);
       }
       float* accumulator = tile.accumulator + r * columns + c;
       *accumulator = Fma(*accumulator, factor, partial);

@@ -10,6 +10,7 @@
 //                  and k = 16 + 4 j + i in its upper nibbles; 8 (which stands for 0) beyond depth
 //   keys           [heads][blocks][4][head_dim][16]    panels of 16 keys, blocks of 64
 //   values         [heads][blocks][panels][64][16]     panels of 16 value columns
+//   few keys       [keys][heads][head_dim] of k and of v: rows, as project_rows leaves them
 #ifndef HEED_LIB_SUPPORT_KERNEL_TABLE_H_
 #define HEED_LIB_SUPPORT_KERNEL_TABLE_H_
 
@@ -107,6 +108,9 @@ struct TileArgs {
   const float* values = nullptr;  // the block: [value_panels][value_panel_stride]
   size_t value_panel_stride = 0;
   size_t value_panels = 0;
+  // Of few keys: k and v are rows so far apart, the last v readable up to its last panel's end;
+  // value_panel_stride is 16 and row_wise set.
+  size_t kv_row_stride = 0;
   size_t num_keys = 0;                // 1..64
   const uint64_t* visible = nullptr;  // [rows], bit j: row sees key j; null: all of num_keys
   bool row_wise = false;  // values hold a non-finite number: touch visible keys only

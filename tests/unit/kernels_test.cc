@@ -1,5 +1,6 @@
 // Each operation of every usable kernel table against the scalar one: random sizes, every buffer
 // between guard pages, float alignment where the contract asks for no more.
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -160,6 +161,7 @@ TEST_CASE("keys and values without projections are laid out as the scalar code d
 struct TileCase {
   size_t rows, head_dim, value_dim, panels, num_keys, query_stride, output_stride;
   bool masked, row_wise, biased;
+  size_t kv_row_stride = 0;
   size_t bias_row_stride, bias_key_stride;
   float softcap;
   Floats query, keys, values, bias;
@@ -183,13 +185,21 @@ struct TileCase {
     keys = BellVector(random, kKeyBlock * head_dim);
     values = BellVector(random, panels * kKeyBlock * kPanelColumns);
     const size_t hidden_value = random.Below(num_keys);
-    if (row_wise) values[hidden_value * kPanelColumns] = __builtin_nanf("");
+    const bool has_nan = row_wise;
+    if (random.Chance(25)) {  // as rows
+      row_wise = true;
+      kv_row_stride = std::max(head_dim, value_dim) + random.Below(3);
+      keys.resize((num_keys - 1) * kv_row_stride + head_dim, 0.5f);
+      values.resize((num_keys - 1) * kv_row_stride + panels * kPanelColumns, 0.5f);
+    }
+    const size_t stride = kv_row_stride != 0 ? kv_row_stride : kPanelColumns;
+    if (has_nan) values[hidden_value * stride] = __builtin_nanf("");
     bias = BellVector(random, (rows - 1) * bias_row_stride + (num_keys - 1) * bias_key_stride + 1);
     if (random.Chance(30)) bias[0] = -__builtin_huge_valf();
     const uint64_t all = num_keys == 64 ? ~uint64_t{0} : (uint64_t{1} << num_keys) - 1;
     for (size_t r = 0; r < rows; ++r) {
       visible.push_back(random.Chance(20) ? 0 : random.Next() & all);
-      if (row_wise) visible.back() &= ~(uint64_t{1} << hidden_value);
+      if (has_nan) visible.back() &= ~(uint64_t{1} << hidden_value);
     }
   }
 };
@@ -220,8 +230,9 @@ TEST_CASE("two tiles, their end and their weights equal the scalar ones") {
       tile.head_dim = c.head_dim;
       tile.keys = keys.data();
       tile.values = values.data();
-      tile.value_panel_stride = kKeyBlock * kPanelColumns;
+      tile.value_panel_stride = c.kv_row_stride != 0 ? kPanelColumns : kKeyBlock * kPanelColumns;
       tile.value_panels = c.panels;
+      tile.kv_row_stride = c.kv_row_stride;
       tile.num_keys = c.num_keys;
       tile.visible = c.masked ? visible.data() : nullptr;
       tile.row_wise = c.row_wise;
