@@ -1,0 +1,27 @@
+# A PC without an operating system, for CPUs that are not at hand: Debian's g++ without its C
+# library, static dispatch for one CPU, in Bochs. HEED_X86: icelake (AVX3_DL), skylake (AVX3).
+set(HEED_X86 icelake CACHE STRING "icelake or skylake")
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES HEED_X86)
+set(_march_icelake icelake-server)
+set(_march_skylake skylake-avx512)
+set(_model_icelake corei7_icelake_u)
+set(_model_skylake corei7_skylake_x)
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(CMAKE_C_COMPILER gcc)
+set(CMAKE_CXX_COMPILER g++)
+set(CMAKE_ASM_COMPILER gcc)
+set(CMAKE_NM nm)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_C_FLAGS_INIT "-march=${_march_${HEED_X86}} -ffunction-sections -fdata-sections -fno-pie \
+-fno-stack-protector -fcf-protection=none")
+set(CMAKE_CXX_FLAGS_INIT "${CMAKE_C_FLAGS_INIT}")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096")
+set(HEED_DISPATCH static CACHE STRING "")
+set(HEED_BUILD_CLI OFF CACHE BOOL "")
+set(HEED_BUILD_EXAMPLES OFF CACHE BOOL "")
+set(HEED_BOARD_START ${CMAKE_CURRENT_LIST_DIR}/start.S)
+set(HEED_BOARD_OUTPUT ${CMAKE_CURRENT_LIST_DIR}/serial.c)
+set(HEED_BOARD_LINKER_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/board.ld)
+set(HEED_BOARD_BYTES 8388608)  # memory of the self-test: all cases fit
+set(CMAKE_CROSSCOMPILING_EMULATOR ${CMAKE_CURRENT_LIST_DIR}/run ${_model_${HEED_X86}})
