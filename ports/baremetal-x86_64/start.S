@@ -1,6 +1,6 @@
 // ports/baremetal-x86_64/start.S: from a multiboot loader, which leaves 32-bit code without paging,
 // to heed_board_start in 64 bits with AVX-512. The first 1 GB is mapped one to one. There is no
-// interrupt table: a fault resets the machine, which ends the emulator.
+// interrupt table: any fault is a triple fault, which ends the emulator.
   .section .vectors, "a"  // ahead of everything: loaders look for it in the first 8 KB
   .balign 4
 header:
