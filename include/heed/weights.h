@@ -21,7 +21,9 @@ inline constexpr uint32_t kFileVersion = 1;
 //   kBf16  rounded to nearest even; results are those of f32 weights so rounded, bit by bit
 //   kInt8  symmetric, in [-127, 127], one scale for each output column; the inputs of the
 //          projections become integers too, row by row, at run time
-//   kInt4  blocks of 32 along a row of PyTorch's weight with one bf16 scale each; inputs as kInt8
+//   kInt4  blocks of 32 along a row of PyTorch's weight with one bf16 scale each; inputs as kInt8.
+//          Each weight is rounded so that the layer's scores and outputs lose least, not the weight
+//          alone, by the layer's other weights; that takes no data (lib/support/partner.h)
 enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };
 // The arithmetic of scores and values.
 enum class CoreType : uint32_t { kF32 = 0, kInt8 = 1 };
@@ -139,7 +141,8 @@ struct LayerTensors {
 };
 
 // Writes the packed file into out (at least PackedWeightsBytes, data aligned to 64). On failure
-// nothing is written. One pass over the weights; allocates nothing.
+// nothing is written. Allocates nothing. Costs a pass or two over the weights; with int4 more:
+// 0.6 s for an embed_dim of 768 on an x86 core.
 Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, MutableBytes out);
 
 // A checked view of a packed file; the file stays where it is and must outlive the view. Copying

@@ -6,6 +6,7 @@
 #include "lib/support/bits.h"
 #include "lib/support/core_i8.h"
 #include "lib/support/int4.h"
+#include "lib/support/round_int4.h"
 #include "lib/support/row_scale.h"
 
 namespace heed::reference {
@@ -39,30 +40,6 @@ float QuantizedDot(const float* x, const float* w, size_t depth) {
   return static_cast<float>(sum) * x_scale.scale * w_scale.scale;
 }
 
-// The same with w in blocks of 32, each an exact sum times the block's scale, added in order.
-struct Int4Column {
-  static constexpr size_t kBlocks = 8;  // taken at once, so that few scales of rows are repeated
-  Int4Block blocks[kBlocks];
-  size_t begin, end;  // of k
-
-  Int4Column(const float* w, size_t first, size_t depth)
-      : begin(first), end(Min(first + kBlocks * sizes::kInt4Block, depth)) {
-    for (size_t k = begin, i = 0; k < end; k += sizes::kInt4Block, ++i) {
-      blocks[i] = QuantizeInt4(w + k, Min(sizes::kInt4Block, end - k));
-    }
-  }
-  float AddTo(float total, const float* x, float inverse) const {
-    for (size_t first = begin, i = 0; first < end; first += sizes::kInt4Block, ++i) {
-      int32_t sum = 0;
-      for (size_t k = first; k < Min(first + sizes::kInt4Block, end); ++k) {
-        sum += Quantize(x[k], inverse) * (blocks[i].values[k - first] - 8);
-      }
-      total = Fma(static_cast<float>(sum), FloatOfBf16(blocks[i].scale), total);
-    }
-    return total;
-  }
-};
-
 // output[r][n] = (bias[n] + input[r] . weight[n]) * scale
 struct Linear {
   WeightType type;
@@ -70,6 +47,8 @@ struct Linear {
   const float* bias;    // [columns] or null
   size_t columns, depth;
   float scale;
+  Partner partner;     // int4
+  Int4Block* blocks;
 };
 void ApplyInt4(const Linear& linear, const float* input, size_t input_stride, size_t rows,
                float* output, size_t output_stride);
@@ -92,20 +71,39 @@ void Apply(const Linear& linear, const float* input, size_t input_stride, size_t
   }
 }
 
+// Weights rounded by the rule of the packed file, [columns][blocks].
+struct PlainBlocks {
+  Int4Block* blocks;
+  size_t num_blocks;
+
+  void Set(size_t n, size_t block, const Int4Block& from) const {
+    blocks[n * num_blocks + block] = from;
+  }
+  Int4Block Get(size_t n, size_t block) const { return blocks[n * num_blocks + block]; }
+};
+
+// Each block an exact sum times the block's scale, added in order.
 void ApplyInt4(const Linear& linear, const float* input, size_t input_stride, size_t rows,
                float* output, size_t output_stride) {
   const size_t depth = linear.depth;
-  for (size_t n = 0; n < linear.columns; ++n) {
-    const float bias = linear.bias == nullptr ? 0.0f : linear.bias[n];
-    for (size_t begin = 0; begin < depth; begin += Int4Column::kBlocks * sizes::kInt4Block) {
-      const Int4Column column(linear.weight + n * depth, begin, depth);
-      for (size_t r = 0; r < rows; ++r) {
-        const float* x = input + r * input_stride;
-        const RowScale scale = RowScaleOf(AbsmaxBits(x, depth));
-        float* out = output + r * output_stride + n;
-        *out = column.AddTo(begin == 0 ? 0.0f : *out, x, scale.inverse);
-        if (column.end == depth) *out = (*out * scale.scale + bias) * linear.scale;
+  const PlainBlocks weight = {linear.blocks, sizes::DivideUp(depth, sizes::kInt4Block)};
+  RoundInt4(weight, linear.weight, linear.columns, depth, linear.partner);
+  for (size_t r = 0; r < rows; ++r) {
+    const float* x = input + r * input_stride;
+    const RowScale scale = RowScaleOf(AbsmaxBits(x, depth));
+    for (size_t n = 0; n < linear.columns; ++n) {
+      float total = 0.0f;
+      for (size_t i = 0; i < weight.num_blocks; ++i) {
+        const Int4Block block = weight.Get(n, i);
+        const size_t first = i * sizes::kInt4Block;
+        int32_t sum = 0;
+        for (size_t k = first; k < Min(first + sizes::kInt4Block, depth); ++k) {
+          sum += Quantize(x[k], scale.inverse) * (block.values[k - first] - 8);
+        }
+        total = Fma(static_cast<float>(sum), FloatOfBf16(block.scale), total);
       }
+      const float bias = linear.bias == nullptr ? 0.0f : linear.bias[n];
+      output[r * output_stride + n] = (total * scale.scale + bias) * linear.scale;
     }
   }
 }
@@ -298,14 +296,20 @@ void Layer(const AttentionConfig& given, const LayerTensors& t, const ForwardArg
   const ConstTensorView value = args.value.present() ? args.value : key;
   const size_t width = size_t{c.num_heads} * c.head_dim;
   const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
-  const auto linear = [&c](const float* weight, bool has_bias, const float* bias, size_t columns,
-                           size_t depth, float scale) {
-    return Linear{c.weights, weight, has_bias ? bias : nullptr, columns, depth, scale};
+  const Partners partners = PartnersOf(c, t);
+  const auto linear = [&](const float* weight, const float* bias, size_t columns, size_t depth,
+                          float scale, const Partner& partner) {
+    return Linear{c.weights, weight, bias, columns, depth, scale, partner, buffers.blocks};
   };
-  const Linear q_proj = linear(t.q_weight, c.q_bias, t.q_bias, width, c.embed_dim, c.scale);
-  const Linear k_proj = linear(t.k_weight, c.k_bias, t.k_bias, kv_width, c.kdim, 1.0f);
-  const Linear v_proj = linear(t.v_weight, c.v_bias, t.v_bias, kv_width, c.vdim, 1.0f);
-  const Linear out_proj = linear(t.out_weight, c.out_bias, t.out_bias, c.embed_dim, width, 1.0f);
+  const auto bias = [](bool has, const float* given_bias) { return has ? given_bias : nullptr; };
+  const Linear q_proj = linear(t.q_weight, bias(c.q_bias, t.q_bias), width, c.embed_dim, c.scale,
+                               partners.q);
+  const Linear k_proj = linear(t.k_weight, bias(c.k_bias, t.k_bias), kv_width, c.kdim, 1.0f,
+                               partners.k);
+  const Linear v_proj = linear(t.v_weight, bias(c.v_bias, t.v_bias), kv_width, c.vdim, 1.0f,
+                               partners.v);
+  const Linear out_proj = linear(t.out_weight, bias(c.out_bias, t.out_bias), c.embed_dim, width,
+                                 1.0f, partners.out);
 
   for (size_t b = 0; b < query.batch; ++b) {
     Apply(q_proj, query.data + b * query.batch_stride, query.row_stride, query.rows,

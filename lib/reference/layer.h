@@ -7,6 +7,7 @@
 #define HEED_LIB_REFERENCE_LAYER_H_
 
 #include "heed/attention.h"
+#include "lib/support/int4.h"
 
 namespace heed::reference {
 
@@ -17,6 +18,8 @@ struct LayerBuffers {
   float* value = nullptr;   // likewise
   float* merged = nullptr;  // [query_len][num_heads * head_dim]
   float* scores = nullptr;  // [key_len + 2]
+  // For int4 weights: of the largest projection, [columns][ceil(depth / 32)].
+  Int4Block* blocks = nullptr;
 };
 
 void Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args,

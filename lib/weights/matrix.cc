@@ -1,7 +1,7 @@
-// lib/weights/matrix.cc: one projection, from PyTorch's row-major weight into panels and back.
+// lib/weights/matrix.cc: one projection, from PyTorch's row-major weight into panels and back;
+// int4 weights: matrix_int4.cc.
 #include "lib/support/bf16.h"
 #include "lib/support/built.h"
-#include "lib/support/int4.h"
 #include "lib/support/row_scale.h"
 #include "lib/weights/packed_file.h"
 
@@ -9,7 +9,6 @@ namespace heed {
 namespace {
 
 using sizes::kDepthGroup;
-using sizes::kInt4Block;
 using sizes::kPanelColumns;
 
 // Sections lie inside the caller's mutable buffer.
@@ -65,49 +64,14 @@ void PackInt8(const Matrix& matrix, const float* weight) {
   }
 }
 
-// Where element k of column n has its byte; its upper half for the second 16 of 32.
-size_t NibbleIndex(const Matrix& matrix, size_t n, size_t k) {
-  const size_t panel_block =
-      n / kPanelColumns * sizes::DivideUp(matrix.depth, kInt4Block) + k / kInt4Block;
-  const size_t half = k % (kInt4Block / 2);
-  const size_t row = panel_block * kInt4Block / (2 * kDepthGroup) + half / kDepthGroup;
-  return (row * kPanelColumns + n % kPanelColumns) * kDepthGroup + half % kDepthGroup;
-}
-bool IsUpper(size_t k) { return k % kInt4Block >= kInt4Block / 2; }
-
-size_t BlockScaleIndex(const Matrix& matrix, size_t n, size_t block) {
-  const size_t blocks = sizes::DivideUp(matrix.depth, kInt4Block);
-  return (n / kPanelColumns * blocks + block) * kPanelColumns + n % kPanelColumns;
-}
-
-void PackInt4(const Matrix& matrix, const float* weight) {
-  uint8_t* panels = const_cast<uint8_t*>(static_cast<const uint8_t*>(matrix.panels));
-  uint16_t* scales = Mutable(matrix.block_scales);
-  const size_t blocks = sizes::DivideUp(matrix.depth, kInt4Block);
-  const size_t columns = matrix.num_panels() * kPanelColumns;
-  for (size_t n = 0; n < columns; ++n) {
-    for (size_t block = 0; block < blocks; ++block) {
-      const size_t begin = block * kInt4Block;
-      const size_t left = n < matrix.columns ? matrix.depth - begin : 0;
-      const float* row = left == 0 ? weight : weight + n * matrix.depth + begin;
-      const Int4Block packed = QuantizeInt4(row, left < kInt4Block ? left : kInt4Block);
-      scales[BlockScaleIndex(matrix, n, block)] = packed.scale;
-      for (size_t k = 0; k < kInt4Block / 2; ++k) {
-        panels[NibbleIndex(matrix, n, begin + k)] = static_cast<uint8_t>(
-            packed.values[k] | packed.values[k + kInt4Block / 2] << 4);
-      }
-    }
-  }
-  for (size_t i = columns * blocks; i % (sizes::kAlignment / 2) != 0; ++i) scales[i] = 0;
-}
-
 }  // namespace
 
-void PackMatrix(const Matrix& matrix, const float* weight, const float* bias) {
+void PackMatrix(const Matrix& matrix, const float* weight, const float* bias,
+                const Partner& partner) {
   switch (built::Type(matrix.type)) {
     case WeightType::kBf16: PackBf16(matrix, weight); break;
     case WeightType::kInt8: PackInt8(matrix, weight); break;
-    case WeightType::kInt4: PackInt4(matrix, weight); break;
+    case WeightType::kInt4: PackInt4(matrix, weight, partner); break;
     default: PackF32(matrix, weight); break;
   }
   for (size_t n = 0; n < matrix.num_panels() * kPanelColumns; ++n) {
@@ -123,12 +87,7 @@ float WeightAt(const Matrix& matrix, size_t n, size_t k) {
       const auto* panels = static_cast<const int8_t*>(matrix.panels);
       return static_cast<float>(panels[PanelIndex(matrix, n, k, kDepthGroup)]) * matrix.scales[n];
     }
-    case WeightType::kInt4: {
-      const uint8_t byte = static_cast<const uint8_t*>(matrix.panels)[NibbleIndex(matrix, n, k)];
-      const int nibble = IsUpper(k) ? byte >> 4 : byte & 15;
-      return static_cast<float>(nibble - 8) *
-             FloatOfBf16(matrix.block_scales[BlockScaleIndex(matrix, n, k / kInt4Block)]);
-    }
+    case WeightType::kInt4: return Int4At(matrix, n, k);
     default: return static_cast<const float*>(matrix.panels)[PanelIndex(matrix, n, k, 1)];
   }
 }

@@ -123,10 +123,11 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   HEED_RETURN_IF_ERROR(CheckMemory("out", out, "PackedWeightsBytes(config)", bytes));
 
   const PackedView view = ViewOf(c, out.data);
-  PackMatrix(view.q, tensors.q_weight, c.q_bias ? tensors.q_bias : nullptr);
-  PackMatrix(view.k, tensors.k_weight, c.k_bias ? tensors.k_bias : nullptr);
-  PackMatrix(view.v, tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr);
-  PackMatrix(view.out, tensors.out_weight, c.out_bias ? tensors.out_bias : nullptr);
+  const Partners partners = PartnersOf(c, tensors);
+  PackMatrix(view.q, tensors.q_weight, c.q_bias ? tensors.q_bias : nullptr, partners.q);
+  PackMatrix(view.k, tensors.k_weight, c.k_bias ? tensors.k_bias : nullptr, partners.k);
+  PackMatrix(view.v, tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr, partners.v);
+  PackMatrix(view.out, tensors.out_weight, c.out_bias ? tensors.out_bias : nullptr, partners.out);
   if (view.added_keys != nullptr) PackAddedKeys(c, tensors, view);
 
   FileHeader header = {};

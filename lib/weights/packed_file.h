@@ -23,6 +23,7 @@
 #include <cstdint>
 
 #include "heed/weights.h"
+#include "lib/support/partner.h"
 
 namespace heed {
 
@@ -67,7 +68,11 @@ struct Matrix {
 };
 
 // weight [columns][depth] and bias (null: zeros) into a matrix whose sections are the caller's.
-void PackMatrix(const Matrix& matrix, const float* weight, const float* bias);
+// int4 weights are rounded for their partner (round_int4.h), other types each by itself.
+void PackMatrix(const Matrix& matrix, const float* weight, const float* bias,
+                const Partner& partner = {});
+void PackInt4(const Matrix& matrix, const float* weight, const Partner& partner);
+float Int4At(const Matrix& matrix, size_t n, size_t k);
 // The weight that a product with element k of an input row gives to column n.
 float WeightAt(const Matrix& matrix, size_t n, size_t k);
 

@@ -1,5 +1,6 @@
 // Every target against lib/reference/layer.h, the layer in plain loops: no panel, tile, skipped
 // key or merged batch may show in a single bit.
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ Outputs RunPlain(const LayerData& data, ForwardArgs args, WeightsWanted wanted) 
   const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
   std::vector<float> query(args.query.rows * width), merged(query.size());
   std::vector<float> key((key_len + 2) * kv_width), value(key.size()), scores(key_len + 2);
+  const size_t widest = std::max({width, kv_width, size_t{c.embed_dim}});
+  const size_t deepest = std::max({width, size_t{c.embed_dim}, size_t{c.kdim}, size_t{c.vdim}});
+  std::vector<Int4Block> blocks(widest * sizes::DivideUp(deepest, sizes::kInt4Block));
   Outputs outputs;
   outputs.output.resize(args.query.batch * args.query.rows * c.embed_dim);
   args.output =
@@ -38,7 +42,8 @@ Outputs RunPlain(const LayerData& data, ForwardArgs args, WeightsWanted wanted) 
                                         args.query.rows, columns);
   }
   reference::Layer(data.config, data.tensors(), args,
-                   {query.data(), key.data(), value.data(), merged.data(), scores.data()});
+                   {query.data(), key.data(), value.data(), merged.data(), scores.data(),
+                    blocks.data()});
   return outputs;
 }
 

@@ -1,0 +1,83 @@
+// lib/weights/matrix_int4.cc: a projection of int4 weights, into panels and back.
+#include "lib/support/int4.h"
+#include "lib/support/round_int4.h"
+#include "lib/weights/packed_file.h"
+
+namespace heed {
+namespace {
+
+using sizes::kDepthGroup;
+using sizes::kInt4Block;
+using sizes::kPanelColumns;
+constexpr size_t kHalf = kInt4Block / 2;
+
+// The blocks of a matrix in its panels.
+class PanelBlocks {
+ public:
+  explicit PanelBlocks(const Matrix& matrix)
+      : panels_(const_cast<uint8_t*>(static_cast<const uint8_t*>(matrix.panels))),
+        scales_(const_cast<uint16_t*>(matrix.block_scales)),
+        blocks_(sizes::DivideUp(matrix.depth, kInt4Block)) {}
+
+  void Set(size_t column, size_t block, const Int4Block& from) const {
+    ScaleAt(column, block) = from.scale;
+    for (size_t k = 0; k < kHalf; ++k) {
+      ByteAt(column, block, k) =
+          static_cast<uint8_t>(from.values[k] | from.values[k + kHalf] << 4);
+    }
+  }
+  Int4Block Get(size_t column, size_t block) const {
+    Int4Block to;
+    to.scale = ScaleAt(column, block);
+    for (size_t k = 0; k < kHalf; ++k) {
+      const uint8_t byte = ByteAt(column, block, k);
+      to.values[k] = byte & 15;
+      to.values[k + kHalf] = byte >> 4;
+    }
+    return to;
+  }
+
+  // Number k of a block has the lower half of the byte, number k + 16 the upper.
+  uint8_t& ByteAt(size_t column, size_t block, size_t k) const {
+    const size_t row = (column / kPanelColumns * blocks_ + block) * (kHalf / kDepthGroup) +
+                       k / kDepthGroup;
+    return panels_[(row * kPanelColumns + column % kPanelColumns) * kDepthGroup +
+                   k % kDepthGroup];
+  }
+  uint16_t& ScaleAt(size_t column, size_t block) const {
+    return scales_[(column / kPanelColumns * blocks_ + block) * kPanelColumns +
+                   column % kPanelColumns];
+  }
+  size_t num_blocks() const { return blocks_; }
+
+ private:
+  uint8_t* panels_;
+  uint16_t* scales_;
+  size_t blocks_;  // of a column
+};
+
+}  // namespace
+
+void PackInt4(const Matrix& matrix, const float* weight, const Partner& partner) {
+  const PanelBlocks blocks(matrix);
+  RoundInt4(blocks, weight, matrix.columns, matrix.depth, partner);
+  const size_t columns = matrix.num_panels() * kPanelColumns;
+  const Int4Block zeros = QuantizeInt4(weight, 0);
+  for (size_t n = matrix.columns; n < columns; ++n) {
+    for (size_t block = 0; block < blocks.num_blocks(); ++block) blocks.Set(n, block, zeros);
+  }
+  uint16_t* scales = const_cast<uint16_t*>(matrix.block_scales);
+  for (size_t i = columns * blocks.num_blocks(); i % (sizes::kAlignment / 2) != 0; ++i) {
+    scales[i] = 0;
+  }
+}
+
+float Int4At(const Matrix& matrix, size_t n, size_t k) {
+  const PanelBlocks blocks(matrix);
+  const size_t block = k / kInt4Block, in_block = k % kInt4Block;
+  const uint8_t byte = blocks.ByteAt(n, block, in_block % kHalf);
+  const int nibble = in_block < kHalf ? byte & 15 : byte >> 4;
+  return static_cast<float>(nibble - 8) * FloatOfBf16(blocks.ScaleAt(n, block));
+}
+
+}  // namespace heed
