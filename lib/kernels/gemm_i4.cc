@@ -193,24 +193,29 @@ struct TileInt4 {
     for (size_t v = 0; v < kStreamVectors; ++v) hn::Store(hn::Zero(d), d, totals + v * kLanes);
     for (size_t block = 0; block < blocks; ++block) {
       const int8_t* HWY_RESTRICT x_block = x + block * kInt4Block;
-      HWY_UNROLL(4)
-      for (size_t i = 0; i < kStreams; ++i) {
-        const int8_t* HWY_RESTRICT w_block = w[i] + block * kBlockBytes;
-        HWY_UNROLL(2)
-        for (size_t v = 0; v < kVectors; ++v) {
-          auto sum = StartBlock(offsets[block]);
-          HWY_UNROLL(4)
-          for (size_t k = 0; k < kInt4Block / 2; k += kDepthGroup) {
-            const auto nibbles =
-                hn::LoadU(d8, w_block + k * kPanelColumns + v * kLanes * kDepthGroup);
-            sum = AddSmall4(sum, LoadFour(x_block + k), Lower(nibbles));
-            sum = AddSmall4(sum, LoadFour(x_block + kInt4Block / 2 + k), Upper(nibbles));
-          }
-          const size_t c = v * kLanes;
-          float* total = totals + i * kPanelColumns + c;
-          const auto scale = LoadScales(scales[i] + block * kPanelColumns + c);
-          hn::Store(AddBlock(hn::Load(d, total), EndBlock(sum, offsets[block]), scale), d, total);
+      Int4Sum sums[kStreamVectors];
+      HWY_UNROLL(8)
+      for (auto& sum : sums) sum = StartBlock(offsets[block]);
+      // Not unrolled: GCC 12 then makes all products of the block first and keeps them in memory.
+      HWY_UNROLL(1)
+      for (size_t k = 0; k < kInt4Block / 2; k += kDepthGroup) {
+        const auto lower = LoadFour(x_block + k), upper = LoadFour(x_block + kInt4Block / 2 + k);
+        HWY_UNROLL(8)
+        for (size_t v = 0; v < kStreamVectors; ++v) {
+          const auto nibbles =
+              hn::LoadU(d8, w[v / kVectors] + block * kBlockBytes + k * kPanelColumns +
+                                v % kVectors * kLanes * kDepthGroup);
+          sums[v] = AddSmall4(sums[v], lower, Lower(nibbles));
+          sums[v] = AddSmall4(sums[v], upper, Upper(nibbles));
         }
+      }
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kStreamVectors; ++v) {
+        float* total = totals + v * kLanes;
+        const auto scale = LoadScales(scales[v / kVectors] + block * kPanelColumns +
+                                      v % kVectors * kLanes);
+        hn::Store(AddBlock(hn::Load(d, total), EndBlock(sums[v], offsets[block]), scale), d,
+                  total);
       }
     }
     Finish<1, kStreamVectors>(args, tile, totals, [&tile](size_t v) {
