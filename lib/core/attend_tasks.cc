@@ -91,7 +91,7 @@ Int8TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerSc
 // The added keys are a block of their own, seen by every row, without bias.
 Int8TileArgs AddedArgs(const AttendPlan& plan, const Block& block, const Int8TileArgs& base) {
   Int8TileArgs args = base;
-  args.num_keys = plan.num_added;
+  args.num_keys = args.block_keys = plan.num_added;
   if (built::IsInt8(plan.core)) {
     args.int8_keys = plan.int8_added.KeyBlock(0, block.kv_head, 0);
     args.int8_values = plan.int8_added.ValueBlock(0, block.kv_head, 0);
@@ -141,6 +141,7 @@ Int8TileArgs KeyArgs(const AttendPlan& plan, const Block& block, const Int8TileA
     const size_t key_block = tile.key_begin / kKeyBlock;
     args.int8_keys = plan.int8.KeyBlock(block.kv_batch, block.kv_head, key_block);
     args.int8_values = plan.int8.ValueBlock(block.kv_batch, block.kv_head, key_block);
+    args.block_keys = Min(kKeyBlock, plan.masks.key_len - tile.key_begin);
   } else {
     SetFloatKeys(plan, block, tile, &args);
   }

@@ -126,7 +126,7 @@ HWY_INLINE void WeighRows(const Int8TileArgs tile) {
 }
 
 // Products to bytes in the target's form, the lowest of the sum with a power of two: signed forms
-// are 128 less, which is the other sign bit, and are defined up to the 64th key.
+// are 128 less, which is the other sign bit, and are defined for all keys of the block.
 HWY_INLINE void QuantizeWeights(const Int8TileArgs tile) {
   const TileTag d;
   const hn::RebindToUnsigned<TileTag> du;
@@ -142,7 +142,7 @@ HWY_INLINE void QuantizeWeights(const Int8TileArgs tile) {
       const auto shifted = hn::Add(hn::Mul(hn::LoadU(d, products + j), inverse), magic);
       hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, shifted)), d8, bytes + j);
     }
-    if (!kRowsAreUnsigned) memset(bytes + end, 0x80, kKeyBlock - end);
+    if (!kRowsAreUnsigned && tile.block_keys > end) memset(bytes + end, 0x80, kKeyBlock - end);
   }
 }
 
@@ -160,7 +160,7 @@ void AddWeightedValues(const Int8TileArgs& reference) {
   ForEachRowGroup<kCachedInt8Rows>(tile, [&](size_t first, size_t num_rows, KeyRange range) {
     // The sums of signed forms are those of all keys of the block.
     const size_t begin = kRowsAreUnsigned ? range.begin / 4 : 0;
-    const size_t end = kRowsAreUnsigned ? sizes::DivideUp(range.end, 4) : kKeyBlock / 4;
+    const size_t end = sizes::DivideUp(kRowsAreUnsigned ? range.end : tile.block_keys, 4);
     call.a = tile.weights + first * kKeyBlock + begin * 4;
     call.b = values.integers + begin * kPanelColumns * 4;
     call.groups = end - begin;

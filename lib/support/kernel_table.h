@@ -182,6 +182,7 @@ struct Int8TileArgs : TileArgs {
   const float* query_scales = nullptr;  // [rows]
   const int8_t* int8_keys = nullptr;    // blocks
   const int8_t* int8_values = nullptr;
+  size_t block_keys = 0;            // num_keys..64; those of the blocks behind them are zeros
   int8_t* weights = nullptr;        // scratch [48][64]
   float* weight_scales = nullptr;   // scratch [48]
   float* weight_inverses = nullptr;  // scratch [48]

@@ -84,7 +84,7 @@ TEST_CASE("keys and values become the scalar code's integers, scales and sums on
 
 // Two tiles of one query block, so that the second rescales what the first left.
 struct TileCase {
-  size_t rows, head_dim, value_dim, num_keys, query_stride;
+  size_t rows, head_dim, value_dim, num_keys, block_keys, query_stride;
   bool masked, biased;
   size_t bias_row_stride, bias_key_stride;
   float softcap;
@@ -96,6 +96,7 @@ struct TileCase {
     head_dim = random.Between(1, 70);
     value_dim = random.Between(1, 70);
     num_keys = random.Between(1, kKeyBlock);
+    block_keys = random.Chance(50) ? num_keys : random.Between(num_keys, kKeyBlock);
     query_stride = head_dim + random.Below(3);
     masked = random.Chance(60);
     biased = random.Chance(50);
@@ -135,7 +136,7 @@ TEST_CASE("two tiles of the int8 core, their end and their weights equal the sca
         Int8LayOutArgs args;
         args.source = rows.data();
         args.source_stride = args.columns = dim;
-        args.rows = c.num_keys;
+        args.rows = c.block_keys;
         args.block = block.data();
         return args;
       };
@@ -171,6 +172,7 @@ TEST_CASE("two tiles of the int8 core, their end and their weights equal the sca
       tile.head_dim = c.head_dim;
       tile.value_panels = panels;
       tile.num_keys = c.num_keys;
+      tile.block_keys = c.block_keys;
       tile.visible = c.masked ? visible.data() : nullptr;
       tile.bias = c.biased ? bias.data() : nullptr;
       tile.bias_row_stride = c.bias_row_stride;
