@@ -24,8 +24,9 @@ class ErrorFeedback {
   }
 
   size_t count() const { return count_; }
-  // C_nm, m < n; before Factor H_nm, m <= n.
+  // C_nm for m < n and D_n; before Factor H_nm, m <= n.
   float& At(size_t n, size_t m) { return rows_[n * (n + 1) / 2 + m]; }
+  float At(size_t n, size_t m) const { return rows_[n * (n + 1) / 2 + m]; }
 
   // H += x x', x [count]. Where an element is below 2^-50 its products count as nothing: sums of
   // the others are never subnormal, so that flush-to-zero shows in no bit.
@@ -38,6 +39,22 @@ class ErrorFeedback {
     }
   }
 
+  // What a number makes good of another's error: `product` of the vectors over `square` of its own.
+  static float Share(float product, float square) {
+    const float share = square > 0.0f ? product / square : 0.0f;
+    return IsSmall(share, 0x1p60f) && !IsSmall(share, 0x1p-12f) ? share : 0.0f;
+  }
+
+  // After Factor: what number n's vector has beside those of the numbers behind it is the sum of
+  // residual[a] times vector a, n <= a < count().
+  void Residual(size_t n, float* residual) const {
+    residual[n] = 1.0f;
+    for (size_t a = n + 1; a < count_; ++a) {
+      residual[a] = 0.0f;
+      for (size_t m = n; m < a; ++m) residual[a] -= At(a, m) * residual[m];
+    }
+  }
+
   // H becomes C, its diagonal first a tenth larger: H is only nearly what will meet the numbers.
   // Where H holds no numbers (a NaN, an infinity, a square that is no float) or zeros, C is zero,
   // and those are rounded by themselves; so it is where it would be below 2^-12.
@@ -46,8 +63,7 @@ class ErrorFeedback {
     for (size_t n = count_; n-- > 0;) {
       const float d = At(n, n);
       for (size_t m = 0; m < n; ++m) {
-        const float quotient = d > 0.0f ? At(n, m) / d : 0.0f;
-        At(n, m) = IsSmall(quotient, 0x1p60f) && !IsSmall(quotient, 0x1p-12f) ? quotient : 0.0f;
+        At(n, m) = Share(At(n, m), d);
       }
       for (size_t a = 0; a < n; ++a) {
         for (size_t b = 0; b <= a; ++b) At(a, b) -= At(n, a) * At(n, b) * d;
@@ -55,9 +71,9 @@ class ErrorFeedback {
     }
   }
 
- private:
-  static bool IsSmall(float x, float bound) { return x > -bound && x < bound; }  // NaN is not
+  static bool IsSmall(float x, float bound) { return __builtin_fabsf(x) < bound; }  // NaN is not
 
+ private:
   size_t count_;
   float rows_[kMaxCount * (kMaxCount + 1) / 2];  // the lower triangle
 };

@@ -1,16 +1,36 @@
 #include "lib/support/partner.h"
 
+#include "lib/support/bits.h"
+
 namespace heed {
 namespace {
 
-// Number i of `own_heads` heads as one of the partner's: of the head it shares, or of the
-// `repeat`th of those that share its own.
-size_t PartnerNumber(const Partner& partner, size_t i, size_t repeat) {
-  const size_t head = i / partner.head_dim, in_head = i % partner.head_dim;
+size_t HeadOf(const Partner& partner, size_t number) { return number / partner.head_dim; }
+
+// A number as one of the partner's: in the head that it shares, or in the `repeat`th of those that
+// share its own.
+size_t PartnerNumber(const Partner& partner, size_t number, size_t repeat) {
+  const size_t head = HeadOf(partner, number);
   const size_t partner_head = partner.num_heads < partner.own_heads
                                   ? head / (partner.own_heads / partner.num_heads)
                                   : head * (partner.num_heads / partner.own_heads) + repeat;
-  return partner_head * partner.head_dim + in_head;
+  return partner_head * partner.head_dim + number % partner.head_dim;
+}
+
+// Element j of what meets a number of the partner; the bias, where there is one, is the last.
+float Element(const Partner& partner, size_t i, size_t j) {
+  return j == partner.length ? partner.bias[i]
+                             : partner.weight[i * partner.stride + j * partner.step];
+}
+
+// Elements at a time: whole lines of memory along a row, and few of them along a column.
+constexpr size_t kChunk = 8;
+
+size_t NumRepeats(const Partner& partner) {
+  return partner.num_heads > partner.own_heads ? partner.num_heads / partner.own_heads : 1;
+}
+size_t NumElements(const Partner& partner) {
+  return partner.length + (partner.bias != nullptr ? 1 : 0);
 }
 
 }  // namespace
@@ -44,33 +64,78 @@ Partners PartnersOf(const AttentionConfig& c, const LayerTensors& tensors) {
   return partners;
 }
 
-ErrorFeedback FeedbackOf(const Partner& partner, size_t begin, size_t count) {
-  ErrorFeedback feedback(count);
-  if (partner.weight == nullptr) return feedback;
-  const size_t repeats =
-      partner.num_heads > partner.own_heads ? partner.num_heads / partner.own_heads : 1;
-  for (size_t repeat = 0; repeat < repeats; ++repeat) {
+Feedback::Feedback(const Partner& partner, size_t begin, size_t count)
+    : partner_(partner), begin_(begin), group_(count) {
+  if (partner.weight == nullptr) return;
+  for (size_t repeat = 0; repeat < NumRepeats(partner); ++repeat) {
     size_t numbers[ErrorFeedback::kMaxCount];
     for (size_t i = 0; i < count; ++i) numbers[i] = PartnerNumber(partner, begin + i, repeat);
     float x[ErrorFeedback::kMaxCount];
-    for (size_t j = 0; j < partner.length; ++j) {
-      for (size_t i = 0; i < count; ++i) {
-        x[i] = partner.weight[numbers[i] * partner.stride + j * partner.step];
-      }
-      feedback.Add(x);
+    for (size_t j = 0; j < NumElements(partner); ++j) {
+      for (size_t i = 0; i < count; ++i) x[i] = Element(partner, numbers[i], j);
+      group_.Add(x);
     }
-    if (partner.bias == nullptr) continue;
-    for (size_t i = 0; i < count; ++i) x[i] = partner.bias[numbers[i]];
-    feedback.Add(x);
   }
   for (size_t n = 0; n < count; ++n) {
     for (size_t m = 0; m < n; ++m) {
-      const bool same_head = (begin + n) / partner.head_dim == (begin + m) / partner.head_dim;
-      if (!same_head) feedback.At(n, m) *= partner.between_heads;
+      const bool same_head = HeadOf(partner, begin + n) == HeadOf(partner, begin + m);
+      if (!same_head) group_.At(n, m) *= partner.between_heads;
     }
   }
-  feedback.Factor();
-  return feedback;
+  group_.Factor();
+}
+
+// shares of [first, begin): by the part of number i's vectors that the group behind it lacks.
+void Feedback::AddBefore(size_t i, size_t first, float* shares) const {
+  float residual[ErrorFeedback::kMaxCount];
+  group_.Residual(i, residual);
+  for (size_t a = i; a < group_.count(); ++a) {
+    const bool same_head = HeadOf(partner_, begin_ + a) == HeadOf(partner_, begin_ + i);
+    if (!same_head) residual[a] *= partner_.between_heads;
+  }
+  for (size_t repeat = 0; repeat < NumRepeats(partner_); ++repeat) {
+    size_t numbers[ErrorFeedback::kMaxCount];
+    for (size_t a = i; a < group_.count(); ++a) {
+      numbers[a] = PartnerNumber(partner_, begin_ + a, repeat);
+    }
+    const size_t before = PartnerNumber(partner_, first, repeat);  // of one head: side by side
+    for (size_t begin = 0; begin < NumElements(partner_); begin += kChunk) {
+      const size_t end = Min(begin + kChunk, NumElements(partner_));
+      float x[kChunk] = {};
+      for (size_t a = i; a < group_.count(); ++a) {
+        if (residual[a] == 0.0f) continue;
+        for (size_t j = begin; j < end; ++j) {
+          x[j - begin] += residual[a] * Element(partner_, numbers[a], j);
+        }
+      }
+      for (float& sum : x) sum = ErrorFeedback::IsSmall(sum, 0x1p-50f) ? 0.0f : sum;
+      for (size_t m = 0; m < begin_ - first; ++m) {
+        float sum = shares[m];
+        for (size_t j = begin; j < end; ++j) {
+          const float y = Element(partner_, before + m, j);
+          sum += ErrorFeedback::IsSmall(y, 0x1p-50f) ? 0.0f : x[j - begin] * y;
+        }
+        shares[m] = sum;
+      }
+    }
+  }
+  for (size_t m = first; m < begin_; ++m) {
+    shares[m - first] = ErrorFeedback::Share(shares[m - first], group_.At(i, i));
+  }
+}
+
+size_t Feedback::SharesOf(size_t i, float* shares) const {
+  size_t first = begin_;
+  if (partner_.weight != nullptr) {
+    const size_t head_begin = HeadOf(partner_, begin_ + i) * partner_.head_dim;
+    if (head_begin < begin_) {
+      first = begin_ - head_begin < kMaxBefore ? head_begin : begin_ - kMaxBefore;
+    }
+  }
+  for (size_t m = first; m < begin_; ++m) shares[m - first] = 0.0f;
+  if (first < begin_) AddBefore(i, first, shares);
+  for (size_t m = 0; m < i; ++m) shares[begin_ - first + m] = group_.At(i, m);
+  return first;
 }
 
 }  // namespace heed

@@ -30,9 +30,28 @@ struct Partners {
 // Of a resolved config, for inputs of unit variance that do not depend on each other.
 Partners PartnersOf(const AttentionConfig& config, const LayerTensors& tensors);
 
-// Of the numbers [begin, begin + count), count <= ErrorFeedback::kMaxCount. Without a partner
-// (weight is null) no number makes good what another left.
-ErrorFeedback FeedbackOf(const Partner& partner, size_t begin, size_t count);
+// How much of the errors of earlier numbers the numbers [begin, begin + count) make good, with
+// count <= ErrorFeedback::kMaxCount and begin a multiple of it. Each counts on the numbers behind
+// it in this group to make good what they can; those of groups behind do not enter, which leaves
+// the result nearly as good (lib/README.md) and the memory small.
+class Feedback {
+ public:
+  static constexpr size_t kMaxBefore = 224;  // numbers of its head ahead of the group
+  static constexpr size_t kMaxShares = kMaxBefore + ErrorFeedback::kMaxCount;
+
+  Feedback(const Partner& partner, size_t begin, size_t count);
+
+  size_t count() const { return group_.count(); }
+  // Shares of number begin + i in the errors of the numbers from the one returned up to itself.
+  size_t SharesOf(size_t i, float* shares) const;
+
+ private:
+  void AddBefore(size_t i, size_t first, float* shares) const;
+
+  const Partner& partner_;
+  size_t begin_;
+  ErrorFeedback group_;
+};
 
 }  // namespace heed
 

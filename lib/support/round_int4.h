@@ -27,7 +27,7 @@ class Int4Rounding {
 
  private:
   static constexpr size_t kBlock = sizes::kInt4Block;
-  static_assert(ErrorFeedback::kMaxCount == kBlock, "the inputs of a block are rounded together");
+  static_assert(ErrorFeedback::kMaxCount == kBlock, "a block of inputs is a group");
 
   static bool IsNumber(float value) { return value - value == 0.0f; }  // not NaN, not infinity
   static size_t AtMost(size_t limit, size_t count) { return count < limit ? count : limit; }
@@ -48,48 +48,66 @@ class Int4Rounding {
     }
   }
 
-  // The numbers are columns: 32 of them, block by block, each made to suit the errors of those
-  // before it.
+  // The numbers are columns, block by block: each suits the errors of those before it.
   void RoundColumns(const Partner& partner) const {
-    for (size_t begin = 0; begin < columns_; begin += ErrorFeedback::kMaxCount) {
-      ErrorFeedback feedback =
-          FeedbackOf(partner, begin, AtMost(ErrorFeedback::kMaxCount, columns_ - begin));
-      for (size_t block = 0; block < num_blocks(); ++block) {
-        for (size_t i = 0; i < feedback.count(); ++i) {
-          const float* weights = Part(begin + i, block);
+    float shares[Feedback::kMaxShares];
+    for (size_t begin = 0; begin < columns_; begin += kBlock) {
+      const Feedback feedback(partner, begin, AtMost(kBlock, columns_ - begin));
+      for (size_t column = begin; column < begin + feedback.count(); ++column) {
+        const size_t first = feedback.SharesOf(column - begin, shares);
+        for (size_t block = 0; block < num_blocks(); ++block) {
+          const float* weights = Part(column, block);
           float wanted[kBlock];
           for (size_t k = 0; k < PartLength(block); ++k) wanted[k] = weights[k];
-          for (size_t m = 0; m < i; ++m) {
-            if (feedback.At(i, m) != 0.0f) {
-              AddErrors(begin + m, block, feedback.At(i, m), wanted);
-            }
+          for (size_t m = first; m < column; ++m) {
+            if (shares[m - first] != 0.0f) AddErrors(m, block, shares[m - first], wanted);
           }
           for (size_t k = 0; k < PartLength(block); ++k) {
             if (!IsNumber(wanted[k])) wanted[k] = weights[k];
           }
-          blocks_.Set(begin + i, block, QuantizeInt4(wanted, PartLength(block)));
+          blocks_.Set(column, block, QuantizeInt4(wanted, PartLength(block)));
         }
       }
     }
   }
 
-  // The numbers are inputs: those of a block, one after another, by the scale that suits the
-  // block's weights.
+  // share of m - first times what the inputs [first, end) of a column, already rounded, left.
+  float ErrorsOf(size_t column, size_t first, size_t end, const float* shares) const {
+    float sum = 0.0f;
+    for (size_t block = first / kBlock; block * kBlock < end; ++block) {
+      const Int4Block rounded = blocks_.Get(column, block);
+      const float scale = FloatOfBf16(rounded.scale);
+      if (!IsNumber(scale)) continue;
+      const float* weights = Part(column, block);
+      const size_t base = block * kBlock;
+      for (size_t m = base < first ? first : base; m < AtMost(end, base + kBlock); ++m) {
+        const float value = static_cast<float>(rounded.values[m - base] - 8) * scale;
+        sum += shares[m - first] * (weights[m - base] - value);
+      }
+    }
+    return sum;
+  }
+
+  // The numbers are inputs: one after another for all columns, by the scale that suits the block's
+  // weights.
   void RoundInputs(const Partner& partner) const {
+    float shares[Feedback::kMaxShares];
     for (size_t block = 0; block < num_blocks(); ++block) {
-      ErrorFeedback feedback = FeedbackOf(partner, block * kBlock, PartLength(block));
       for (size_t column = 0; column < columns_; ++column) {
-        const float* weights = Part(column, block);
-        Int4Block rounded = QuantizeInt4(weights, PartLength(block));
-        const float scale = FloatOfBf16(rounded.scale), inverse = 1.0f / scale;
-        float errors[kBlock];
-        for (size_t k = 0; k < PartLength(block) && IsNumber(inverse); ++k) {
-          float wanted = weights[k];
-          for (size_t m = 0; m < k; ++m) wanted += feedback.At(k, m) * errors[m];
-          rounded.values[k] = Int4Of(IsNumber(wanted) ? wanted : weights[k], inverse);
-          errors[k] = weights[k] - static_cast<float>(rounded.values[k] - 8) * scale;
+        blocks_.Set(column, block, QuantizeInt4(Part(column, block), PartLength(block)));
+      }
+      const Feedback feedback(partner, block * kBlock, PartLength(block));
+      for (size_t k = 0; k < feedback.count(); ++k) {
+        const size_t first = feedback.SharesOf(k, shares);
+        for (size_t column = 0; column < columns_; ++column) {
+          Int4Block rounded = blocks_.Get(column, block);
+          const float inverse = 1.0f / FloatOfBf16(rounded.scale);
+          if (!IsNumber(inverse)) continue;  // zeros, or not finite
+          const float weight = Part(column, block)[k];
+          const float wanted = weight + ErrorsOf(column, first, block * kBlock + k, shares);
+          rounded.values[k] = Int4Of(IsNumber(wanted) ? wanted : weight, inverse);
+          blocks_.Set(column, block, rounded);
         }
-        blocks_.Set(column, block, rounded);
       }
     }
   }

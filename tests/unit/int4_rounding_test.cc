@@ -147,7 +147,9 @@ TEST_CASE("products of int4 weights lose less than with each weight rounded by i
   odd.kdim = 33;
   odd.vdim = 70;
   wide.head_dim = 50;
-  for (const AttentionConfig& config : {Shape(64, 4, false), grouped, odd, wide}) {
+  // Heads of several groups, and one with more columns than are looked back at.
+  const AttentionConfig large = Shape(128, 2, false), single = Shape(300, 1, false);
+  for (const AttentionConfig& config : {Shape(64, 4, false), grouped, odd, wide, large, single}) {
     // Keys and values that several heads share have less room: their errors meet more directions.
     const double bound = config.num_kv_heads == 0 ? 0.95 : 0.99;
     const AttentionConfig c = Resolved(config);
