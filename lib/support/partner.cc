@@ -23,7 +23,7 @@ float Element(const Partner& partner, size_t i, size_t j) {
                              : partner.weight[i * partner.stride + j * partner.step];
 }
 
-// Elements at a time: whole lines of memory along a row, and few of them along a column.
+// Elements at a time: half a line of memory along a row, and few lines along a column.
 constexpr size_t kChunk = 8;
 
 size_t NumRepeats(const Partner& partner) {
