@@ -71,7 +71,9 @@ void PackMatrix(const Matrix& matrix, const float* weight, const float* bias,
   switch (built::Type(matrix.type)) {
     case WeightType::kBf16: PackBf16(matrix, weight); break;
     case WeightType::kInt8: PackInt8(matrix, weight); break;
-    case WeightType::kInt4: PackInt4(matrix, weight, partner); break;
+    case WeightType::kInt4:
+      if constexpr (built::kOthers) PackInt4(matrix, weight, partner);
+      break;
     default: PackF32(matrix, weight); break;
   }
   for (size_t n = 0; n < matrix.num_panels() * kPanelColumns; ++n) {
@@ -87,7 +89,9 @@ float WeightAt(const Matrix& matrix, size_t n, size_t k) {
       const auto* panels = static_cast<const int8_t*>(matrix.panels);
       return static_cast<float>(panels[PanelIndex(matrix, n, k, kDepthGroup)]) * matrix.scales[n];
     }
-    case WeightType::kInt4: return Int4At(matrix, n, k);
+    case WeightType::kInt4:
+      if constexpr (built::kOthers) return Int4At(matrix, n, k);
+      return 0.0f;
     default: return static_cast<const float*>(matrix.panels)[PanelIndex(matrix, n, k, 1)];
   }
 }

@@ -123,7 +123,8 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   HEED_RETURN_IF_ERROR(CheckMemory("out", out, "PackedWeightsBytes(config)", bytes));
 
   const PackedView view = ViewOf(c, out.data);
-  const Partners partners = PartnersOf(c, tensors);
+  Partners partners;
+  if constexpr (built::kOthers) partners = PartnersOf(c, tensors);
   PackMatrix(view.q, tensors.q_weight, c.q_bias ? tensors.q_bias : nullptr, partners.q);
   PackMatrix(view.k, tensors.k_weight, c.k_bias ? tensors.k_bias : nullptr, partners.k);
   PackMatrix(view.v, tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr, partners.v);
