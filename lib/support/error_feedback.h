@@ -62,9 +62,7 @@ class ErrorFeedback {
     for (size_t n = 0; n < count_; ++n) At(n, n) *= 1.1f;
     for (size_t n = count_; n-- > 0;) {
       const float d = At(n, n);
-      for (size_t m = 0; m < n; ++m) {
-        At(n, m) = Share(At(n, m), d);
-      }
+      for (size_t m = 0; m < n; ++m) At(n, m) = Share(At(n, m), d);
       for (size_t a = 0; a < n; ++a) {
         for (size_t b = 0; b <= a; ++b) At(a, b) -= At(n, a) * At(n, b) * d;
       }

@@ -24,6 +24,8 @@ inline uint8_t Int4Of(float weight, float inverse) {
   return static_cast<uint8_t>(BitsOf(held + kIntegerMagic) - BitsOf(kIntegerMagic) + 8);
 }
 
+inline float Int4Value(int value, float scale) { return static_cast<float>(value - 8) * scale; }
+
 // Integers of a scale, the squared error they leave, and the scale that would suit them best.
 struct Int4Trial {
   Int4Block block;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "lib/support/bits.h"
 #include "lib/support/int4.h"
 #include "lib/support/partner.h"
 
@@ -29,22 +30,20 @@ class Int4Rounding {
   static constexpr size_t kBlock = sizes::kInt4Block;
   static_assert(ErrorFeedback::kMaxCount == kBlock, "a block of inputs is a group");
 
-  static bool IsNumber(float value) { return value - value == 0.0f; }  // not NaN, not infinity
-  static size_t AtMost(size_t limit, size_t count) { return count < limit ? count : limit; }
   size_t num_blocks() const { return sizes::DivideUp(depth_, kBlock); }
   const float* Part(size_t column, size_t block) const {
     return weight_ + column * depth_ + block * kBlock;
   }
-  size_t PartLength(size_t block) const { return AtMost(kBlock, depth_ - block * kBlock); }
+  size_t PartLength(size_t block) const { return Min(kBlock, depth_ - block * kBlock); }
 
   // wanted += share * what a column's block, already rounded, left; nothing where it is NaN.
   void AddErrors(size_t column, size_t block, float share, float* wanted) const {
     const Int4Block rounded = blocks_.Get(column, block);
     const float scale = FloatOfBf16(rounded.scale);
-    if (!IsNumber(scale)) return;
+    if (!IsFinite(scale)) return;
     const float* weights = Part(column, block);
     for (size_t k = 0; k < PartLength(block); ++k) {
-      wanted[k] += share * (weights[k] - static_cast<float>(rounded.values[k] - 8) * scale);
+      wanted[k] += share * (weights[k] - Int4Value(rounded.values[k], scale));
     }
   }
 
@@ -52,7 +51,7 @@ class Int4Rounding {
   void RoundColumns(const Partner& partner) const {
     float shares[Feedback::kMaxShares];
     for (size_t begin = 0; begin < columns_; begin += kBlock) {
-      const Feedback feedback(partner, begin, AtMost(kBlock, columns_ - begin));
+      const Feedback feedback(partner, begin, Min(kBlock, columns_ - begin));
       for (size_t column = begin; column < begin + feedback.count(); ++column) {
         const size_t first = feedback.SharesOf(column - begin, shares);
         for (size_t block = 0; block < num_blocks(); ++block) {
@@ -63,7 +62,7 @@ class Int4Rounding {
             if (shares[m - first] != 0.0f) AddErrors(m, block, shares[m - first], wanted);
           }
           for (size_t k = 0; k < PartLength(block); ++k) {
-            if (!IsNumber(wanted[k])) wanted[k] = weights[k];
+            if (!IsFinite(wanted[k])) wanted[k] = weights[k];
           }
           blocks_.Set(column, block, QuantizeInt4(wanted, PartLength(block)));
         }
@@ -77,12 +76,11 @@ class Int4Rounding {
     for (size_t block = first / kBlock; block * kBlock < end; ++block) {
       const Int4Block rounded = blocks_.Get(column, block);
       const float scale = FloatOfBf16(rounded.scale);
-      if (!IsNumber(scale)) continue;
+      if (!IsFinite(scale)) continue;
       const float* weights = Part(column, block);
       const size_t base = block * kBlock;
-      for (size_t m = base < first ? first : base; m < AtMost(end, base + kBlock); ++m) {
-        const float value = static_cast<float>(rounded.values[m - base] - 8) * scale;
-        sum += shares[m - first] * (weights[m - base] - value);
+      for (size_t m = Max(base, first); m < Min(end, base + kBlock); ++m) {
+        sum += shares[m - first] * (weights[m - base] - Int4Value(rounded.values[m - base], scale));
       }
     }
     return sum;
@@ -102,10 +100,10 @@ class Int4Rounding {
         for (size_t column = 0; column < columns_; ++column) {
           Int4Block rounded = blocks_.Get(column, block);
           const float inverse = 1.0f / FloatOfBf16(rounded.scale);
-          if (!IsNumber(inverse)) continue;  // zeros, or not finite
+          if (!IsFinite(inverse)) continue;  // zeros, or not finite
           const float weight = Part(column, block)[k];
           const float wanted = weight + ErrorsOf(column, first, block * kBlock + k, shares);
-          rounded.values[k] = Int4Of(IsNumber(wanted) ? wanted : weight, inverse);
+          rounded.values[k] = Int4Of(IsFinite(wanted) ? wanted : weight, inverse);
           blocks_.Set(column, block, rounded);
         }
       }

@@ -77,7 +77,7 @@ float Int4At(const Matrix& matrix, size_t n, size_t k) {
   const size_t block = k / kInt4Block, in_block = k % kInt4Block;
   const uint8_t byte = blocks.ByteAt(n, block, in_block % kHalf);
   const int nibble = in_block < kHalf ? byte & 15 : byte >> 4;
-  return static_cast<float>(nibble - 8) * FloatOfBf16(blocks.ScaleAt(n, block));
+  return Int4Value(nibble, FloatOfBf16(blocks.ScaleAt(n, block)));
 }
 
 }  // namespace heed

@@ -1,15 +1,12 @@
 // int4 weights are rounded for the products that the layer makes of them: queries with keys, values
 // with outputs.
 #include <cmath>
-#include <cstring>
-#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "lib/support/error_feedback.h"
 #include "lib/weights/packed_file.h"
-#include "tests/support/compare.h"
 #include "tests/support/float_mode.h"
 #include "tests/support/layer.h"
 #include "tests/support/random.h"
