@@ -42,7 +42,7 @@ HWY_INLINE Int32Vector Dot4(Int32Vector sum, Int8Vector x, Int8Vector w) {
 }
 #elif HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
 // pmaddubsw of |x| and w with x's sign: x may be -128, and two products are at most 2 * 128 * 127,
-// below 2^15.
+// below 2^15. Tiles of several panels split their rows instead (split_i8-inl.h).
 inline constexpr uint8_t kInputFlip = 0;
 HWY_INLINE Int32Vector Dot4(Int32Vector sum, Int8Vector x, Int8Vector w) {
   const hn::RebindToUnsigned<Int8Tag> du8;

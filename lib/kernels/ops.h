@@ -21,4 +21,7 @@
 // one size there, so that arrays can hold them.
 #define HEED_HAS_STREAMS (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
 
+// Whether pmaddubsw is the product of int8 rows, as split_i8-inl.h has it: CPUs without vpdpbusd.
+#define HEED_SPLITS_ROWS (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL)
+
 #endif  // HEED_LIB_KERNELS_OPS_H_

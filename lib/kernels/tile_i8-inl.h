@@ -33,14 +33,21 @@ struct Int8Call {
   IntegerStep step = IntegerStep::kPlain;
 };
 
+inline constexpr size_t kGroupBytes = kPanelColumns * kDepthGroup;  // of four k of a panel
+
 // Rows and panels of the register tile: 24 accumulators of 32 registers, or 8 of 16. Where b stays
 // in the cache, tiles of four panels take fewer loads: 5 % of the time of long sequences (Zen 5).
-#if HWY_TARGET <= HWY_AVX3  // smaller is better: AVX-512
-inline constexpr size_t kInt8Rows = HWY_TARGET <= HWY_AVX3_DL ? 12 : 8;
+#if HEED_SPLITS_ROWS  // rows by two vectors, for four panels in turn
+inline constexpr size_t kInt8Rows = HWY_TARGET <= HWY_AVX3 ? 6 : 4;
+inline constexpr size_t kInt8Panels = 4;
+inline constexpr size_t kCachedInt8Rows = kInt8Rows;
+inline constexpr size_t kCachedInt8Panels = 4;
+#elif HWY_ARCH_X86  // AVX3_DL and better
+inline constexpr size_t kInt8Rows = 12;
 inline constexpr size_t kInt8Panels = 2;
 inline constexpr size_t kCachedInt8Rows = 6;
 inline constexpr size_t kCachedInt8Panels = 4;
-#elif HWY_ARCH_X86 || HWY_ARCH_WASM || HWY_ARCH_ARM_V7
+#elif HWY_ARCH_WASM || HWY_ARCH_ARM_V7
 inline constexpr size_t kInt8Rows = 4;
 inline constexpr size_t kInt8Panels = 1;
 inline constexpr size_t kCachedInt8Rows = 4;
@@ -51,6 +58,8 @@ inline constexpr size_t kInt8Panels = 1;
 inline constexpr size_t kCachedInt8Rows = 6;
 inline constexpr size_t kCachedInt8Panels = 1;
 #endif
+// Below, rows are not worth splitting, and panels go one by one: kws would lose 5 % (Zen 3).
+inline constexpr size_t kFewGroups = HEED_SPLITS_ROWS ? 8 : 0;
 inline constexpr size_t kInt8Sums = 24 * kPanelColumns;  // of the largest register tile
 
 // sums [rows done][panels * 16] of the first of `rows` rows; returns how many it did, at least 1.
@@ -75,7 +84,7 @@ HWY_INLINE void ForEachInt8Tile(const Int8Call& call, size_t rows, size_t panels
     }
     return;
   }
-  const size_t most = rows == 1 ? 1 : kPanels;
+  const size_t most = rows == 1 || call.groups < kFewGroups ? 1 : kPanels;
   size_t count = 0;
   for (size_t panel = 0; panel < panels; panel += count) {
     count = Min(most, panels - panel);

@@ -10,6 +10,9 @@
 #include <type_traits>
 
 #include "lib/kernels/neon_steps-inl.h"
+#if HEED_SPLITS_ROWS
+#include "lib/kernels/split_i8-inl.h"
+#endif
 #include "lib/kernels/tile_i8-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -17,8 +20,6 @@ namespace heed::HWY_NAMESPACE {
 namespace {
 
 #if !HEED_IS_NEON64
-constexpr size_t kGroupBytes = kPanelColumns * kDepthGroup;
-
 #define HEED_FOR_ROWS(M) \
   M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
 
@@ -137,20 +138,23 @@ size_t SumInt8(const Int8Call& call, size_t rows, size_t panels, int32_t* sums) 
 #endif
   return SumBySmull(call, rows, sums);
 #else
-  // A panel is 1 to 4 vectors, or twice 2 where registers are few.
-  const size_t stride = panels * kPanelColumns;
-  const size_t lanes = hn::Lanes(Int32Tag());
 #if HEED_HAS_STREAMS
   if (rows == 1 && panels == kStreams) {
     RunStreams(call, sums);
     return 1;
   }
 #endif
-  if constexpr (kInt8Panels == 2) {
+#if HEED_SPLITS_ROWS
+  if (panels > 1) return SumSplitRows(call, rows, panels, sums);
+#endif
+  // A panel is 1 to 4 vectors, or twice 2 where registers are few.
+  const size_t stride = panels * kPanelColumns;
+  const size_t lanes = hn::Lanes(Int32Tag());
+  if constexpr (HWY_ARCH_X86 && !HEED_SPLITS_ROWS) {
     if (panels == 4) return RunRows<kCachedInt8Rows, 4>(call, rows, sums, stride);
     return panels == 2 ? RunRows<kInt8Rows, 2>(call, rows, sums, stride)
                        : RunRows<kInt8Rows, 1>(call, rows, sums, stride);
-  } else if constexpr (HWY_ARCH_X86 || HWY_ARCH_WASM || HWY_ARCH_ARM_V7) {
+  } else if constexpr (kInt8Rows == 4) {
     const size_t done = RunRows<kInt8Rows, 2>(call, rows, sums, stride);
     if (lanes == 4) {
       Int8Call half = call;

@@ -1,5 +1,6 @@
 // The int8 core's operations of every usable kernel table against the scalar ones, every buffer
 // between guard pages. Integers and scales are equal on every target, without FMA too.
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -36,6 +37,9 @@ Floats HostileRows(Random& random, size_t rows, size_t stride) {
   if (random.Chance(20)) scale_row(random.Below(rows), 0x1p-130f);
   if (random.Chance(20)) scale_row(random.Below(rows), 0x1p60f);
   if (random.Chance(20)) values[random.Below(values.size())] = 1e30f;
+  if (random.Chance(20)) {  // integers of 127 and -127 alone, whose products are the largest
+    for (float& value : values) value = std::copysign(1.0f, value);
+  }
   return values;
 }
 

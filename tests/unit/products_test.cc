@@ -25,7 +25,7 @@ constexpr WeightType kTypes[] = {WeightType::kBf16, WeightType::kInt8, WeightTyp
 // A matrix of random weights, packed between guard pages.
 struct PackedMatrix {
   Matrix matrix;
-  std::vector<float> weight;
+  std::vector<float> weight, biases;
   Guarded<std::byte> panels;
   Guarded<float> bias, scales;
   Guarded<int32_t> sums;
@@ -49,8 +49,10 @@ struct PackedMatrix {
     matrix.scales = scales.data();
     matrix.sums = sums.data();
     matrix.block_scales = block_scales.data();
-    PackMatrix(matrix, weight.data(), BellVector(random, columns).data());
+    biases = BellVector(random, columns);
+    Pack();
   }
+  void Pack() { PackMatrix(matrix, weight.data(), biases.data()); }
   static size_t BlockScaleBytes(WeightType type, size_t columns, size_t depth) {
     if (type != WeightType::kInt4) return 0;
     return sizes::RoundUp(
@@ -75,6 +77,13 @@ struct Case {
         packed(type, num_heads * head_dim, depth, random),
         input(BellVector(random, rows * depth)) {
     if (random.Chance(20)) input[random.Below(input.size())] = __builtin_nanf("");
+  }
+  // Inputs and weights become the integers of largest magnitude, all of one sign or of both.
+  void MakeExtreme(bool both_signs) {
+    const auto make = [both_signs](float v) { return both_signs ? std::copysign(1.0f, v) : -1.0f; };
+    for (float& value : input) value = make(value);
+    for (float& value : packed.weight) value = make(value);
+    packed.Pack();
   }
   static size_t RandomDepth(Random& random) {
     const size_t kDepths[] = {1, 2, 3, 4, 5, 17, 31, 32, 33, 64, 255, 256, 257, 513, 519};
@@ -167,6 +176,28 @@ TEST_CASE("products by packed weights equal the scalar ones at any size and misa
           } else {
             CHECK(RelativeError(got, wanted) <= 1e-5);
           }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("no step of an integer product saturates") {
+  for (const WeightType type : {WeightType::kInt8, WeightType::kInt4}) {
+    for (uint64_t seed = 1; seed <= Effort(40, 10); ++seed) {
+      CAPTURE(seed);
+      Random random(seed);
+      Case c(type, random);
+      c.MakeExtreme(seed % 2 == 0);
+      const std::vector<float> wanted = c.Run(reference::kKernels, Side::kRight);
+      for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
+        const KernelTable& table = *kernels::UsableTable(i);
+        CAPTURE(std::string(table.name));
+        const std::vector<float> got = c.Run(table, Side::kRight);
+        if (HasFma(table.name) || type == WeightType::kInt8) {
+          CHECK(SameBits(got, wanted));
+        } else {
+          CHECK(RelativeError(got, wanted) <= 1e-5);
         }
       }
     }
