@@ -52,21 +52,20 @@ HWY_INLINE void SplitRow(const int8_t* HWY_RESTRICT integers, size_t count, size
   int8_t* HWY_RESTRICT magnitudes = split.magnitudes[r];
   int8_t* HWY_RESTRICT signs = split.signs[r];
   auto sums = hn::Zero(du64);
-  auto last_sums = hn::Zero(du64_16);
   size_t k = 0;
   for (; k + hn::Lanes(d) <= count; k += hn::Lanes(d)) {
     sums = hn::Add(sums, SplitVector(d, integers + k, magnitudes + k, signs + k));
   }
+  uint64_t below_zero = hn::ReduceSum(du64, sums);
   for (; k + 16 <= count; k += 16) {
-    last_sums = hn::Add(last_sums, SplitVector(d16, integers + k, magnitudes + k, signs + k));
+    below_zero += hn::ReduceSum(du64_16, SplitVector(d16, integers + k, magnitudes + k, signs + k));
   }
   if (k < count) {
     HWY_ALIGN int8_t last[16] = {};
     memcpy(last, integers + k, count - k);
-    last_sums = hn::Add(last_sums, SplitVector(d16, last, magnitudes + k, signs + k));
+    below_zero += hn::ReduceSum(du64_16, SplitVector(d16, last, magnitudes + k, signs + k));
   }
-  split.below_zero[r] =
-      static_cast<int32_t>(hn::ReduceSum(du64, sums) + hn::ReduceSum(du64_16, last_sums));
+  split.below_zero[r] = static_cast<int32_t>(below_zero);
 }
 
 #define HEED_FOR_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5)
