@@ -85,7 +85,7 @@ HWY_INLINE V Exp(D d, V x) {
   p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
   const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted)));
   const V y = hn::Mul(p, power);
-  return hn::IfThenElse(hn::Lt(x, hn::Set(d, kExpLowest)), hn::Zero(d), y);
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, kExpLowest)), y);
 }
 
 // tanh(x): lib/reference/scalar.h, lane by lane.
