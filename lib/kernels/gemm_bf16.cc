@@ -43,9 +43,8 @@ struct TileBf16 {
     const float* HWY_RESTRICT x4 = x0 + (kRows > 4 ? 4 * stride : 0);
     const float* HWY_RESTRICT x8 = x0 + (kRows > 8 ? 8 * stride : 0);
     const auto vector_of_panels = [&](size_t v) {
-      const size_t column = tile.column + v * lanes;
-      return static_cast<const uint32_t*>(args.panels) +
-             column / kPanelColumns * pairs * kPanelColumns + column % kPanelColumns;
+      return VectorOfPanels(static_cast<const uint32_t*>(args.panels), pairs * kPanelColumns,
+                            tile.column + v * lanes);
     };
     const uint32_t* HWY_RESTRICT w0 = vector_of_panels(0);
     const uint32_t* HWY_RESTRICT w1 = kVectors > 1 ? vector_of_panels(1) : w0;
@@ -122,9 +121,8 @@ struct TileBf16 {
     const uint32_t* HWY_RESTRICT w[kStreamVectors];
     HWY_UNROLL(8)
     for (size_t v = 0; v < kStreamVectors; ++v) {
-      w[v] = static_cast<const uint32_t*>(args.panels) +
-             StreamColumn(tile, v) / kPanelColumns * panel_words +
-             StreamColumn(tile, v) % kPanelColumns;
+      w[v] = VectorOfPanels(static_cast<const uint32_t*>(args.panels), panel_words,
+                            StreamColumn(tile, v));
     }
     HWY_ALIGN float totals[kStreamVectors * kLanes];
     for (size_t begin = 0; begin < args.depth; begin += kDepthBlock) {

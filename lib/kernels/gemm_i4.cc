@@ -17,6 +17,7 @@ namespace heed::HWY_NAMESPACE {
 namespace {
 
 using FloatVector = hn::Vec<TileTag>;
+constexpr size_t kBlockBytes = kPanelColumns * kInt4Block / 2;
 
 // A row of a block: its lower nibbles are group j, its upper ones group j + 4.
 HWY_INLINE Int8Vector Lower(Int8Vector nibbles) {
@@ -76,19 +77,13 @@ struct TileInt4 {
     const size_t stride = args.quantized_stride;
     const int8_t* HWY_RESTRICT x = args.quantized + tile.row * stride;
     const int32_t* HWY_RESTRICT offsets = args.block_offsets + tile.row * blocks;
-    // Of vector v: its column's index in panels of one byte a column and block.
-    const auto index = [&](size_t v) {
-      const size_t column = tile.column + v * lanes;
-      return column / kPanelColumns * blocks * kPanelColumns;
-    };
-    const auto in_panel = [&](size_t v) {
-      return (tile.column + v * lanes) % kPanelColumns;
-    };
     const auto nibbles = [&](size_t v) {
-      return static_cast<const int8_t*>(args.panels) + index(v) * (kInt4Block / 2) +
-             in_panel(v) * kDepthGroup;
+      return VectorOfPanels(static_cast<const int8_t*>(args.panels), blocks * kBlockBytes,
+                            tile.column + v * lanes, kDepthGroup);
     };
-    const auto scales = [&](size_t v) { return args.block_scales + index(v) + in_panel(v); };
+    const auto scales = [&](size_t v) {
+      return VectorOfPanels(args.block_scales, blocks * kPanelColumns, tile.column + v * lanes);
+    };
     const int8_t* HWY_RESTRICT w0 = nibbles(0);
     const int8_t* HWY_RESTRICT w1 = kVectors > 1 ? nibbles(1) : w0;
     const int8_t* HWY_RESTRICT w2 = kVectors > 2 ? nibbles(2) : w0;
@@ -175,7 +170,6 @@ struct TileInt4 {
   static void RunStreams(const ProjectArgs& args, const Piece& tile) {
     constexpr size_t kVectors = kVectorsPerPanelMax;
     constexpr size_t kLanes = hn::MaxLanes(TileTag());
-    constexpr size_t kBlockBytes = kPanelColumns * kInt4Block / 2;
     const TileTag d;
     const Int8Tag d8;
     const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);

@@ -137,8 +137,7 @@ HWY_INLINE void RunSplitRows(const SplitRows& split, const Int8Call& call, size_
   constexpr size_t kLanes = hn::MaxLanes(Int32Tag());
   const size_t columns = panels * kPanelColumns;
   const auto vector_of_b = [&](size_t column) {
-    return call.b + column / kPanelColumns * call.b_panel_stride +
-           column % kPanelColumns * kDepthGroup;
+    return VectorOfPanels(call.b, call.b_panel_stride, column, kDepthGroup);
   };
   for (size_t c = 0; c < columns; c += 2 * kLanes) {
     RunSplitTile<kRows, kAdd>(split, vector_of_b(c), vector_of_b(c + kLanes), depth, sums + c,

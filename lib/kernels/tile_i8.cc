@@ -35,9 +35,7 @@ HWY_NOINLINE void RunTile(const Int8Call& call, int32_t* sums, size_t sums_strid
   const int8_t* HWY_RESTRICT a4 = a0 + (kRows > 4 ? 4 * stride : 0);
   const int8_t* HWY_RESTRICT a8 = a0 + (kRows > 8 ? 8 * stride : 0);
   const auto vector_of_b = [&](size_t v) {
-    const size_t column = v * lanes;
-    return call.b + column / kPanelColumns * call.b_panel_stride +
-           column % kPanelColumns * kDepthGroup;
+    return VectorOfPanels(call.b, call.b_panel_stride, v * lanes, kDepthGroup);
   };
   const int8_t* HWY_RESTRICT b0 = call.b;
   const int8_t* HWY_RESTRICT b1 = kVectors > 1 ? vector_of_b(1) : b0;
@@ -109,8 +107,7 @@ void RunStreams(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   const int8_t* HWY_RESTRICT b[kStreamVectors];
   HWY_UNROLL(8)
   for (size_t v = 0; v < kStreamVectors; ++v) {
-    b[v] = call.b + v / kVectorsPerPanelMax * call.b_panel_stride +
-           v % kVectorsPerPanelMax * kLanes * kDepthGroup;
+    b[v] = VectorOfPanels(call.b, call.b_panel_stride, v * kLanes, kDepthGroup);
   }
   Int32Vector c[kStreamVectors];
   HWY_UNROLL(8)

@@ -26,9 +26,11 @@ using TileTag = hn::CappedTag<float, 16>;
 inline constexpr size_t kVectorsPerPanelMax =
     HWY_HAVE_SCALABLE ? 4 : 16 / HWY_MAX_LANES_D(TileTag);
 
-// Column `column` of row 0 of panels that lie panel_stride apart.
-HWY_INLINE const float* VectorOfPanels(const float* panels, size_t panel_stride, size_t column) {
-  return panels + column / 16 * panel_stride + column % 16;
+// Column `column` of the first k of panels that lie panel_stride apart, `group` k side by side.
+template <class T>
+HWY_INLINE const T* VectorOfPanels(const T* panels, size_t panel_stride, size_t column,
+                                   size_t group = 1) {
+  return panels + column / 16 * panel_stride + column % 16 * group;
 }
 
 // A single row waits for its weights: four panels a quarter of the matrix apart are read side by
