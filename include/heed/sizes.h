@@ -25,8 +25,8 @@ inline constexpr size_t kHeaderBytes = 256;  // of the packed file
 inline constexpr size_t kPlanBytes = 1024;   // what Create keeps at the head of the block
 
 constexpr size_t Add(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
-constexpr size_t Mul(size_t a, size_t b) {
-  return a != 0 && b > SIZE_MAX / a ? SIZE_MAX : a * b;
+constexpr size_t Mul(size_t a, size_t b) {  // without a division where b is a constant
+  return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 constexpr size_t DivideUp(size_t a, size_t b) { return a / b + (a % b != 0); }
 constexpr size_t RoundUp(size_t a, size_t b) { return Mul(DivideUp(a, b), b); }
@@ -60,10 +60,10 @@ constexpr size_t QuantizedBytes(size_t rows, size_t depth, bool block_sums) {
 // state (16 partial sums, maximum, inverse, factor), visible bits, and sdpa's scaled query.
 constexpr size_t WorkerBytes(size_t head_dim, size_t value_dim) {
   size_t bytes = FloatBytes(kQueryBlock * kKeyBlock);
-  bytes = Add(bytes, FloatBytes(Mul(kQueryBlock, RoundUp(value_dim, kPanelColumns))));
+  bytes = Add(bytes, FloatBytes(Mul(RoundUp(value_dim, kPanelColumns), kQueryBlock)));
   bytes = Add(bytes, FloatBytes(kQueryBlock * (16 + 3)));
   bytes = Add(bytes, FloatBytes(kQueryBlock * 2));
-  return Add(bytes, FloatBytes(Mul(kQueryBlock, head_dim)));
+  return Add(bytes, FloatBytes(Mul(head_dim, kQueryBlock)));
 }
 // Keys of one key/value head: [blocks][head_dim][64]; values: [blocks][panels][64][16].
 constexpr size_t KeyBytes(size_t key_len, size_t head_dim) {
@@ -80,7 +80,7 @@ constexpr size_t FlagBytes(size_t key_len, size_t value_panels) {
 // The int8 core, one key/value head: blocks of 64 keys [4 panels][head_dim / 4][16 keys][4] int8,
 // then a scale (float) and the sum of its integers (int32) for each key ...
 constexpr size_t Int8KeyBlockBytes(size_t head_dim) {
-  return Mul(kKeyBlock, Add(RoundUp(head_dim, 4), 2 * sizeof(float)));
+  return Mul(Add(RoundUp(head_dim, 4), 2 * sizeof(float)), kKeyBlock);
 }
 // ... and of values [panels][64 / 4 keys][16 columns][4] int8, then a scale for each key and the
 // sum of each column's integers.
@@ -100,10 +100,10 @@ constexpr size_t HeadsPerProjection(size_t num_kv_heads, size_t head_dim) {
 constexpr size_t Int8WorkerBytes(size_t num_kv_heads, size_t head_dim) {
   size_t attend = WorkerBytes(0, head_dim);
   attend = Add(attend, kQueryBlock * kKeyBlock);
-  attend = Add(attend, RoundUp(Mul(kQueryBlock, RoundUp(head_dim, 4)), kAlignment));
+  attend = Add(attend, RoundUp(Mul(RoundUp(head_dim, 4), kQueryBlock), kAlignment));
   attend = Add(attend, FloatBytes(kQueryBlock * 3));
   const size_t project =
-      FloatBytes(Mul(kKeyBlock, HeadsPerProjection(num_kv_heads, head_dim) * head_dim));
+      FloatBytes(Mul(HeadsPerProjection(num_kv_heads, head_dim) * head_dim, kKeyBlock));
   return attend < project ? project : attend;
 }
 

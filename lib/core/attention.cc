@@ -260,9 +260,13 @@ Projection ValueJob(const Plan& plan, const Call& call) {
 WorkerScratch ScratchOf(const Plan& plan, size_t worker) {
   std::byte* const base = plan.workers + worker * plan.worker_bytes;
   const AttentionConfig& config = plan.config;
-  return built::IsInt8(config.core)
-             ? CarveInt8Worker(base, config.num_kv_heads, config.head_dim)
-             : CarveWorker(base, config.head_dim);
+  if (!built::IsInt8(config.core)) return CarveWorker(base, config.head_dim);
+  WorkerScratch scratch = CarveInt8Worker(base, config.head_dim);
+  if (HasBackend(plan)) {
+    const size_t bytes = sizes::Int8WorkerBytes(config.num_kv_heads, config.head_dim);
+    scratch.query = reinterpret_cast<float*>(base + bytes);
+  }
+  return scratch;
 }
 
 // bias_k and bias_v, then zeros, to the int8 core's blocks: once, through the first worker's

@@ -71,8 +71,8 @@ inline WorkerScratch CarveWorker(std::byte* base, size_t value_dim) {
   return scratch;
 }
 
-// The same for the int8 core, where value_dim is head_dim.
-inline WorkerScratch CarveInt8Worker(std::byte* base, size_t num_kv_heads, size_t head_dim) {
+// The same for the int8 core, where value_dim is head_dim; without a query.
+inline WorkerScratch CarveInt8Worker(std::byte* base, size_t head_dim) {
   WorkerScratch scratch = CarveWorker(base, head_dim);
   int8_t* next = reinterpret_cast<int8_t*>(scratch.query);
   scratch.int8_weights = next;
@@ -82,7 +82,7 @@ inline WorkerScratch CarveInt8Worker(std::byte* base, size_t num_kv_heads, size_
   scratch.query_scales = reinterpret_cast<float*>(next);
   scratch.weight_scales = scratch.query_scales + kQueryBlock;
   scratch.weight_inverses = scratch.weight_scales + kQueryBlock;
-  scratch.query = reinterpret_cast<float*>(base + sizes::Int8WorkerBytes(num_kv_heads, head_dim));
+  scratch.query = nullptr;
   return scratch;
 }
 

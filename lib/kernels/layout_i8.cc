@@ -65,10 +65,11 @@ void QuantizeQuery(const QuantizeArgs& args) {
   float inverses[kKeyBlock];
   Scales(args.input, args.input_stride, args.rows, args.columns, scales, inverses);
   memcpy(args.scales, scales, args.rows * sizeof(float));
+  const size_t padding = args.output_columns - args.columns;
   for (size_t r = 0; r < args.rows; ++r) {
     int8_t* row = args.output + r * args.output_stride;
     QuantizeRow(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip, row);
-    memset(row + args.columns, kInputFlip, args.output_columns - args.columns);
+    if (padding != 0) memset(row + args.columns, kInputFlip, padding);
   }
 }
 

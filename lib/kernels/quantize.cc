@@ -7,7 +7,7 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
-#include "lib/kernels/quantize-inl.h"
+#include "lib/kernels/row_scales-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
@@ -27,18 +27,32 @@ HWY_INLINE int32_t SumOfBlock(const int8_t* HWY_RESTRICT block) {
 
 }  // namespace
 
+// Several rows share the steps across lanes and the divisions of their scales.
 void QuantizeRows(const QuantizeArgs& args) {
-  for (size_t r = 0; r < args.rows; ++r) {
-    const float* input = args.input + r * args.input_stride;
-    int8_t* output = args.output + r * args.output_stride;
-    const RowScale scale = RowScaleOf(AbsmaxBits(input, args.columns));
-    args.scales[r] = scale.scale;
-    QuantizeRow(input, args.columns, scale.inverse, args.flip, output);
-    memset(output + args.columns, args.flip, args.output_columns - args.columns);
-    if (args.block_offsets == nullptr) continue;
-    const size_t blocks = sizes::DivideUp(args.columns, kInt4Block);
-    for (size_t block = 0; block < blocks; ++block) {
-      args.block_offsets[r * blocks + block] = -8 * SumOfBlock(output + block * kInt4Block);
+  constexpr size_t kMostRows = 8;
+  const size_t padding = args.output_columns - args.columns;
+  for (size_t row = 0; row < args.rows;) {
+    const float* input = args.input + row * args.input_stride;
+    const size_t rows = args.rows - row < 4 ? 1 : Min(kMostRows, args.rows - row);
+    HWY_ALIGN float scales[16];
+    HWY_ALIGN float inverses[16];
+    if (rows == 1) {
+      const RowScale scale = RowScaleOf(AbsmaxBits(input, args.columns));
+      scales[0] = scale.scale;
+      inverses[0] = scale.inverse;
+    } else {
+      ScalesOfRows(input, args.input_stride, rows, args.columns, scales, inverses);
+    }
+    for (size_t i = 0; i < rows; ++i, ++row, input += args.input_stride) {
+      int8_t* output = args.output + row * args.output_stride;
+      args.scales[row] = scales[i];
+      QuantizeRow(input, args.columns, inverses[i], args.flip, output);
+      if (padding != 0) memset(output + args.columns, args.flip, padding);
+      if (args.block_offsets == nullptr) continue;
+      const size_t blocks = sizes::DivideUp(args.columns, kInt4Block);
+      for (size_t block = 0; block < blocks; ++block) {
+        args.block_offsets[row * blocks + block] = -8 * SumOfBlock(output + block * kInt4Block);
+      }
     }
   }
 }

@@ -59,7 +59,7 @@ HWY_INLINE void ScalesOfLargest(size_t rows, float highest, float* HWY_RESTRICT 
   }
 }
 
-// Scales and inverses of up to 64 rows; both arrays are of 64.
+// Scales and inverses of up to 64 rows; both arrays are of 64, or of 16 times what `rows` fills.
 HWY_INLINE void ScalesOfRows(const float* HWY_RESTRICT source, size_t stride, size_t rows,
                              size_t columns, float* HWY_RESTRICT scales,
                              float* HWY_RESTRICT inverses) {
