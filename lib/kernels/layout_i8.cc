@@ -65,12 +65,7 @@ void QuantizeQuery(const QuantizeArgs& args) {
   float inverses[kKeyBlock];
   Scales(args.input, args.input_stride, args.rows, args.columns, scales, inverses);
   memcpy(args.scales, scales, args.rows * sizeof(float));
-  const size_t padding = args.output_columns - args.columns;
-  for (size_t r = 0; r < args.rows; ++r) {
-    int8_t* row = args.output + r * args.output_stride;
-    QuantizeRow(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip, row);
-    if (padding != 0) memset(row + args.columns, kInputFlip, padding);
-  }
+  for (size_t r = 0; r < args.rows; ++r) QuantizePaddedRow(args, r, inverses[r], kInputFlip);
 }
 
 // A panel of 16 keys is laid out as 16 keys of floats are: four integers are one word.

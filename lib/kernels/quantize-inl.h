@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "lib/kernels/vector-inl.h"
+#include "lib/support/kernel_table.h"
 #include "lib/support/row_scale.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -71,6 +72,15 @@ HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT values, size_t count, floa
     const auto integers = RoundToIntegers(hn::LoadN(d, values + i, count - i), factor);
     hn::StoreN(hn::Xor(hn::DemoteTo(d8, integers), flips), d8, output + i, count - i);
   }
+}
+
+// Row r of args, and the padding behind it.
+HWY_INLINE void QuantizePaddedRow(const QuantizeArgs& args, size_t r, float inverse,
+                                  uint8_t flip) {
+  int8_t* output = args.output + r * args.output_stride;
+  QuantizeRow(args.input + r * args.input_stride, args.columns, inverse, flip, output);
+  const size_t padding = args.output_columns - args.columns;
+  if (padding != 0) memset(output + args.columns, flip, padding);
 }
 
 }  // namespace heed::HWY_NAMESPACE

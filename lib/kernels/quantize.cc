@@ -30,7 +30,6 @@ HWY_INLINE int32_t SumOfBlock(const int8_t* HWY_RESTRICT block) {
 // Several rows share the steps across lanes and the divisions of their scales.
 void QuantizeRows(const QuantizeArgs& args) {
   constexpr size_t kMostRows = 8;
-  const size_t padding = args.output_columns - args.columns;
   for (size_t row = 0; row < args.rows;) {
     const float* input = args.input + row * args.input_stride;
     const size_t rows = args.rows - row < 4 ? 1 : Min(kMostRows, args.rows - row);
@@ -43,12 +42,11 @@ void QuantizeRows(const QuantizeArgs& args) {
     } else {
       ScalesOfRows(input, args.input_stride, rows, args.columns, scales, inverses);
     }
-    for (size_t i = 0; i < rows; ++i, ++row, input += args.input_stride) {
-      int8_t* output = args.output + row * args.output_stride;
+    for (size_t i = 0; i < rows; ++i, ++row) {
       args.scales[row] = scales[i];
-      QuantizeRow(input, args.columns, inverses[i], args.flip, output);
-      if (padding != 0) memset(output + args.columns, args.flip, padding);
+      QuantizePaddedRow(args, row, inverses[i], args.flip);
       if (args.block_offsets == nullptr) continue;
+      const int8_t* output = args.output + row * args.output_stride;
       const size_t blocks = sizes::DivideUp(args.columns, kInt4Block);
       for (size_t block = 0; block < blocks; ++block) {
         args.block_offsets[row * blocks + block] = -8 * SumOfBlock(output + block * kInt4Block);

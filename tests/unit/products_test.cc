@@ -2,6 +2,7 @@
 // between guard pages, and the scalar one against the weights that the panels stand for.
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -158,26 +159,31 @@ std::vector<float> Case::Run(const KernelTable& table, Side side) const {
   return written;
 }
 
+// Every usable table against the scalar one.
+void CheckTables(const Case& c, std::initializer_list<Side> sides) {
+  const WeightType type = c.packed.matrix.type;
+  const std::vector<float> wanted = c.Run(reference::kKernels, Side::kRight);
+  for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
+    const KernelTable& table = *kernels::UsableTable(i);
+    CAPTURE(std::string(table.name));
+    for (const Side side : sides) {
+      const std::vector<float> got = c.Run(table, side);
+      if (HasFma(table.name) || type == WeightType::kInt8) {  // int8 fuses nothing
+        CHECK(SameBits(got, wanted));
+      } else {
+        CHECK(RelativeError(got, wanted) <= 1e-5);
+      }
+    }
+  }
+}
+
 TEST_CASE("products by packed weights equal the scalar ones at any size and misalignment") {
   for (const WeightType type : kTypes) {
     CAPTURE(static_cast<uint32_t>(type));
     for (uint64_t seed = 1; seed <= Effort(150, 30); ++seed) {
       CAPTURE(seed);
       Random random(seed);
-      const Case c(type, random);
-      const std::vector<float> wanted = c.Run(reference::kKernels, Side::kRight);
-      for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
-        const KernelTable& table = *kernels::UsableTable(i);
-        CAPTURE(std::string(table.name));
-        for (const Side side : {Side::kLeft, Side::kRight}) {
-          const std::vector<float> got = c.Run(table, side);
-          if (HasFma(table.name) || type == WeightType::kInt8) {  // int8 fuses nothing
-            CHECK(SameBits(got, wanted));
-          } else {
-            CHECK(RelativeError(got, wanted) <= 1e-5);
-          }
-        }
-      }
+      CheckTables(Case(type, random), {Side::kLeft, Side::kRight});
     }
   }
 }
@@ -189,17 +195,7 @@ TEST_CASE("no step of an integer product saturates") {
       Random random(seed);
       Case c(type, random);
       c.MakeExtreme(seed % 2 == 0);
-      const std::vector<float> wanted = c.Run(reference::kKernels, Side::kRight);
-      for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
-        const KernelTable& table = *kernels::UsableTable(i);
-        CAPTURE(std::string(table.name));
-        const std::vector<float> got = c.Run(table, Side::kRight);
-        if (HasFma(table.name) || type == WeightType::kInt8) {
-          CHECK(SameBits(got, wanted));
-        } else {
-          CHECK(RelativeError(got, wanted) <= 1e-5);
-        }
-      }
+      CheckTables(c, {Side::kRight});
     }
   }
 }
