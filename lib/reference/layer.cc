@@ -6,6 +6,7 @@
 #include "lib/support/bits.h"
 #include "lib/support/core_i8.h"
 #include "lib/support/int4.h"
+#include "lib/support/refine_int4.h"
 #include "lib/support/round_int4.h"
 #include "lib/support/row_scale.h"
 
@@ -47,8 +48,7 @@ struct Linear {
   const float* bias;    // [columns] or null
   size_t columns, depth;
   float scale;
-  Partner partner;     // int4
-  Int4Block* blocks;
+  Int4Block* blocks;  // int4: rounded already, [columns][ceil(depth / 32)]
 };
 void ApplyInt4(const Linear& linear, const float* input, size_t input_stride, size_t rows,
                float* output, size_t output_stride);
@@ -82,12 +82,26 @@ struct PlainBlocks {
   Int4Block Get(size_t n, size_t block) const { return blocks[n * num_blocks + block]; }
 };
 
+PlainBlocks BlocksOf(const Linear& linear) {
+  return {linear.blocks, sizes::DivideUp(linear.depth, sizes::kInt4Block)};
+}
+
+// All four, each by itself for its partner, then for each other.
+void RoundWeights(const Linear& q, const Linear& k, const Linear& v, const Linear& out,
+                  const Partners& partners) {
+  const auto round = [](const Linear& linear, const Partner& partner) {
+    RoundInt4(BlocksOf(linear), linear.weight, linear.columns, linear.depth, partner);
+    return Int4Side<PlainBlocks>{BlocksOf(linear), linear.weight, linear.columns, linear.depth};
+  };
+  RefineInt4(round(q, partners.q), round(k, partners.k), round(v, partners.v),
+             round(out, partners.out), partners);
+}
+
 // Each block an exact sum times the block's scale, added in order.
 void ApplyInt4(const Linear& linear, const float* input, size_t input_stride, size_t rows,
                float* output, size_t output_stride) {
   const size_t depth = linear.depth;
-  const PlainBlocks weight = {linear.blocks, sizes::DivideUp(depth, sizes::kInt4Block)};
-  RoundInt4(weight, linear.weight, linear.columns, depth, linear.partner);
+  const PlainBlocks weight = BlocksOf(linear);
   for (size_t r = 0; r < rows; ++r) {
     const float* x = input + r * input_stride;
     const RowScale scale = RowScaleOf(AbsmaxBits(x, depth));
@@ -296,20 +310,23 @@ void Layer(const AttentionConfig& given, const LayerTensors& t, const ForwardArg
   const ConstTensorView value = args.value.present() ? args.value : key;
   const size_t width = size_t{c.num_heads} * c.head_dim;
   const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
-  const Partners partners = PartnersOf(c, t);
-  const auto linear = [&](const float* weight, const float* bias, size_t columns, size_t depth,
-                          float scale, const Partner& partner) {
-    return Linear{c.weights, weight, bias, columns, depth, scale, partner, buffers.blocks};
+  Int4Block* blocks = buffers.blocks;
+  const auto linear = [&](const float* weight, bool has_bias, const float* bias, size_t columns,
+                          size_t depth, float scale) {
+    const Linear made = {c.weights, weight, has_bias ? bias : nullptr, columns, depth, scale,
+                         blocks};
+    if (c.weights == WeightType::kInt4) {
+      blocks += columns * sizes::DivideUp(depth, sizes::kInt4Block);
+    }
+    return made;
   };
-  const auto bias = [](bool has, const float* given_bias) { return has ? given_bias : nullptr; };
-  const Linear q_proj = linear(t.q_weight, bias(c.q_bias, t.q_bias), width, c.embed_dim, c.scale,
-                               partners.q);
-  const Linear k_proj = linear(t.k_weight, bias(c.k_bias, t.k_bias), kv_width, c.kdim, 1.0f,
-                               partners.k);
-  const Linear v_proj = linear(t.v_weight, bias(c.v_bias, t.v_bias), kv_width, c.vdim, 1.0f,
-                               partners.v);
-  const Linear out_proj = linear(t.out_weight, bias(c.out_bias, t.out_bias), c.embed_dim, width,
-                                 1.0f, partners.out);
+  const Linear q_proj = linear(t.q_weight, c.q_bias, t.q_bias, width, c.embed_dim, c.scale);
+  const Linear k_proj = linear(t.k_weight, c.k_bias, t.k_bias, kv_width, c.kdim, 1.0f);
+  const Linear v_proj = linear(t.v_weight, c.v_bias, t.v_bias, kv_width, c.vdim, 1.0f);
+  const Linear out_proj = linear(t.out_weight, c.out_bias, t.out_bias, c.embed_dim, width, 1.0f);
+  if (c.weights == WeightType::kInt4) {
+    RoundWeights(q_proj, k_proj, v_proj, out_proj, PartnersOf(c, t));
+  }
 
   for (size_t b = 0; b < query.batch; ++b) {
     Apply(q_proj, query.data + b * query.batch_stride, query.row_stride, query.rows,

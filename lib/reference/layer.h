@@ -18,7 +18,7 @@ struct LayerBuffers {
   float* value = nullptr;   // likewise
   float* merged = nullptr;  // [query_len][num_heads * head_dim]
   float* scores = nullptr;  // [key_len + 2]
-  // For int4 weights: of the largest projection, [columns][ceil(depth / 32)].
+  // For int4 weights: of q, k, v and out, one behind another, [columns][ceil(depth / 32)] each.
   Int4Block* blocks = nullptr;
 };
 

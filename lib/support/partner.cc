@@ -7,16 +7,6 @@ namespace {
 
 size_t HeadOf(const Partner& partner, size_t number) { return number / partner.head_dim; }
 
-// A number as one of the partner's: in the head that it shares, or in the `repeat`th of those that
-// share its own.
-size_t PartnerNumber(const Partner& partner, size_t number, size_t repeat) {
-  const size_t head = HeadOf(partner, number);
-  const size_t partner_head = partner.num_heads < partner.own_heads
-                                  ? head / (partner.own_heads / partner.num_heads)
-                                  : head * (partner.num_heads / partner.own_heads) + repeat;
-  return partner_head * partner.head_dim + number % partner.head_dim;
-}
-
 // Element j of what meets a number of the partner; the bias, where there is one, is the last.
 float Element(const Partner& partner, size_t i, size_t j) {
   return j == partner.length ? partner.bias[i]
@@ -26,9 +16,6 @@ float Element(const Partner& partner, size_t i, size_t j) {
 // Elements at a time: half a line of memory along a row, and few lines along a column.
 constexpr size_t kChunk = 8;
 
-size_t NumRepeats(const Partner& partner) {
-  return partner.num_heads > partner.own_heads ? partner.num_heads / partner.own_heads : 1;
-}
 size_t NumElements(const Partner& partner) {
   return partner.length + (partner.bias != nullptr ? 1 : 0);
 }
@@ -53,6 +40,7 @@ Partners PartnersOf(const AttentionConfig& c, const LayerTensors& tensors) {
   partners.v = rows(tensors.out_weight, nullptr, c.embed_dim);
   partners.v.stride = 1;  // the columns of out
   partners.v.step = width;
+  partners.v.is_inputs = true;
   partners.out = rows(tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr, c.vdim);
   partners.out.of_inputs = true;
   // Two heads see the same values, each in a mixture of its own.
@@ -67,9 +55,9 @@ Partners PartnersOf(const AttentionConfig& c, const LayerTensors& tensors) {
 Feedback::Feedback(const Partner& partner, size_t begin, size_t count)
     : partner_(partner), begin_(begin), group_(count) {
   if (partner.weight == nullptr) return;
-  for (size_t repeat = 0; repeat < NumRepeats(partner); ++repeat) {
+  for (size_t repeat = 0; repeat < partner.NumRepeats(); ++repeat) {
     size_t numbers[ErrorFeedback::kMaxCount];
-    for (size_t i = 0; i < count; ++i) numbers[i] = PartnerNumber(partner, begin + i, repeat);
+    for (size_t i = 0; i < count; ++i) numbers[i] = partner.NumberOf(begin + i, repeat);
     float x[ErrorFeedback::kMaxCount];
     for (size_t j = 0; j < NumElements(partner); ++j) {
       for (size_t i = 0; i < count; ++i) x[i] = Element(partner, numbers[i], j);
@@ -93,12 +81,12 @@ void Feedback::AddBefore(size_t i, size_t first, float* shares) const {
     const bool same_head = HeadOf(partner_, begin_ + a) == HeadOf(partner_, begin_ + i);
     if (!same_head) residual[a] *= partner_.between_heads;
   }
-  for (size_t repeat = 0; repeat < NumRepeats(partner_); ++repeat) {
+  for (size_t repeat = 0; repeat < partner_.NumRepeats(); ++repeat) {
     size_t numbers[ErrorFeedback::kMaxCount];
     for (size_t a = i; a < group_.count(); ++a) {
-      numbers[a] = PartnerNumber(partner_, begin_ + a, repeat);
+      numbers[a] = partner_.NumberOf(begin_ + a, repeat);
     }
-    const size_t before = PartnerNumber(partner_, first, repeat);  // of one head: side by side
+    const size_t before = partner_.NumberOf(first, repeat);  // of one head: side by side
     for (size_t begin = 0; begin < NumElements(partner_); begin += kChunk) {
       const size_t end = Min(begin + kChunk, NumElements(partner_));
       float x[kChunk] = {};

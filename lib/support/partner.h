@@ -20,7 +20,18 @@ struct Partner {
   size_t own_heads = 0;        // a multiple of num_heads or a part of it
   size_t head_dim = 0;
   float between_heads = 0.0f;  // how much of one head's errors another's make good; 0 for scores
-  bool of_inputs = false;
+  bool of_inputs = false;      // the numbers are inputs
+  bool is_inputs = false;      // the partner's are
+
+  // A number meets one of the partner in the head that it shares, or one in each of those that
+  // share its own.
+  size_t NumRepeats() const { return num_heads > own_heads ? num_heads / own_heads : 1; }
+  size_t NumberOf(size_t number, size_t repeat) const {
+    const size_t head = number / head_dim;
+    const size_t partner_head = num_heads < own_heads ? head / (own_heads / num_heads)
+                                                      : head * NumRepeats() + repeat;
+    return partner_head * head_dim + number % head_dim;
+  }
 };
 
 struct Partners {

@@ -1,5 +1,8 @@
 // lib/weights/matrix_int4.cc: a projection of int4 weights, into panels and back.
+#include <cstring>
+
 #include "lib/support/int4.h"
+#include "lib/support/refine_int4.h"
 #include "lib/support/round_int4.h"
 #include "lib/weights/packed_file.h"
 
@@ -21,28 +24,35 @@ class PanelBlocks {
 
   void Set(size_t column, size_t block, const Int4Block& from) const {
     ScaleAt(column, block) = from.scale;
+    uint8_t bytes[kHalf];
     for (size_t k = 0; k < kHalf; ++k) {
-      ByteAt(column, block, k) =
-          static_cast<uint8_t>(from.values[k] | from.values[k + kHalf] << 4);
+      bytes[k] = static_cast<uint8_t>(from.values[k] | from.values[k + kHalf] << 4);
+    }
+    uint8_t* to = BytesOf(column, block);
+    for (size_t k = 0; k < kHalf; k += kDepthGroup) {
+      memcpy(to + k * kPanelColumns, bytes + k, kDepthGroup);
     }
   }
   Int4Block Get(size_t column, size_t block) const {
+    uint8_t bytes[kHalf];
+    const uint8_t* from = BytesOf(column, block);
+    for (size_t k = 0; k < kHalf; k += kDepthGroup) {
+      memcpy(bytes + k, from + k * kPanelColumns, kDepthGroup);
+    }
     Int4Block to;
     to.scale = ScaleAt(column, block);
     for (size_t k = 0; k < kHalf; ++k) {
-      const uint8_t byte = ByteAt(column, block, k);
-      to.values[k] = byte & 15;
-      to.values[k + kHalf] = byte >> 4;
+      to.values[k] = bytes[k] & 15;
+      to.values[k + kHalf] = bytes[k] >> 4;
     }
     return to;
   }
 
-  // Number k of a block has the lower half of the byte, number k + 16 the upper.
-  uint8_t& ByteAt(size_t column, size_t block, size_t k) const {
-    const size_t row = (column / kPanelColumns * blocks_ + block) * (kHalf / kDepthGroup) +
-                       k / kDepthGroup;
-    return panels_[(row * kPanelColumns + column % kPanelColumns) * kDepthGroup +
-                   k % kDepthGroup];
+  // Number k of a block has the lower half of byte k, number k + 16 the upper; bytes are groups of
+  // four, kPanelColumns of them apart.
+  uint8_t* BytesOf(size_t column, size_t block) const {
+    const size_t row = (column / kPanelColumns * blocks_ + block) * (kHalf / kDepthGroup);
+    return panels_ + (row * kPanelColumns + column % kPanelColumns) * kDepthGroup;
   }
   uint16_t& ScaleAt(size_t column, size_t block) const {
     return scales_[(column / kPanelColumns * blocks_ + block) * kPanelColumns +
@@ -72,12 +82,18 @@ void PackInt4(const Matrix& matrix, const float* weight, const Partner& partner)
   }
 }
 
+void RefineInt4(const PackedView& view, const LayerTensors& tensors, const Partners& partners) {
+  const auto side = [](const Matrix& matrix, const float* weight) {
+    return Int4Side<PanelBlocks>{PanelBlocks(matrix), weight, matrix.columns, matrix.depth};
+  };
+  RefineInt4(side(view.q, tensors.q_weight), side(view.k, tensors.k_weight),
+             side(view.v, tensors.v_weight), side(view.out, tensors.out_weight), partners);
+}
+
 float Int4At(const Matrix& matrix, size_t n, size_t k) {
   const PanelBlocks blocks(matrix);
   const size_t block = k / kInt4Block, in_block = k % kInt4Block;
-  const uint8_t byte = blocks.ByteAt(n, block, in_block % kHalf);
-  const int nibble = in_block < kHalf ? byte & 15 : byte >> 4;
-  return Int4Value(nibble, FloatOfBf16(blocks.ScaleAt(n, block)));
+  return Int4Value(blocks.Get(n, block).values[in_block], FloatOfBf16(blocks.ScaleAt(n, block)));
 }
 
 }  // namespace heed

@@ -129,6 +129,9 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   PackMatrix(view.k, tensors.k_weight, c.k_bias ? tensors.k_bias : nullptr, partners.k);
   PackMatrix(view.v, tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr, partners.v);
   PackMatrix(view.out, tensors.out_weight, c.out_bias ? tensors.out_bias : nullptr, partners.out);
+  if constexpr (built::kOthers) {
+    if (c.weights == WeightType::kInt4) RefineInt4(view, tensors, partners);
+  }
   if (view.added_keys != nullptr) PackAddedKeys(c, tensors, view);
 
   FileHeader header = {};

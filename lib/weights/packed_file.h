@@ -83,6 +83,9 @@ struct PackedView {
   const float* added_values = nullptr;
 };
 
+// Rounds all int4 weights of a packed layer again, for each other (refine_int4.h).
+void RefineInt4(const PackedView& view, const LayerTensors& tensors, const Partners& partners);
+
 // The sections of the file that begins at `base`, for a resolved config that CheckConfig accepts.
 PackedView ViewOf(const AttentionConfig& config, const std::byte* base);
 

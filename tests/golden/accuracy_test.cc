@@ -40,7 +40,7 @@ constexpr Type kTypes[] = {
     {"bf16, int8 core", WeightType::kBf16, CoreType::kInt8, PlainWeights::kNone, kNone, kNone},
     {"int8", WeightType::kInt8, CoreType::kF32, PlainWeights::kInt8, 1.05, kNone},
     {"int8, int8 core", WeightType::kInt8, CoreType::kInt8, PlainWeights::kInt8, 1.25, 1.12},
-    {"int4", WeightType::kInt4, CoreType::kF32, PlainWeights::kInt4, 1.15, 0.65},
+    {"int4", WeightType::kInt4, CoreType::kF32, PlainWeights::kInt4, 1.15, 0.5},
     {"int4, int8 core", WeightType::kInt4, CoreType::kInt8, PlainWeights::kInt4, kNone, kNone},
 };
 constexpr size_t kNumTypes = sizeof(kTypes) / sizeof(kTypes[0]);

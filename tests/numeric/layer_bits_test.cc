@@ -26,9 +26,11 @@ Outputs RunPlain(const LayerData& data, ForwardArgs args, WeightsWanted wanted) 
   const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
   std::vector<float> query(args.query.rows * width), merged(query.size());
   std::vector<float> key((key_len + 2) * kv_width), value(key.size()), scores(key_len + 2);
-  const size_t widest = std::max({width, kv_width, size_t{c.embed_dim}});
-  const size_t deepest = std::max({width, size_t{c.embed_dim}, size_t{c.kdim}, size_t{c.vdim}});
-  std::vector<Int4Block> blocks(widest * sizes::DivideUp(deepest, sizes::kInt4Block));
+  const auto num_blocks = [](size_t columns, size_t depth) {
+    return columns * sizes::DivideUp(depth, sizes::kInt4Block);
+  };
+  std::vector<Int4Block> blocks(num_blocks(width, c.embed_dim) + num_blocks(kv_width, c.kdim) +
+                                num_blocks(kv_width, c.vdim) + num_blocks(c.embed_dim, width));
   Outputs outputs;
   outputs.output.resize(args.query.batch * args.query.rows * c.embed_dim);
   args.output =

@@ -148,7 +148,8 @@ TEST_CASE("products of int4 weights lose less than with each weight rounded by i
   const AttentionConfig large = Shape(128, 2, false), single = Shape(300, 1, false);
   for (const AttentionConfig& config : {Shape(64, 4, false), grouped, odd, wide, large, single}) {
     // Keys and values that several heads share have less room: their errors meet more directions.
-    const double bound = config.num_kv_heads == 0 ? 0.95 : 0.99;
+    // Without the rounds of refine_int4.h products lose 0.8 to 0.95, shared ones up to 0.99.
+    const double bound = config.num_kv_heads == 0 ? 0.75 : 0.9;
     const AttentionConfig c = Resolved(config);
     CAPTURE(c.embed_dim);
     Random random(c.embed_dim);
