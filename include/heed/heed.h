@@ -207,7 +207,7 @@ typedef struct heed_layer_tensors {
  * is refused. */
 size_t heed_packed_weights_bytes(const heed_attention_config* config);
 /* Writes the packed file into out (aligned to 64, out_bytes at least heed_packed_weights_bytes;
- * no memory shared with the tensors). A pass or two over the weights; int4 takes longer, 1.6 s
+ * no memory shared with the tensors). A pass or two over the weights; int4 takes longer, 1.2 s
  * for an embed_dim of 768 on an x86 core. */
 HEED_NODISCARD heed_status heed_pack_weights(const heed_attention_config* config,
                                              const heed_layer_tensors* tensors, void* out,

@@ -26,6 +26,16 @@ inline uint8_t Int4Of(float weight, float inverse) {
 
 inline float Int4Value(int value, float scale) { return static_cast<float>(value - 8) * scale; }
 
+// The sum of 32 numbers in one written order, which vectors of up to 8 can follow.
+template <class Number>
+inline float SumOfBlock(const Number& number) {
+  float sums[8] = {};
+  for (size_t k = 0; k < sizes::kInt4Block; k += 8) {
+    for (size_t l = 0; l < 8; ++l) sums[l] += number(k + l);
+  }
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
 // Integers of a scale, the squared error they leave, and the scale that would suit them best.
 struct Int4Trial {
   Int4Block block;
@@ -33,21 +43,26 @@ struct Int4Trial {
   float best_scale = 0.0f;
 };
 
-inline Int4Trial TryInt4(const float* weights, size_t count, float wanted_scale) {
+inline Int4Trial TryInt4(const float (&weights)[sizes::kInt4Block], float wanted_scale) {
   Int4Trial trial;
   trial.block.scale = Bf16Of(wanted_scale);
   const float scale = FloatOfBf16(trial.block.scale);
   const float inverse = 1.0f / scale;
-  float product = 0.0f, square = 0.0f;
+  float integers[sizes::kInt4Block];  // as Int4Of, in steps that GCC makes vectors of
   for (size_t k = 0; k < sizes::kInt4Block; ++k) {
-    trial.block.values[k] = k < count ? Int4Of(weights[k], inverse) : uint8_t{8};
-    if (k >= count) continue;
-    const float integer = static_cast<float>(trial.block.values[k] - 8);
-    const float difference = weights[k] - integer * scale;
-    trial.error += difference * difference;
-    product += weights[k] * integer;
-    square += integer * integer;
+    const float rounded = weights[k] * inverse + kIntegerMagic - kIntegerMagic;
+    const float above = rounded < -8.0f ? -8.0f : rounded;
+    integers[k] = above > 7.0f ? 7.0f : above;
   }
+  for (size_t k = 0; k < sizes::kInt4Block; ++k) {
+    trial.block.values[k] = static_cast<uint8_t>(static_cast<int>(integers[k]) + 8);
+  }
+  trial.error = SumOfBlock([&](size_t k) {
+    const float difference = weights[k] - integers[k] * scale;
+    return difference * difference;
+  });
+  const float square = SumOfBlock([&](size_t k) { return integers[k] * integers[k]; });
+  const float product = SumOfBlock([&](size_t k) { return weights[k] * integers[k]; });
   trial.best_scale = square > 0.0f ? product / square : wanted_scale;
   return trial;
 }
@@ -66,15 +81,16 @@ inline Int4Block QuantizeInt4(const float* weights, size_t count) {
   }
   // Errors are compared relative to the largest weight: its square may not be a float.
   const float absmax = FloatOf(absmax_bits);
-  float unit[sizes::kInt4Block];
-  for (size_t k = 0; k < count; ++k) unit[k] = weights[k] / absmax;
+  float padded[sizes::kInt4Block] = {}, unit[sizes::kInt4Block];
+  for (size_t k = 0; k < count; ++k) padded[k] = weights[k];
+  for (size_t k = 0; k < sizes::kInt4Block; ++k) unit[k] = padded[k] / absmax;
   float least = __builtin_huge_valf();
   float best_scale = 0.0f;
   for (int step = 0; step <= 4; ++step) {
     for (float sign = -1.0f; sign <= 1.0f; sign += 2.0f) {
       float scale = sign / (7.0f + 0.5f * static_cast<float>(step));
       for (int move = 0; move <= 2; ++move) {
-        const Int4Trial trial = TryInt4(unit, count, scale);
+        const Int4Trial trial = TryInt4(unit, scale);
         scale = trial.best_scale;
         if (trial.error >= least) continue;
         least = trial.error;
@@ -82,7 +98,7 @@ inline Int4Block QuantizeInt4(const float* weights, size_t count) {
       }
     }
   }
-  return TryInt4(weights, count, best_scale * absmax).block;
+  return TryInt4(padded, best_scale * absmax).block;
 }
 
 }  // namespace heed

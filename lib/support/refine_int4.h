@@ -71,6 +71,9 @@ class Int4Refinement {
   static constexpr size_t kMaxInBlocks = kMaxTogether + kBlock;  // of the blocks that hold them
   // The other matrix is itself but rounded: weights move a little less than that asks for.
   static constexpr float kDamping = 1.03f;
+  // Blocks of smaller steps count as nothing in products of vectors, as no sum is subnormal then
+  // and flush-to-zero shows in no bit.
+  static constexpr float kSmall = 0x1p-40f;
 
   // The numbers [first, first + count) of a head, and what one of them makes good of each.
   struct Numbers {
@@ -90,34 +93,27 @@ class Int4Refinement {
 
   using Floats = float[kBlock];
 
-  // A block as it was rounded; false where it holds a NaN or an infinity.
-  static bool Rounded(const Int4Side<Blocks>& side, size_t column, size_t block, Floats& values) {
+  // A block as it was rounded; false where its scale is not finite, or below `smallest`.
+  static bool Rounded(const Int4Side<Blocks>& side, size_t column, size_t block, Floats& values,
+                      float smallest = 0.0f) {
     const Int4Block rounded = side.blocks.Get(column, block);
     const float scale = FloatOfBf16(rounded.scale);
     for (size_t k = 0; k < kBlock; ++k) values[k] = Int4Value(rounded.values[k], scale);
-    return IsFinite(scale);
+    return IsFinite(scale) && !ErrorFeedback::IsSmall(scale, smallest);
   }
-  // The weights of a block, and zeros up to its end.
-  static void Weights(const Int4Side<Blocks>& side, size_t column, size_t block, Floats& weights) {
+  // The weights of a block with zeros up to its end, which `padded` is there for.
+  static const float* Weights(const Int4Side<Blocks>& side, size_t column, size_t block,
+                              Floats& padded) {
     const float* part = side.Part(column, block);
     const size_t length = side.LengthOf(block);
-    memcpy(weights, part, length * sizeof(float));
-    for (size_t k = length; k < kBlock; ++k) weights[k] = 0.0f;
-  }
-  static float Held(float x) { return ErrorFeedback::IsSmall(x, 0x1p-50f) ? 0.0f : x; }
-  // Small elements count as nothing in a product of vectors, as in ErrorFeedback::Add.
-  static void Hold(Floats& values) {
-    for (float& value : values) value = Held(value);
+    if (length == kBlock) return part;
+    for (float& weight : padded) weight = 0.0f;
+    memcpy(padded, part, length * sizeof(float));
+    return padded;
   }
 
-  // The sum in one written order that vectors of up to 8 can follow.
   static float Dot(const float* a, const float* b) {
-    float sums[8] = {};
-    for (size_t k = 0; k < kBlock; k += 8) {
-      for (size_t l = 0; l < 8; ++l) sums[l] += a[k + l] * b[k + l];
-    }
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
-           ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    return SumOfBlock([=](size_t k) { return a[k] * b[k]; });
   }
 
   // own += p_n . p_d, other += p_n . P_d for the other's numbers d from `first`.
@@ -131,22 +127,20 @@ class Int4Refinement {
 
   void AddProductsOfColumns(size_t n, size_t first, Numbers& numbers) const {
     for (size_t block = 0; block < other_.num_blocks(); ++block) {
-      Floats mine, theirs, weights;
-      if (!Rounded(other_, n, block, mine)) continue;
-      Hold(mine);
+      Floats mine, theirs, padded;
+      if (!Rounded(other_, n, block, mine, kSmall)) continue;
       for (size_t d = 0; d < numbers.count; ++d) {
-        if (!Rounded(other_, first + d, block, theirs)) continue;
-        Weights(other_, first + d, block, weights);
-        Hold(theirs);
-        Hold(weights);
+        if (!Rounded(other_, first + d, block, theirs, kSmall)) continue;
         numbers.own[d] += Dot(mine, theirs);
-        numbers.other[d] += Dot(mine, weights);
+        numbers.other[d] += Dot(mine, Weights(other_, first + d, block, padded));
       }
     }
     if (partner_.bias == nullptr) return;
-    const float bias = Held(partner_.bias[n]);
+    const float bias = partner_.bias[n];
+    if (ErrorFeedback::IsSmall(bias, kSmall)) return;
     for (size_t d = 0; d < numbers.count; ++d) {
-      const float product = bias * Held(partner_.bias[first + d]);
+      if (ErrorFeedback::IsSmall(partner_.bias[first + d], kSmall)) continue;
+      const float product = bias * partner_.bias[first + d];
       numbers.own[d] += product;
       numbers.other[d] += product;
     }
@@ -156,15 +150,13 @@ class Int4Refinement {
     const size_t base = first / kBlock * kBlock;
     float own[kMaxInBlocks] = {}, other[kMaxInBlocks] = {};  // of inputs from `base`
     for (size_t column = 0; column < other_.columns; ++column) {
-      Floats theirs, weights;
-      if (!Rounded(other_, column, n / kBlock, theirs)) continue;
-      const float mine = Held(theirs[n % kBlock]);
+      Floats theirs, padded;
+      if (!Rounded(other_, column, n / kBlock, theirs, kSmall)) continue;
+      const float mine = theirs[n % kBlock];
       if (mine == 0.0f) continue;
       for (size_t i = base; i < first + numbers.count; i += kBlock) {
-        if (!Rounded(other_, column, i / kBlock, theirs)) continue;
-        Weights(other_, column, i / kBlock, weights);
-        Hold(theirs);
-        Hold(weights);
+        if (!Rounded(other_, column, i / kBlock, theirs, kSmall)) continue;
+        const float* weights = Weights(other_, column, i / kBlock, padded);
         for (size_t k = 0; k < kBlock; ++k) {
           own[i - base + k] += mine * theirs[k];
           other[i - base + k] += mine * weights[k];
@@ -179,20 +171,22 @@ class Int4Refinement {
 
   void RoundColumn(size_t n, const Numbers& numbers) const {
     for (size_t block = 0; block < own_.num_blocks(); ++block) {
-      Floats weights, wanted, values, part;
-      Weights(own_, n, block, weights);
-      for (size_t k = 0; k < kBlock; ++k) wanted[k] = weights[k];
+      Floats wanted, values, padded;
+      const float* weights = own_.Part(n, block);
+      const size_t length = own_.LengthOf(block);
+      for (float& number : wanted) number = 0.0f;
       for (size_t d = 0; d < numbers.count; ++d) {
         const float own = numbers.own[d], other = numbers.other[d];
         if (own == 0.0f && other == 0.0f) continue;
         if (!Rounded(own_, numbers.first + d, block, values)) continue;
-        Weights(own_, numbers.first + d, block, part);
+        const float* part = Weights(own_, numbers.first + d, block, padded);
         for (size_t k = 0; k < kBlock; ++k) wanted[k] += other * part[k] - own * values[k];
       }
-      for (size_t k = 0; k < kBlock; ++k) {
-        if (!IsFinite(wanted[k])) wanted[k] = weights[k];
+      for (size_t k = 0; k < length; ++k) {
+        const float sum = weights[k] + wanted[k];
+        wanted[k] = IsFinite(sum) ? sum : weights[k];
       }
-      own_.blocks.Set(n, block, QuantizeInt4(wanted, own_.LengthOf(block)));
+      own_.blocks.Set(n, block, QuantizeInt4(wanted, length));
     }
   }
 
@@ -211,10 +205,10 @@ class Int4Refinement {
       const float weight = own_.weight[column * own_.depth + n];
       float wanted = weight;
       for (size_t i = base; i < numbers.first + numbers.count; i += kBlock) {
-        Floats values, weights;
+        Floats values, padded;
         if (!Rounded(own_, column, i / kBlock, values)) continue;
-        Weights(own_, column, i / kBlock, weights);
-        wanted += Dot(other + (i - base), weights) - Dot(own + (i - base), values);
+        wanted += Dot(other + (i - base), Weights(own_, column, i / kBlock, padded)) -
+                  Dot(own + (i - base), values);
       }
       rounded.values[n % kBlock] = Int4Of(IsFinite(wanted) ? wanted : weight, inverse);
       own_.blocks.Set(column, n / kBlock, rounded);
