@@ -23,8 +23,9 @@ Block BlockOf(const AttendPlan& plan, size_t batch, size_t head, size_t query_bl
   block.head = head;
   block.kv_batch = batch - plan.batch_begin;
   block.kv_head = (head - plan.head_begin) / plan.group;
-  block.row_begin = query_block * kQueryBlock;
-  block.rows = Min(kQueryBlock, plan.query_len - block.row_begin);
+  const size_t rows = plan.query_block_rows();
+  block.row_begin = query_block * rows;
+  block.rows = Min(rows, plan.query_len - block.row_begin);
   return block;
 }
 

@@ -13,6 +13,9 @@
 
 namespace heed {
 
+constexpr size_t kRowsTogether = 12;  // rows of the largest register tile; of others, some tiles
+static_assert(kQueryBlock % kRowsTogether == 0, "blocks are whole tiles");
+
 // Everything that the tasks of one attention share. Strides are in floats. Heads are counted from
 // head_begin: key/value head (h - head_begin) / group of the laid-out keys serves query head h.
 struct AttendPlan {
@@ -50,6 +53,11 @@ struct AttendPlan {
   bool average_weights = false;
 
   size_t num_query_blocks() const { return sizes::DivideUp(query_len, kQueryBlock); }
+  // Rows of a query block but the last: as even as whole register tiles allow, so that none is
+  // left with two or three.
+  size_t query_block_rows() const {
+    return sizes::RoundUp(sizes::DivideUp(query_len, num_query_blocks()), kRowsTogether);
+  }
   // With averaged weights a task sums its heads in order; else every head is a task of its own.
   size_t heads_per_task() const {
     return weights.present() && average_weights ? head_end - head_begin : 1;

@@ -179,16 +179,21 @@ void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
 }
 
 void Finish(const FinishArgs& args) {
+  const hn::FixedTag<float, 4> d4;
+  for (size_t r = 0; r < args.rows; r += 4) {
+    const auto row = [&](size_t i) { return args.sums + Min(r + i, args.rows - 1) * 16; };
+    const auto sums = SumsOf16(row(0), row(1), row(2), row(3));
+    const auto inverse = Divide(d4, hn::Set(d4, 1.0f), sums);
+    hn::StoreU(hn::IfThenZeroElse(hn::Eq(sums, hn::Zero(d4)), inverse), d4, args.inverse + r);
+  }
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   for (size_t r = 0; r < args.rows; ++r) {
-    const float sum = SumOf16(args.sums + r * 16);
-    const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
-    args.inverse[r] = inverse;
+    const auto inverse = hn::Set(d, args.inverse[r]);
     const float* accumulator = args.accumulator + r * args.accumulator_stride;
     float* output = args.output + r * args.output_stride;
     for (size_t c = 0; c < args.value_dim; c += lanes) {
-      const auto v = hn::Mul(hn::LoadU(d, accumulator + c), hn::Set(d, inverse));
+      const auto v = hn::Mul(hn::LoadU(d, accumulator + c), inverse);
       StoreUpTo(hn::Add(v, hn::Zero(d)), d, output, args.value_dim, c / lanes);
     }
   }

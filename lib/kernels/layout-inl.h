@@ -74,6 +74,8 @@ HWY_INLINE void TransposeRows(const float* HWY_RESTRICT rows, size_t stride,
 HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target) {
   const size_t first_head = source.column_begin / target.head_dim;
   const size_t first_d = source.column_begin % target.head_dim;
+  const hn::FixedTag<float, 4> d4;
+  HWY_ALIGN float last[kRowsPerTranspose * 4] = {};  // the last rows, and zeros
   for (size_t row = 0; row < source.num_rows; row += kPanelColumns) {
     const size_t panel = (source.first_key + row) / kPanelColumns;
     const size_t rows = Min(kPanelColumns, source.num_rows - row);
@@ -91,16 +93,31 @@ HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target
           ++head;
         }
       }
-      size_t r = 0;
-      for (; columns == 4 && r + kRowsPerTranspose <= rows; r += kRowsPerTranspose) {
-        TransposeRows(from + r * source.stride + c, source.stride, slots);
-        for (float*& slot : slots) slot += kRowsPerTranspose;
-      }
-      for (size_t i = 0; r < kPanelColumns && i < columns; ++i) {
-        for (size_t k = 0; k < kPanelColumns - r; k += kRowsPerTranspose) {
-          hn::StoreU(hn::Zero(KeyTag()), KeyTag(), slots[i] + k);
+      if (columns < 4) {
+        for (size_t i = 0; i < columns; ++i) {
+          for (size_t k = 0; k < kPanelColumns; ++k) {
+            slots[i][k] = k < rows ? from[k * source.stride + c + i] : 0.0f;
+          }
         }
-        for (size_t k = r; k < rows; ++k) slots[i][k - r] = from[k * source.stride + c + i];
+        continue;
+      }
+      size_t r = 0;
+      const auto next = [&] {
+        r += kRowsPerTranspose;
+        for (float*& slot : slots) slot += kRowsPerTranspose;
+      };
+      for (; r + kRowsPerTranspose <= rows; next()) {
+        TransposeRows(from + r * source.stride + c, source.stride, slots);
+      }
+      if (r < rows) {
+        for (size_t k = r; k < rows; ++k) {
+          hn::StoreU(hn::LoadU(d4, from + k * source.stride + c), d4, last + (k - r) * 4);
+        }
+        TransposeRows(last, 4, slots);
+        next();
+      }
+      for (; r < kPanelColumns; next()) {
+        for (float* slot : slots) hn::StoreU(hn::Zero(KeyTag()), KeyTag(), slot);
       }
     }
   }

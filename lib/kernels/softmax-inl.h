@@ -142,13 +142,20 @@ HWY_INLINE void WeighScores(const TileArgs tile) {
   }
 }
 
-// The fixed tree over 16 partial sums: of 8 apart, then 4, 2 and 1.
-HWY_INLINE float SumOf16(const float* sums) {
+// The fixed tree over 16 partial sums, of 8 apart, then 4, 2 and 1, of four rows.
+HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> SumsOf16(const float* row0, const float* row1,
+                                                   const float* row2, const float* row3) {
   const hn::FixedTag<float, 4> d;
-  auto v = hn::Add(hn::Add(hn::LoadU(d, sums), hn::LoadU(d, sums + 8)),
+  const auto four = [d](const float* sums) HWY_ATTR {
+    return hn::Add(hn::Add(hn::LoadU(d, sums), hn::LoadU(d, sums + 8)),
                    hn::Add(hn::LoadU(d, sums + 4), hn::LoadU(d, sums + 12)));
-  v = hn::Add(v, hn::Shuffle1032(v));
-  return hn::GetLane(hn::Add(v, hn::Shuffle2301(v)));
+  };
+  const auto two = [d](auto a, auto b) HWY_ATTR {  // lanes 0, 1 of a and b in turn, plus 2, 3
+    return hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
+  };
+  const auto sums01 = two(four(row0), four(row1));
+  const auto sums23 = two(four(row2), four(row3));
+  return hn::Add(hn::ConcatLowerLower(d, sums23, sums01), hn::ConcatUpperUpper(d, sums23, sums01));
 }
 
 }  // namespace heed::HWY_NAMESPACE

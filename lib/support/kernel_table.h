@@ -132,7 +132,7 @@ struct FinishArgs {
   const float* sums = nullptr;  // [rows][16]; the tree is s8[l] = s[l] + s[l + 8], then 4, 2, 1
   const float* accumulator = nullptr;  // [rows][accumulator_stride]
   size_t accumulator_stride = 0;
-  float* inverse = nullptr;  // [rows]
+  float* inverse = nullptr;  // [rows], and up to a whole four
   float* output = nullptr;   // [rows][value_dim], rows output_stride apart
   size_t output_stride = 0;
   size_t value_dim = 0;
