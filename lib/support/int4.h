@@ -17,11 +17,15 @@ struct Int4Block {
   uint8_t values[sizes::kInt4Block];
 };
 
-// value - 8 = round(weight * inverse), held to [-8, 7].
+// value - 8 = round(number), which is in [-8, 7].
+inline uint8_t Int4OfHeld(float number) {
+  return static_cast<uint8_t>(BitsOf(number + kIntegerMagic) - BitsOf(kIntegerMagic) + 8);
+}
+
+// The same of weight * inverse, held to [-8, 7].
 inline uint8_t Int4Of(float weight, float inverse) {
   const float product = weight * inverse;
-  const float held = product < -8.0f ? -8.0f : product > 7.0f ? 7.0f : product;
-  return static_cast<uint8_t>(BitsOf(held + kIntegerMagic) - BitsOf(kIntegerMagic) + 8);
+  return Int4OfHeld(product < -8.0f ? -8.0f : product > 7.0f ? 7.0f : product);
 }
 
 inline float Int4Value(int value, float scale) { return static_cast<float>(value - 8) * scale; }
@@ -54,8 +58,8 @@ inline Int4Trial TryInt4(const float (&weights)[sizes::kInt4Block], float wanted
     const float above = rounded < -8.0f ? -8.0f : rounded;
     integers[k] = above > 7.0f ? 7.0f : above;
   }
-  for (size_t k = 0; k < sizes::kInt4Block; ++k) {
-    trial.block.values[k] = static_cast<uint8_t>(static_cast<int>(integers[k]) + 8);
+  for (size_t k = 0; k < sizes::kInt4Block; ++k) {  // QEMU 7.2 aborts at RISC-V's conversion
+    trial.block.values[k] = Int4OfHeld(integers[k]);
   }
   trial.error = SumOfBlock([&](size_t k) {
     const float difference = weights[k] - integers[k] * scale;
