@@ -95,6 +95,8 @@ TEST_CASE("layers of quantized weights are within the published error of exact a
                                    {WeightType::kInt4, CoreType::kF32, 0.15, 0.20}};
   for (const QuantizedBound& bound : bounds) {
     for (const uint32_t embed_dim : {64u, 384u}) {
+      // To round the weights of this one takes a minute where vectors are emulated.
+      if (bound.weights == WeightType::kInt4 && embed_dim == 384 && Effort(1, 0) == 0) continue;
       for (const double gain : {1.0, 2.0}) {
         Random random(11);
         LayerData layer = NormalLayer(Shape(embed_dim, embed_dim / 32), random, gain);
@@ -118,9 +120,10 @@ TEST_CASE("layers of quantized weights are within the published error of exact a
 
 // The smallest layers vary most: 12.0 % with a deviation of 1.1 over seeds, 14.5 % where sharp.
 TEST_CASE("tiny layers of int4 weights are within the same bounds, whatever their weights") {
+  const uint64_t seeds = Effort(30, 3);
   for (const double gain : {1.0, 2.0}) {
     double sum = 0.0;
-    for (uint64_t seed = 1; seed <= 30; ++seed) {
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
       Random random(seed);
       LayerData layer = NormalLayer(Shape(64, 4), random, gain);
       layer.config.weights = WeightType::kInt4;
@@ -132,8 +135,9 @@ TEST_CASE("tiny layers of int4 weights are within the same bounds, whatever thei
       CHECK(error <= (gain == 1.0 ? 0.15 : 0.20));
       sum += error;
     }
-    MESSAGE("gain ", gain, ": ", sum / 30.0, " in the mean");
-    CHECK(sum / 30.0 <= (gain == 1.0 ? 0.126 : 0.153));
+    const double mean = sum / static_cast<double>(seeds);
+    MESSAGE("gain ", gain, ": ", mean, " in the mean");
+    CHECK(mean <= (gain == 1.0 ? 0.126 : 0.153));
   }
 }
 
