@@ -90,8 +90,10 @@ PlainBlocks BlocksOf(const Linear& linear) {
 void RoundWeights(const Linear& q, const Linear& k, const Linear& v, const Linear& out,
                   const Partners& partners) {
   const auto round = [](const Linear& linear, const Partner& partner) {
-    RoundInt4(BlocksOf(linear), linear.weight, linear.columns, linear.depth, partner);
-    return Int4Side<PlainBlocks>{BlocksOf(linear), linear.weight, linear.columns, linear.depth};
+    const Int4Matrix<PlainBlocks> matrix = {BlocksOf(linear), linear.weight, linear.columns,
+                                          linear.depth};
+    RoundInt4(matrix, partner);
+    return matrix;
   };
   RefineInt4(round(q, partners.q), round(k, partners.k), round(v, partners.v),
              round(out, partners.out), partners);

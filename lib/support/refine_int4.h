@@ -18,30 +18,15 @@
 #include "lib/support/error_feedback.h"
 #include "lib/support/int4.h"
 #include "lib/support/partner.h"
+#include "lib/support/round_int4.h"
 
 namespace heed {
-
-// One of the two: its blocks, as for Int4Rounding, already rounded.
-template <class Blocks>
-struct Int4Side {
-  Blocks blocks;
-  const float* weight;  // [columns][depth]
-  size_t columns, depth;
-
-  size_t num_blocks() const { return sizes::DivideUp(depth, sizes::kInt4Block); }
-  size_t LengthOf(size_t block) const {
-    return Min(sizes::kInt4Block, depth - block * sizes::kInt4Block);
-  }
-  const float* Part(size_t column, size_t block) const {
-    return weight + column * depth + block * sizes::kInt4Block;
-  }
-};
 
 template <class Blocks>
 class Int4Refinement {
  public:
-  // `partner` is own's, and says how `other` meets it.
-  Int4Refinement(const Int4Side<Blocks>& own, const Int4Side<Blocks>& other,
+  // Both already rounded. `partner` is own's, and says how `other` meets it.
+  Int4Refinement(const Int4Matrix<Blocks>& own, const Int4Matrix<Blocks>& other,
                  const Partner& partner)
       : own_(own), other_(other), partner_(partner) {}
 
@@ -94,18 +79,18 @@ class Int4Refinement {
   using Floats = float[kBlock];
 
   // A block as it was rounded; false where its scale is not finite, or below `smallest`.
-  static bool Rounded(const Int4Side<Blocks>& side, size_t column, size_t block, Floats& values,
+  static bool Rounded(const Int4Matrix<Blocks>& matrix, size_t column, size_t block, Floats& values,
                       float smallest = 0.0f) {
-    const Int4Block rounded = side.blocks.Get(column, block);
+    const Int4Block rounded = matrix.blocks.Get(column, block);
     const float scale = FloatOfBf16(rounded.scale);
     for (size_t k = 0; k < kBlock; ++k) values[k] = Int4Value(rounded.values[k], scale);
     return IsFinite(scale) && !ErrorFeedback::IsSmall(scale, smallest);
   }
   // The weights of a block with zeros up to its end, which `padded` is there for.
-  static const float* Weights(const Int4Side<Blocks>& side, size_t column, size_t block,
+  static const float* Weights(const Int4Matrix<Blocks>& matrix, size_t column, size_t block,
                               Floats& padded) {
-    const float* part = side.Part(column, block);
-    const size_t length = side.LengthOf(block);
+    const float* part = matrix.Part(column, block);
+    const size_t length = matrix.LengthOf(block);
     if (length == kBlock) return part;
     for (float& weight : padded) weight = 0.0f;
     memcpy(padded, part, length * sizeof(float));
@@ -215,15 +200,16 @@ class Int4Refinement {
     }
   }
 
-  const Int4Side<Blocks>& own_;
-  const Int4Side<Blocks>& other_;
+  const Int4Matrix<Blocks>& own_;
+  const Int4Matrix<Blocks>& other_;
   const Partner& partner_;
 };
 
 // All four, in turn.
 template <class Blocks>
-void RefineInt4(const Int4Side<Blocks>& q, const Int4Side<Blocks>& k, const Int4Side<Blocks>& v,
-                const Int4Side<Blocks>& out, const Partners& partners) {
+void RefineInt4(const Int4Matrix<Blocks>& q, const Int4Matrix<Blocks>& k,
+                const Int4Matrix<Blocks>& v, const Int4Matrix<Blocks>& out,
+                const Partners& partners) {
   constexpr int kRounds = 2;
   for (int round = 0; round < kRounds; ++round) {
     Int4Refinement<Blocks>(q, k, partners.q).Run();

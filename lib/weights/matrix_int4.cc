@@ -66,11 +66,15 @@ class PanelBlocks {
   size_t blocks_;  // of a column
 };
 
+Int4Matrix<PanelBlocks> Int4MatrixOf(const Matrix& matrix, const float* weight) {
+  return {PanelBlocks(matrix), weight, matrix.columns, matrix.depth};
+}
+
 }  // namespace
 
 void PackInt4(const Matrix& matrix, const float* weight, const Partner& partner) {
   const PanelBlocks blocks(matrix);
-  RoundInt4(blocks, weight, matrix.columns, matrix.depth, partner);
+  RoundInt4(Int4MatrixOf(matrix, weight), partner);
   const size_t columns = matrix.num_panels() * kPanelColumns;
   const Int4Block zeros = QuantizeInt4(weight, 0);
   for (size_t n = matrix.columns; n < columns; ++n) {
@@ -83,11 +87,9 @@ void PackInt4(const Matrix& matrix, const float* weight, const Partner& partner)
 }
 
 void RefineInt4(const PackedView& view, const LayerTensors& tensors, const Partners& partners) {
-  const auto side = [](const Matrix& matrix, const float* weight) {
-    return Int4Side<PanelBlocks>{PanelBlocks(matrix), weight, matrix.columns, matrix.depth};
-  };
-  RefineInt4(side(view.q, tensors.q_weight), side(view.k, tensors.k_weight),
-             side(view.v, tensors.v_weight), side(view.out, tensors.out_weight), partners);
+  RefineInt4(Int4MatrixOf(view.q, tensors.q_weight), Int4MatrixOf(view.k, tensors.k_weight),
+             Int4MatrixOf(view.v, tensors.v_weight), Int4MatrixOf(view.out, tensors.out_weight),
+             partners);
 }
 
 float Int4At(const Matrix& matrix, size_t n, size_t k) {
