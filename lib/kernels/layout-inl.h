@@ -71,7 +71,7 @@ HWY_INLINE void TransposeRows(const float* HWY_RESTRICT rows, size_t stride,
 }
 
 // Keys: each column of 16 rows becomes 16 floats side by side; missing rows become zero.
-HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target) {
+inline HWY_NOINLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target) {
   const size_t first_head = source.column_begin / target.head_dim;
   const size_t first_d = source.column_begin % target.head_dim;
   const hn::FixedTag<float, 4> d4;
@@ -124,7 +124,7 @@ HWY_INLINE void StoreKeys(const LayoutSource& source, const LayoutTarget& target
 }
 
 // Values: runs of columns that stay inside one head and one panel are copied row by row.
-HWY_INLINE void StoreValues(const LayoutSource& source, const LayoutTarget& target) {
+inline HWY_NOINLINE void StoreValues(const LayoutSource& source, const LayoutTarget& target) {
   const TileTag tag;
   const size_t lanes = hn::Lanes(tag);
   const size_t panels = sizes::DivideUp(target.head_dim, kPanelColumns);
