@@ -7,6 +7,8 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include <cstring>
+
 #include "lib/kernels/dot4-inl.h"
 #include "lib/kernels/layout-inl.h"
 #include "lib/kernels/row_scales-inl.h"

@@ -168,7 +168,7 @@ TEST_CASE("so it does with bf16 weights") { CheckRandomCalls(WeightType::kBf16);
 
 TEST_CASE("so it does with int8 weights") { CheckRandomCalls(WeightType::kInt8); }
 
-TEST_CASE("so it does with int4 weights") { CheckRandomCalls(WeightType::kInt4, Effort(80, 6)); }
+TEST_CASE("so it does with int4 weights") { CheckRandomCalls(WeightType::kInt4, Effort(80, 10)); }
 
 TEST_CASE("so it does with an int8 core, whatever the weights") {
   CheckRandomCalls(WeightType::kF32, Effort(300, 30), CoreType::kInt8);
