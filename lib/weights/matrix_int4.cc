@@ -95,7 +95,11 @@ void RefineInt4(const PackedView& view, const LayerTensors& tensors, const Partn
 float Int4At(const Matrix& matrix, size_t n, size_t k) {
   const PanelBlocks blocks(matrix);
   const size_t block = k / kInt4Block, in_block = k % kInt4Block;
-  return Int4Value(blocks.Get(n, block).values[in_block], FloatOfBf16(blocks.ScaleAt(n, block)));
+  const size_t half = in_block % kHalf;
+  const uint8_t byte = blocks.BytesOf(n, block)[half / kDepthGroup * kDepthGroup * kPanelColumns +
+                                                half % kDepthGroup];
+  const int nibble = in_block < kHalf ? byte & 15 : byte >> 4;
+  return Int4Value(nibble, FloatOfBf16(blocks.ScaleAt(n, block)));
 }
 
 }  // namespace heed
