@@ -117,7 +117,7 @@ struct Explanation {
   uint64_t tensor_bytes = 0;     // inputs and outputs
   uint32_t gemm_rows = 0;        // register tile of the projections; 0 with a backend
   uint32_t gemm_columns = 0;
-  uint32_t query_block = 0;  // rows of an attention tile
+  uint32_t query_block = 0;  // rows of an attention tile, at most
   uint32_t key_block = 0;    // keys of an attention tile
   CoreType core = CoreType::kF32;  // arithmetic of scores and values: the file's, never another
   uint64_t tiles = 0;        // attention tiles of the call: full + masked + skipped

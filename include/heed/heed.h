@@ -306,7 +306,7 @@ typedef struct heed_explanation {
   uint64_t tensor_bytes;    /* inputs and outputs */
   uint32_t gemm_rows;       /* register tile of the projections */
   uint32_t gemm_columns;
-  uint32_t query_block;     /* rows of an attention tile */
+  uint32_t query_block;     /* rows of an attention tile, at most */
   uint32_t key_block;       /* keys of an attention tile */
   uint32_t core;            /* HEED_CORE_...: the file's, never another */
   uint64_t tiles;           /* attention tiles of the call: full + masked + skipped */

@@ -53,8 +53,8 @@ struct AttendPlan {
   bool average_weights = false;
 
   size_t num_query_blocks() const { return sizes::DivideUp(query_len, kQueryBlock); }
-  // Rows of a query block but the last: as even as whole register tiles allow, so that none is
-  // left with two or three.
+  // Rows of a query block but the last, of a query that is not empty: as even as whole register
+  // tiles allow, so that the last is not a few rows alone.
   size_t query_block_rows() const {
     return sizes::RoundUp(sizes::DivideUp(query_len, num_query_blocks()), kRowsTogether);
   }
