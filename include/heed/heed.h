@@ -171,7 +171,7 @@ typedef struct heed_attention_config {
   uint32_t head_dim;     /* 0: embed_dim / num_heads, which then must divide */
   uint32_t kdim;         /* 0: embed_dim; columns of key */
   uint32_t vdim;         /* 0: embed_dim; columns of value */
-  float scale;           /* 0: 1 / sqrt(head_dim); multiplies q once, rounded */
+  float scale;           /* 0: 1 / sqrt(head_dim); times log2(e), it multiplies q once */
   float softcap;         /* 0: none; else scores become softcap * tanh(score / softcap) */
   uint32_t window;       /* 0: none; else sliding causal window of that many keys */
   uint8_t q_bias, k_bias, v_bias, out_bias;

@@ -5,7 +5,8 @@
 //   KeepMask    non-zero takes part             (scaled_dot_product_attention's bool attn_mask)
 //   IgnoreMask  non-zero is ignored             (nn.MultiheadAttention's bool attn_mask)
 //   BiasMask    float, added to the score after scaling and softcap; -inf hides the key exactly as
-//               a boolean mask does, finfo.min is an ordinary number, +inf or NaN make the row NaN
+//               a boolean mask does, finfo.min is an ordinary number, +inf or NaN make the row NaN.
+//               Scores are kept times log2(e): what lies beyond +-2.3e38 counts as that
 // Bytes are read as "zero or not"; a bool array may be passed as uint8_t.
 #ifndef HEED_MASK_H_
 #define HEED_MASK_H_

@@ -38,7 +38,7 @@ struct AttentionConfig {
   uint32_t head_dim = 0;      // 0: embed_dim / num_heads, which then must divide
   uint32_t kdim = 0;          // 0: embed_dim; columns of key
   uint32_t vdim = 0;          // 0: embed_dim; columns of value
-  float scale = 0.0f;         // 0: 1 / sqrt(head_dim); multiplies q once, rounded
+  float scale = 0.0f;         // 0: 1 / sqrt(head_dim); times log2(e), it multiplies q once
   float softcap = 0.0f;       // 0: none; else scores become softcap * tanh(score / softcap)
   uint32_t window = 0;        // 0: none; else sliding causal window of that many keys
   bool q_bias = false;

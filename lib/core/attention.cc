@@ -14,6 +14,7 @@
 #include "lib/support/built.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
+#include "lib/support/log2_units.h"
 
 namespace heed {
 namespace {
@@ -156,7 +157,7 @@ Status CheckCall(const Plan& plan, const ForwardArgs& args, Call* call) {
   attend.group = config.num_heads / config.num_kv_heads;
   attend.query_len = args.query.rows;
   attend.head_dim = attend.value_dim = head_dim;
-  attend.softcap = config.softcap;
+  attend.softcap = InLog2Units(config.softcap);
   attend.core = config.core;
   TensorView heads(plan.query, args.query.batch, config.num_heads, args.query.rows, head_dim);
   heads.batch_stride = args.query.rows * width;
@@ -193,7 +194,7 @@ Projection QueryJob(const Plan& plan, const ForwardArgs& args) {
   job.kernel = plan.kernels->project_rows;
   job.matrix = &plan.weights.q;
   job.input = args.query;
-  job.scale = plan.config.scale;
+  job.scale = InLog2Units(plan.config.scale);
   job.output = TensorView(plan.query, args.query.batch, args.query.rows, plan.weights.q.columns);
   return job;
 }

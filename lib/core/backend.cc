@@ -5,6 +5,7 @@
 #include "lib/support/bits.h"
 #include "lib/support/built.h"
 #include "lib/support/fail.h"
+#include "lib/support/log2_units.h"
 
 namespace heed {
 namespace {
@@ -115,7 +116,7 @@ void LayOut(const Plan& plan, ProjectionKind kind, const AttendPlan& attend, siz
 
 void UseBackend(const Plan& plan, AttendPlan* attend) {
   attend->scale_query = true;
-  attend->query_scale = plan.config.scale;
+  attend->query_scale = InLog2Units(plan.config.scale);
   attend->flag_head_columns = PanelsOfHead(plan) * kPanelColumns;
   attend->flag_batch_stride =
       sizes::FlagBytes(attend->masks.key_len, plan.config.num_kv_heads * PanelsOfHead(plan));

@@ -9,6 +9,7 @@
 #include "lib/support/built.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
+#include "lib/support/log2_units.h"
 
 namespace heed {
 namespace {
@@ -124,12 +125,12 @@ Status CheckCall(const SdpaArgs& args, const SdpaLimits& limits, Memory block,
   attend.query_len = args.query.rows;
   attend.head_dim = args.query.columns;
   attend.value_dim = args.value.columns;
-  attend.softcap = args.softcap;
+  attend.softcap = InLog2Units(args.softcap);
   attend.query = args.query;
   attend.scale_query = true;
-  attend.query_scale = args.scale != 0.0f
-                           ? args.scale
-                           : sizes::InverseSqrt(static_cast<uint32_t>(args.query.columns));
+  attend.query_scale = InLog2Units(
+      args.scale != 0.0f ? args.scale
+                         : sizes::InverseSqrt(static_cast<uint32_t>(args.query.columns)));
   attend.flag_stride = sizes::DivideUp(key_len, kKeyBlock);
   attend.output = args.output;
   attend.weights = args.attention_weights;

@@ -137,7 +137,7 @@ void UpdateMaximum(const TileArgs& reference) {
         hn::IfThenElse(hn::Lt(old_maximum, block_maximum), block_maximum, old_maximum);
     const auto pivot = hn::IfThenZeroElse(hn::Eq(maximum, lowest), maximum);
     hn::StoreU(maximum, d, tile.maximum + r);
-    hn::StoreU(Exp(d, hn::Sub(old_maximum, pivot)), d, tile.factors + r);
+    hn::StoreU(Exp2(d, hn::Sub(old_maximum, pivot)), d, tile.factors + r);
   }
 }
 
@@ -154,7 +154,7 @@ void WriteWeights(const TileArgs& tile, const WeightsArgs& args) {
     for (size_t j = 0; j < tile.num_keys; j += lanes) {
       const size_t count = tile.num_keys - j;
       const auto visible = VisibleLanes(d, VisibleBits(tile, r), j);
-      const auto weight = hn::Mul(Exp(d, hn::Sub(hn::LoadU(d, scores + j), pivot)), inverse);
+      const auto weight = hn::Mul(Exp2(d, hn::Sub(hn::LoadU(d, scores + j), pivot)), inverse);
       auto result = hn::IfThenElseZero(visible, weight);
       if (args.add) result = hn::Add(hn::LoadN(d, output + j, count), result);
       hn::StoreN(result, d, output + j, count);
@@ -199,10 +199,10 @@ void Finish(const FinishArgs& args) {
   }
 }
 
-void ExpArray(const float* input, float* output, size_t count) {
+void Exp2Array(const float* input, float* output, size_t count) {
   const TileTag d;
   for (size_t i = 0; i < count; i += hn::Lanes(d)) {
-    hn::StoreN(Exp(d, hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
+    hn::StoreN(Exp2(d, hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
   }
 }
 

@@ -88,7 +88,7 @@ HWY_INLINE hn::Vec<RowBitsTag> WeighRow(const Int8TileArgs& tile, size_t r,
         hn::StoreU(hn::Zero(d), d, scores + j);
         continue;
       }
-      const auto weight = Exp(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
+      const auto weight = Exp2(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
       sum = hn::Add(sum, weight);
       auto product = hn::Mul(weight, hn::LoadU(d, scales + j));
       if (kPlain && j + lanes > num_keys) {

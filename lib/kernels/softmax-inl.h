@@ -1,7 +1,7 @@
 // lib/kernels/softmax-inl.h: online softmax over the rows of a tile of scores.
 //
 //   new   = max(old, visible scores)          pivot = new, or 0 where new is -inf
-//   factor = exp(old - pivot)                 weight = exp(score - pivot), 0 where hidden
+//   factor = 2^(old - pivot)                  weight = 2^(score - pivot), 0 where hidden
 //   sums[l] = sums[l] * factor + weights of keys l, l + 16, l + 32, l + 48, in that order
 //
 // A row that sees nothing keeps its state: its factor is 1 (or it was empty and stays so).
@@ -16,6 +16,7 @@
 #include "lib/kernels/vector-inl.h"
 #include "lib/support/bits.h"
 #include "lib/support/kernel_table.h"
+#include "lib/support/log2_units.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
@@ -37,18 +38,27 @@ HWY_INLINE hn::Mask<D> VisibleLanes(D d, uint64_t visible, size_t first) {
   return hn::RebindMask(d, hn::TestBit(bits, lane_bit));
 }
 
+// lib/support/log2_units.h, lane by lane.
+template <class D, class V>
+HWY_INLINE V InLog2Units(D d, V x) {
+  const V largest = hn::Set(d, kLargestFloat);
+  const V product = hn::Mul(x, hn::Set(d, kLog2E));
+  const V finite = hn::Max(hn::Neg(largest), hn::Min(largest, product));
+  return hn::IfThenElse(hn::Le(hn::Abs(x), largest), finite, product);
+}
+
 // Adds the bias of keys [first, first + lanes) to v; keys from num_keys on have none.
 template <class D, class V>
 HWY_INLINE V AddBias(D d, V v, const TileArgs& tile, size_t row, size_t first) {
   const float* bias = tile.bias + row * tile.bias_row_stride + first * tile.bias_key_stride;
   const size_t count = tile.num_keys - first;
-  if (tile.bias_key_stride == 1) return hn::Add(v, hn::LoadN(d, bias, count));
-  if (tile.bias_key_stride == 0) return hn::Add(v, hn::Set(d, *bias));
+  if (tile.bias_key_stride == 1) return hn::Add(v, InLog2Units(d, hn::LoadN(d, bias, count)));
+  if (tile.bias_key_stride == 0) return hn::Add(v, hn::Set(d, heed::InLog2Units(*bias)));
   HWY_ALIGN float gathered[16] = {};
   for (size_t l = 0; l < Min(count, hn::Lanes(d)); ++l) {
     gathered[l] = bias[l * tile.bias_key_stride];
   }
-  return hn::Add(v, hn::Load(d, gathered));
+  return hn::Add(v, InLog2Units(d, hn::Load(d, gathered)));
 }
 
 // Applies softcap, bias and mask to one row of scores, in place; hidden keys of a vector with a
@@ -103,7 +113,7 @@ HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
 // Weights in place of the scores of one vector of keys; returns them.
 template <class D, class V>
 HWY_INLINE V WeighVector(D d, float* HWY_RESTRICT scores, V pivot) {
-  const auto weight = Exp(d, hn::Sub(hn::LoadU(d, scores), pivot));
+  const auto weight = Exp2(d, hn::Sub(hn::LoadU(d, scores), pivot));
   hn::StoreU(weight, d, scores);
   return weight;
 }

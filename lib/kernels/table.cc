@@ -41,7 +41,7 @@ void LayOutInt8Keys(const Int8LayOutArgs& args);
 void LayOutInt8Values(const Int8LayOutArgs& args);
 void AttendInt8Tile(const Int8TileArgs& tile);
 void WeightsInt8Tile(const Int8TileArgs& tile, const WeightsArgs& args);
-void ExpArray(const float* input, float* output, size_t count);
+void Exp2Array(const float* input, float* output, size_t count);
 void TanhArray(const float* input, float* output, size_t count);
 void TileSize(uint32_t* rows, uint32_t* columns);
 
@@ -70,7 +70,7 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
     table.attend_int8_tile = AttendInt8Tile;
     table.weights_int8_tile = WeightsInt8Tile;
   }
-  table.exp = ExpArray;
+  table.exp2 = Exp2Array;
   table.tanh = TanhArray;
   return table;
 }

@@ -1,5 +1,5 @@
 // lib/kernels/vector-inl.h: the vector tag of all float kernels, loads and stores at the edges,
-// and our exp and tanh.
+// and our exp2 and tanh.
 
 #if defined(HEED_LIB_KERNELS_VECTOR_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_VECTOR_INL_H_
@@ -70,24 +70,37 @@ HWY_INLINE V Divide(D d, V x, V y) {
 #endif
 }
 
-// exp(x), x <= 0: lib/reference/scalar.h, lane by lane. NaN stays NaN.
+// The larger of x and `lowest`; NaN where x is NaN.
 template <class D, class V>
-HWY_INLINE V Exp(D d, V x) {
+HWY_INLINE V AtLeast(D d, float lowest, V x) {
+  const V bound = hn::Set(d, lowest);
+#if HWY_ARCH_X86 || HWY_ARCH_WASM
+  return hn::Max(bound, x);  // of a number and NaN the second; elsewhere the number
+#else
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
+#endif
+}
+
+// 2^(n + r): lib/reference/scalar.h, lane by lane.
+template <class D, class V>
+HWY_INLINE V PowerOfTwo(D d, V shifted, V r) {
   const hn::RebindToUnsigned<D> du;
+  V p = hn::MulAdd(hn::Set(d, kExp2C6), r, hn::Set(d, kExp2C5));
+  p = hn::MulAdd(p, r, hn::Set(d, kExp2C4));
+  p = hn::MulAdd(p, r, hn::Set(d, kExp2C3));
+  p = hn::MulAdd(p, r, hn::Set(d, kExp2C2));
+  p = hn::MulAdd(p, r, hn::Set(d, kExp2C1));
+  p = hn::MulAdd(p, r, hn::Set(d, 2.0f));
+  return hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted))));
+}
+
+// 2^x, x <= 0: lib/reference/scalar.h, lane by lane. NaN stays NaN.
+template <class D, class V>
+HWY_INLINE V Exp2(D d, V x) {
   const V magic = hn::Set(d, kRoundMagic);
-  const V shifted = hn::MulAdd(x, hn::Set(d, kLog2E), magic);
-  const V n = hn::Sub(shifted, magic);
-  V r = hn::MulAdd(n, hn::Set(d, -kLn2High), x);
-  r = hn::MulAdd(n, hn::Set(d, -kLn2Low), r);
-  V p = hn::MulAdd(hn::Set(d, kExp6), r, hn::Set(d, kExp5));
-  p = hn::MulAdd(p, r, hn::Set(d, kExp4));
-  p = hn::MulAdd(p, r, hn::Set(d, kExp3));
-  p = hn::MulAdd(p, r, hn::Set(d, kExp2));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted)));
-  const V y = hn::Mul(p, power);
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, kExpLowest)), y);
+  x = AtLeast(d, kExp2Lowest, x);
+  const V shifted = hn::Add(x, magic);
+  return PowerOfTwo(d, shifted, hn::Sub(x, hn::Sub(shifted, magic)));
 }
 
 // tanh(x): lib/reference/scalar.h, lane by lane.
@@ -101,7 +114,12 @@ HWY_INLINE V Tanh(D d, V x) {
   p = hn::MulAdd(p, z, hn::Set(d, kTanh0));
   const V small = hn::MulAdd(hn::Mul(a, z), p, a);
   const V one = hn::Set(d, 1.0f);
-  const V e = Exp(d, hn::Mul(hn::Set(d, -2.0f), a));
+  const V magic = hn::Set(d, kRoundMagic);
+  const V log2_e = hn::Set(d, kLog2E);
+  const V x2 = AtLeast(d, kTanhLowest, hn::Mul(hn::Set(d, -2.0f), a));
+  const V shifted = hn::MulAdd(x2, log2_e, magic);
+  const V r = hn::MulSub(x2, log2_e, hn::Sub(shifted, magic));
+  const V e = PowerOfTwo(d, shifted, hn::MulAdd(x2, hn::Set(d, kLog2ELow), r));
   const V large = hn::Sub(one, Divide(d, hn::Add(e, e), hn::Add(one, e)));
   return hn::CopySign(hn::IfThenElse(hn::Lt(a, hn::Set(d, kTanhSplit)), small, large), x);
 }

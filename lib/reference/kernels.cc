@@ -224,8 +224,8 @@ void Finish(const FinishArgs& args) {
 
 void TileSize(uint32_t* rows, uint32_t* columns) { *rows = *columns = 1; }
 
-void ExpArray(const float* input, float* output, size_t count) {
-  for (size_t i = 0; i < count; ++i) output[i] = Exp(input[i]);
+void Exp2Array(const float* input, float* output, size_t count) {
+  for (size_t i = 0; i < count; ++i) output[i] = Exp2(input[i]);
 }
 void TanhArray(const float* input, float* output, size_t count) {
   for (size_t i = 0; i < count; ++i) output[i] = Tanh(input[i]);
@@ -253,7 +253,7 @@ constexpr KernelTable MakeTable() {
     table.attend_int8_tile = AttendInt8Tile;
     table.weights_int8_tile = WeightsInt8Tile;
   }
-  table.exp = ExpArray;
+  table.exp2 = Exp2Array;
   table.tanh = TanhArray;
   return table;
 }

@@ -6,6 +6,7 @@
 #include "lib/support/bits.h"
 #include "lib/support/core_i8.h"
 #include "lib/support/int4.h"
+#include "lib/support/log2_units.h"
 #include "lib/support/refine_int4.h"
 #include "lib/support/round_int4.h"
 #include "lib/support/row_scale.h"
@@ -180,10 +181,10 @@ float Score(const Row& row, size_t j) {
   const size_t head_dim = row.config.head_dim;
   float score = row.config.core == CoreType::kInt8 ? Int8Dot(row.q, key, head_dim)
                                                    : AddDot(0.0f, row.q, key, head_dim);
-  const float cap = row.config.softcap;
+  const float cap = InLog2Units(row.config.softcap);
   if (cap != 0.0f) score = cap * Tanh(score / cap);
   if (row.args.bias.data != nullptr && j < row.key_len) {
-    score += MaskAt(row.args.bias, row.batch, row.head, row.query, j);
+    score += InLog2Units(MaskAt(row.args.bias, row.batch, row.head, row.query, j));
   }
   return score;
 }
@@ -245,11 +246,11 @@ void AttendBlock(const Row& row, size_t begin, size_t end, bool added, float* sc
     state->maximum = state->maximum < scores[j] ? scores[j] : state->maximum;
   }
   if (!any) return;
-  const float factor = Exp(old_maximum - state->pivot());
+  const float factor = Exp2(old_maximum - state->pivot());
   for (float& sum : state->sums) sum *= factor;
   for (size_t j = begin; j < end; ++j) {
     if (!visible(j)) continue;
-    scores[j] = Exp(scores[j] - state->pivot());
+    scores[j] = Exp2(scores[j] - state->pivot());
     state->sums[(j - begin) % 16] += scores[j];
   }
   if (row.config.core == CoreType::kInt8) {
@@ -285,7 +286,7 @@ void AttendRow(const Row& row, float* scores, float* output) {
                (average ? 0 : row.head * weights.head_stride) + row.query * weights.row_stride;
   for (size_t j = 0; j < added_end; ++j) {
     const bool visible = j >= row.key_len || IsVisible(row, j);
-    const float weight = visible ? Exp(Score(row, j) - state.pivot()) * inverse : 0.0f;
+    const float weight = visible ? Exp2(Score(row, j) - state.pivot()) * inverse : 0.0f;
     out[j] = average && row.head != 0 ? out[j] + weight : weight;
     if (average && row.head + 1 == row.config.num_heads) {
       out[j] *= 1.0f / static_cast<float>(row.config.num_heads);
@@ -322,7 +323,8 @@ void Layer(const AttentionConfig& given, const LayerTensors& t, const ForwardArg
     }
     return made;
   };
-  const Linear q_proj = linear(t.q_weight, c.q_bias, t.q_bias, width, c.embed_dim, c.scale);
+  const Linear q_proj =
+      linear(t.q_weight, c.q_bias, t.q_bias, width, c.embed_dim, InLog2Units(c.scale));
   const Linear k_proj = linear(t.k_weight, c.k_bias, t.k_bias, kv_width, c.kdim, 1.0f);
   const Linear v_proj = linear(t.v_weight, c.v_bias, t.v_bias, kv_width, c.vdim, 1.0f);
   const Linear out_proj = linear(t.out_weight, c.out_bias, t.out_bias, c.embed_dim, width, 1.0f);

@@ -1,5 +1,5 @@
 // lib/reference/scalar.h: the scalar operations that define every bit: a fused multiply-add that
-// needs no libm, exp and tanh. Valid in the default floating-point environment.
+// needs no libm, exp2 and tanh. Valid in the default floating-point environment.
 #ifndef HEED_LIB_REFERENCE_SCALAR_H_
 #define HEED_LIB_REFERENCE_SCALAR_H_
 
@@ -42,24 +42,26 @@ inline float Fma(float a, float b, float c) {
 #endif
 }
 
-// exp(x) for x <= 0: at most 0.89 ULP on [-87, 0], +0 below, NaN for NaN. Inlined, it and tanh
-// would be most of the scalar code where no instruction fuses.
-[[gnu::noinline]] inline float Exp(float x) {
-  const float shifted = Fma(x, kLog2E, kRoundMagic);
-  const float n = shifted - kRoundMagic;
-  float r = Fma(n, -kLn2High, x);
-  r = Fma(n, -kLn2Low, r);
-  float p = Fma(kExp6, r, kExp5);
-  p = Fma(p, r, kExp4);
-  p = Fma(p, r, kExp3);
-  p = Fma(p, r, kExp2);
-  p = Fma(p, r, 1.0f);
-  p = Fma(p, r, 1.0f);
-  const float power = FloatOf(BitsOf(shifted) << 23);  // 2^n
-  return x < kExpLowest ? 0.0f : p * power;
+// 2^(n + r) of an integer n from -126 to 0, `shifted` being n + kRoundMagic, and |r| <= 1/2.
+inline float PowerOfTwo(float shifted, float r) {
+  float p = Fma(kExp2C6, r, kExp2C5);
+  p = Fma(p, r, kExp2C4);
+  p = Fma(p, r, kExp2C3);
+  p = Fma(p, r, kExp2C2);
+  p = Fma(p, r, kExp2C1);
+  p = Fma(p, r, 2.0f);
+  return p * FloatOf(BitsOf(shifted) << 23);
 }
 
-// tanh(x): at most 1.44 ULP, odd, NaN for NaN.
+// 2^x for x <= 0: at most 0.80 ULP above -125.5, +0 from there down, NaN for NaN. Inlined, it and
+// tanh would be most of the scalar code where no instruction fuses.
+[[gnu::noinline]] inline float Exp2(float x) {
+  if (x < kExp2Lowest) x = kExp2Lowest;
+  const float shifted = x + kRoundMagic;
+  return PowerOfTwo(shifted, x - (shifted - kRoundMagic));
+}
+
+// tanh(x): at most 1.42 ULP, odd, NaN for NaN.
 [[gnu::noinline]] inline float Tanh(float x) {
   const uint32_t sign = BitsOf(x) & 0x80000000u;
   const float a = FloatOf(BitsOf(x) ^ sign);
@@ -69,7 +71,10 @@ inline float Fma(float a, float b, float c) {
   p = Fma(p, z, kTanh1);
   p = Fma(p, z, kTanh0);
   const float small = Fma(a * z, p, a);
-  const float e = Exp(-2.0f * a);
+  const float x2 = -2.0f * a < kTanhLowest ? kTanhLowest : -2.0f * a;
+  const float shifted = Fma(x2, kLog2E, kRoundMagic);
+  const float r = Fma(x2, kLog2ELow, Fma(x2, kLog2E, -(shifted - kRoundMagic)));
+  const float e = PowerOfTwo(shifted, r);
   const float large = 1.0f - (e + e) / (1.0f + e);
   const float magnitude = a < kTanhSplit ? small : large;
   return FloatOf(BitsOf(magnitude) | sign);

@@ -4,6 +4,7 @@
 
 #include "lib/reference/scalar.h"
 #include "lib/support/kernel_table.h"
+#include "lib/support/log2_units.h"
 
 namespace heed::reference {
 
@@ -19,7 +20,7 @@ inline float PivotOf(float maximum) { return maximum == kMinusInfinity ? 0.0f : 
 inline float Finished(const TileArgs& tile, size_t r, size_t j, float score) {
   if (tile.softcap != 0.0f) score = tile.softcap * Tanh(score / tile.softcap);
   if (tile.bias != nullptr) {
-    score += tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride];
+    score += InLog2Units(tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride]);
   }
   return score;
 }
@@ -37,13 +38,13 @@ float UpdateRow(const Tile& tile, size_t r, const Score& score) {
     maximum = maximum < weights[j] ? weights[j] : maximum;
   }
   tile.maximum[r] = maximum;
-  const float factor = Exp(old_maximum - PivotOf(maximum));
+  const float factor = Exp2(old_maximum - PivotOf(maximum));
 
   float* sums = tile.sums + r * 16;
   for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
   for (size_t j = 0; j < tile.num_keys; ++j) {
     if (!Sees(tile, r, j)) continue;
-    weights[j] = Exp(weights[j] - PivotOf(maximum));
+    weights[j] = Exp2(weights[j] - PivotOf(maximum));
     sums[j % 16] += weights[j];
   }
   return factor;
@@ -57,7 +58,7 @@ void WriteWeights(const Tile& tile, const WeightsArgs& args, const Score& score)
     for (size_t j = 0; j < tile.num_keys; ++j) {
       float weight = 0.0f;
       if (Sees(tile, r, j)) {
-        weight = Exp(Finished(tile, r, j, score(tile, r, j)) - pivot) * args.inverse[r];
+        weight = Exp2(Finished(tile, r, j, score(tile, r, j)) - pivot) * args.inverse[r];
       }
       float* output = args.output + r * args.output_stride + j;
       *output = args.add ? *output + weight : weight;

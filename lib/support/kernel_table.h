@@ -210,8 +210,8 @@ struct KernelTable {
   void (*lay_out_int8_values)(const Int8LayOutArgs& args) = nullptr;
   void (*attend_int8_tile)(const Int8TileArgs& args) = nullptr;
   void (*weights_int8_tile)(const Int8TileArgs& tile, const WeightsArgs& args) = nullptr;
-  // exp of each value, which are at most 0; for tests.
-  void (*exp)(const float* input, float* output, size_t count) = nullptr;
+  // 2^x of each value, which are at most 0; for tests.
+  void (*exp2)(const float* input, float* output, size_t count) = nullptr;
   void (*tanh)(const float* input, float* output, size_t count) = nullptr;
 };
 

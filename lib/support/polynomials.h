@@ -1,4 +1,4 @@
-// lib/support/polynomials.h: the constants of our exp and tanh, one set for the scalar definition
+// lib/support/polynomials.h: the constants of our exp2 and tanh, one set for the scalar definition
 // and for the kernels. Coefficients are minimax fits (Lawson's reweighted least squares in double,
 // then rounded to float); errors are measured over every float (tests/numeric/exp_test.cc).
 #ifndef HEED_LIB_SUPPORT_POLYNOMIALS_H_
@@ -6,23 +6,27 @@
 
 namespace heed {
 
-// exp(x) on [-87, 0]: x = n ln2 + r, |r| <= ln2 / 2, exp(x) = 2^n (1 + r + r^2 q(r)).
-// At most 0.89 ULP; exp(0) is exactly 1; below -87 the result is +0, so no subnormal appears.
-inline constexpr float kExpLowest = -87.0f;
-inline constexpr float kLog2E = 0x1.715476p+0f;
-// 1.5 * 2^23 + 127: adding it rounds to an integer, and leaves the exponent of 2^n in the low bits.
-inline constexpr float kRoundMagic = 12583039.0f;
-inline constexpr float kLn2High = 0x1.62e400p-1f;  // 15 bits, so n * kLn2High is exact
-inline constexpr float kLn2Low = 0x1.7f7d1cp-20f;
-inline constexpr float kExp2 = 0x1.fffffcp-2f;
-inline constexpr float kExp3 = 0x1.555492p-3f;
-inline constexpr float kExp4 = 0x1.5558f2p-5f;
-inline constexpr float kExp5 = 0x1.123a20p-7f;
-inline constexpr float kExp6 = 0x1.6a23d0p-10f;
+// 2^x on (-125.5, 0]: x = n + r, |r| <= 1/2, 2^x = 2^(n - 1) (2 + r (c1 + r (c2 + ...))).
+// At most 0.80 ULP; 2^0 is exactly 1; from -125.5 down the result is +0, so no subnormal appears.
+inline constexpr float kExp2Lowest = -126.0f;  // what lies below counts as this
+// 1.5 * 2^23 + 126: adding it rounds to an integer, and leaves the exponent of 2^(n - 1) in the low
+// bits, that of +0 where n is -126.
+inline constexpr float kRoundMagic = 12583038.0f;
+inline constexpr float kExp2C1 = 0x1.62e430p+0f;
+inline constexpr float kExp2C2 = 0x1.ebfbdcp-2f;
+inline constexpr float kExp2C3 = 0x1.c6af7cp-4f;
+inline constexpr float kExp2C4 = 0x1.3b2de0p-6f;
+inline constexpr float kExp2C5 = 0x1.5f082ep-9f;
+inline constexpr float kExp2C6 = 0x1.416b52p-12f;
 
-// tanh(x): below kTanhSplit x + x^3 p(x^2), above 1 - 2 e / (1 + e) with e = exp(-2 |x|).
-// At most 1.44 ULP.
-inline constexpr float kTanhSplit = 0.625f;
+// log2(e) is the sum of these.
+inline constexpr float kLog2E = 0x1.715476p+0f;
+inline constexpr float kLog2ELow = 0x1.4ae0c0p-26f;
+
+// tanh(x): below kTanhSplit x + x^3 p(x^2), above 1 - 2 e / (1 + e) with e = exp(-2 |x|)
+// = 2^(-2 |x| log2(e)). At most 1.42 ULP.
+inline constexpr float kTanhSplit = 0.65f;
+inline constexpr float kTanhLowest = -80.0f;  // lower -2 |x| count as this: tanh is 1
 inline constexpr float kTanh0 = -0x1.555532p-2f;
 inline constexpr float kTanh1 = 0x1.110726p-3f;
 inline constexpr float kTanh2 = -0x1.b83c5ap-5f;

@@ -4,7 +4,8 @@
 // sums have at most 24 terms in projections and 133 in softmax, well inside what that bound was
 // made for. Against torch's float32 its own error, of the same size, comes on top. Attention
 // weights have no projection behind them: a score of magnitude s is off by some 8 s units of
-// 6e-8, and s stays below 8 here.
+// 6e-8, and s stays below 8 here; but "sharp" has scores of up to 60, whose error is all of its
+// output's: of 400 such cases with other numbers 5 % are off by more than 2e-6, none by 4e-6.
 #include <doctest/doctest.h>
 
 #include "tests/golden/cases.h"
@@ -49,8 +50,9 @@ TEST_CASE("attention alone gives what scaled_dot_product_attention gives") {
     const SdpaCase golden(stored);
     ForEachTarget([&](const char* target) {
       const Outputs outputs = RunSdpa(golden.args(), target, WeightsWanted::kPerHead);
-      CHECK(RelativeError(outputs.output, golden.y64) <= kBound);
-      CHECK(RelativeError(outputs.output, golden.y) <= 2 * kBound);
+      const double bound = stored.name == "sharp" ? kWeightsBound : kBound;
+      CHECK(RelativeError(outputs.output, golden.y64) <= bound);
+      CHECK(RelativeError(outputs.output, golden.y) <= 2 * bound);
       CHECK(RelativeError(outputs.weights, golden.weights64) <= kWeightsBound);
     });
   }

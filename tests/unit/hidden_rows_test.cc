@@ -76,6 +76,27 @@ TEST_CASE("a row of nothing but finfo.min gives the mean of V, as PyTorch does")
     CHECK(RelativeError(o.output, exact.output) <= 2e-6);
     // A score of a few units does not change FLT_MAX, whose unit is 2e31: all weights are 1/70.
     for (float weight : o.weights) CHECK(weight == doctest::Approx(1.0 / 70).epsilon(1e-6));
+    // However the mask is stored.
+    const std::vector<float> all(2 * 70, -FLT_MAX);
+    ForwardArgs stored = f.args();
+    stored.bias = BiasMask(all.data(), 1, 70);
+    CHECK(SameBits(RunLayer(f.layer, stored, target).output, o.output));
+    stored.bias.key_stride = 2;
+    CHECK(SameBits(RunLayer(f.layer, stored, target).output, o.output));
+  });
+}
+
+TEST_CASE("beside a bias of FLT_MAX every other key has weight 0") {
+  const Fixture f;
+  std::vector<float> bias(70, 0.0f);
+  bias[66] = FLT_MAX;
+  ForwardArgs args = f.args();
+  args.bias = BiasMask(bias.data(), 1, 70);
+  ForEachTarget([&](const char* target) {
+    const Outputs o = RunLayer(f.layer, args, target, WeightsWanted::kPerHead);
+    for (size_t i = 0; i < o.weights.size(); ++i) {
+      CHECK(o.weights[i] == (i % 70 == 66 ? 1.0f : 0.0f));
+    }
   });
 }
 
