@@ -42,8 +42,9 @@ inline float Fma(float a, float b, float c) {
 #endif
 }
 
-// 2^(n + r) of an integer n from -126 to 0, `shifted` being n + kRoundMagic, and |r| <= 1/2.
-inline float PowerOfTwo(float shifted, float r) {
+// 2^(n + r) of an integer n from -126 to 0, `shifted` being n + kRoundMagic, and |r| <= 1/2. Inlined,
+// it and tanh would be most of the scalar code where no instruction fuses.
+[[gnu::noinline]] inline float PowerOfTwo(float shifted, float r) {
   float p = Fma(kExp2C6, r, kExp2C5);
   p = Fma(p, r, kExp2C4);
   p = Fma(p, r, kExp2C3);
@@ -53,8 +54,7 @@ inline float PowerOfTwo(float shifted, float r) {
   return p * FloatOf(BitsOf(shifted) << 23);
 }
 
-// 2^x for x <= 0: at most 0.80 ULP above -125.5, +0 from there down, NaN for NaN. Inlined, it and
-// tanh would be most of the scalar code where no instruction fuses.
+// 2^x for x <= 0: at most 0.80 ULP above -125.5, +0 from there down, NaN for NaN.
 [[gnu::noinline]] inline float Exp2(float x) {
   if (x < kExp2Lowest) x = kExp2Lowest;
   const float shifted = x + kRoundMagic;

@@ -24,7 +24,7 @@ case $processor in
     # The reference is the kernel: each multiply-add of its products, and of powers of two, is one
     # instruction.
     code=$("$objdump" -d --no-show-raw-insn "$image" |
-      sed -n '/^[0-9a-f]* <.*reference.*\(ProjectRows\|AttendTile\|4Exp2E\).*>:/,/^$/p')
+      sed -n '/^[0-9a-f]* <.*reference.*\(ProjectRows\|AttendTile\|10PowerOfTwoE\).*>:/,/^$/p')
     count=$(grep -c 'vfma\.f32\|vfms\.f32' <<< "$code" || true)
     [ "$count" -ge 2 ] || { echo "expected vfma.f32 in the products, got $count"; exit 1; }
     ! grep -E 'bl.*(__aeabi_[fd]|fmaf)' <<< "$code" ||
