@@ -28,7 +28,7 @@ struct AttendPlan {
   size_t query_len = 0;
   size_t head_dim = 0;
   size_t value_dim = 0;
-  float softcap = 0.0f;
+  float softcap = 0.0f;  // this and query_scale in units of log2
   CoreType core = CoreType::kF32;
 
   ConstTensorView query;      // [batch][num_heads][query_len][head_dim]

@@ -137,7 +137,7 @@ struct Row {
   const AttentionConfig& config;
   const ForwardArgs& args;
   size_t batch, head, query;  // indices
-  const float* q;             // [head_dim], scaled
+  const float* q;             // [head_dim], times scale log2(e)
   const float* key;           // of the head; rows key_stride apart
   const float* value;
   size_t key_stride;

@@ -42,8 +42,8 @@ inline float Fma(float a, float b, float c) {
 #endif
 }
 
-// 2^(n + r) of an integer n from -126 to 0, `shifted` being n + kRoundMagic, and |r| <= 1/2. Inlined,
-// it and tanh would be most of the scalar code where no instruction fuses.
+// 2^(n + r) of an integer n from -126 to 0, `shifted` being n + kRoundMagic, and |r| <= 1/2.
+// Inlined, it would be most of the scalar code where no instruction fuses.
 [[gnu::noinline]] inline float PowerOfTwo(float shifted, float r) {
   float p = Fma(kExp2C6, r, kExp2C5);
   p = Fma(p, r, kExp2C4);

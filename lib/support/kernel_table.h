@@ -100,7 +100,8 @@ struct LayOutArgs {
 
 // One tile: up to 48 query rows against up to 64 keys of one block.
 struct TileArgs {
-  const float* query = nullptr;  // [rows][head_dim], scaled, rows query_stride apart
+  // Scores are in units of log2 (lib/support/log2_units.h), and so are maximum and softcap.
+  const float* query = nullptr;  // [rows][head_dim], times scale log2(e), rows query_stride apart
   size_t query_stride = 0;
   size_t rows = 0;
   size_t head_dim = 0;
@@ -114,7 +115,7 @@ struct TileArgs {
   size_t num_keys = 0;                // 1..64
   const uint64_t* visible = nullptr;  // [rows], bit j: row sees key j; null: all of num_keys
   bool row_wise = false;  // values hold a non-finite number: touch visible keys only
-  const float* bias = nullptr;  // null, or added to score (r, j) at r * row + j * key stride
+  const float* bias = nullptr;  // null, or as given, added to score (r, j) at r * row + j * key
   size_t bias_row_stride = 0;
   size_t bias_key_stride = 0;
   float softcap = 0.0f;
