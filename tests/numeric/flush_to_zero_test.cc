@@ -1,6 +1,6 @@
 // tests/numeric/flush_to_zero_test.cc: a mode of the CPU that the caller may have set, subnormals
-// flushed to zero, changes no bit of an ordinary layer's output. exp gives no subnormal; but the
-// attention weights that a caller asks for are exp times 1 / sum, which may be one.
+// flushed to zero, changes no bit of an ordinary layer's output. 2^x gives no subnormal; but the
+// attention weights that a caller asks for are 2^x times 1 / sum, which may be one.
 #include <doctest/doctest.h>
 
 #include <cfloat>
@@ -40,7 +40,7 @@ TEST_CASE("flush-to-zero changes no bit of the output, and only subnormal attent
 
   AttentionConfig config = Shape(48, 3);
   config.core = EachCore();
-  // At the largest gain scores lie more than 87 below the maximum: exp ends in 0 there.
+  // At the largest gain scores lie more than 87 below the maximum: weights end in 0 there.
   for (const double query_gain : {1.0, 8.0, 40.0}) {
     CAPTURE(query_gain);
     Random random(77);

@@ -17,7 +17,7 @@ namespace heed::test {
 namespace {
 
 constexpr int kRounds = Effort(200, 40);
-// An exp that is not fused may round one weight the other way: a byte of 255, of the largest value.
+// 2^x that is not fused may round one weight the other way: a byte of 255, of the largest value.
 constexpr double kBoundWithoutFma = 1.5 / 255.0;
 
 using Floats = std::vector<float>;
