@@ -43,22 +43,22 @@ template <class D, class V>
 HWY_INLINE V InLog2Units(D d, V x) {
   const V largest = hn::Set(d, kLargestFloat);
   const V product = hn::Mul(x, hn::Set(d, kLog2E));
-  const V finite = hn::Max(hn::Neg(largest), hn::Min(largest, product));
+  const V finite = hn::Clamp(product, hn::Neg(largest), largest);
   return hn::IfThenElse(hn::Le(hn::Abs(x), largest), finite, product);
 }
 
-// Adds the bias of keys [first, first + lanes) to v; keys from num_keys on have none.
-template <class D, class V>
-HWY_INLINE V AddBias(D d, V v, const TileArgs& tile, size_t row, size_t first) {
+// The bias of keys [first, first + lanes), any number for keys from num_keys on.
+template <class D>
+HWY_INLINE hn::Vec<D> LoadBias(D d, const TileArgs& tile, size_t row, size_t first) {
   const float* bias = tile.bias + row * tile.bias_row_stride + first * tile.bias_key_stride;
   const size_t count = tile.num_keys - first;
-  if (tile.bias_key_stride == 1) return hn::Add(v, InLog2Units(d, hn::LoadN(d, bias, count)));
-  if (tile.bias_key_stride == 0) return hn::Add(v, hn::Set(d, heed::InLog2Units(*bias)));
+  if (tile.bias_key_stride == 1) return hn::LoadN(d, bias, count);
+  if (tile.bias_key_stride == 0) return hn::Set(d, *bias);
   HWY_ALIGN float gathered[16] = {};
   for (size_t l = 0; l < Min(count, hn::Lanes(d)); ++l) {
     gathered[l] = bias[l * tile.bias_key_stride];
   }
-  return hn::Add(v, InLog2Units(d, hn::Load(d, gathered)));
+  return hn::Load(d, gathered);
 }
 
 // Applies softcap, bias and mask to one row of scores, in place; hidden keys of a vector with a
@@ -81,7 +81,7 @@ inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
       const auto cap = hn::Set(d, tile.softcap);
       v = hn::Mul(cap, Tanh(d, Divide(d, v, cap)));
     }
-    if (tile.bias != nullptr) v = AddBias(d, v, tile, row, j);
+    if (tile.bias != nullptr) v = hn::Add(v, InLog2Units(d, LoadBias(d, tile, row, j)));
     if (bits != all_lanes) v = hn::IfThenElse(VisibleLanes(d, visible, j), v, hidden);
     if (is_changed || bits != all_lanes) hn::StoreU(v, d, scores + j);
     maximum = hn::Max(maximum, v);

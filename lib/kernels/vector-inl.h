@@ -116,10 +116,10 @@ HWY_INLINE V Tanh(D d, V x) {
   const V one = hn::Set(d, 1.0f);
   const V magic = hn::Set(d, kRoundMagic);
   const V log2_e = hn::Set(d, kLog2E);
-  const V x2 = AtLeast(d, kTanhLowest, hn::Mul(hn::Set(d, -2.0f), a));
-  const V shifted = hn::MulAdd(x2, log2_e, magic);
-  const V r = hn::MulSub(x2, log2_e, hn::Sub(shifted, magic));
-  const V e = PowerOfTwo(d, shifted, hn::MulAdd(x2, hn::Set(d, kLog2ELow), r));
+  const V minus_2a = AtLeast(d, kTanhLowest, hn::Mul(hn::Set(d, -2.0f), a));
+  const V shifted = hn::MulAdd(minus_2a, log2_e, magic);
+  const V r = hn::MulSub(minus_2a, log2_e, hn::Sub(shifted, magic));
+  const V e = PowerOfTwo(d, shifted, hn::MulAdd(minus_2a, hn::Set(d, kLog2ELow), r));
   const V large = hn::Sub(one, Divide(d, hn::Add(e, e), hn::Add(one, e)));
   return hn::CopySign(hn::IfThenElse(hn::Lt(a, hn::Set(d, kTanhSplit)), small, large), x);
 }

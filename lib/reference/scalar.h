@@ -71,9 +71,9 @@ inline float Fma(float a, float b, float c) {
   p = Fma(p, z, kTanh1);
   p = Fma(p, z, kTanh0);
   const float small = Fma(a * z, p, a);
-  const float x2 = -2.0f * a < kTanhLowest ? kTanhLowest : -2.0f * a;
-  const float shifted = Fma(x2, kLog2E, kRoundMagic);
-  const float r = Fma(x2, kLog2ELow, Fma(x2, kLog2E, -(shifted - kRoundMagic)));
+  const float minus_2a = -2.0f * a < kTanhLowest ? kTanhLowest : -2.0f * a;
+  const float shifted = Fma(minus_2a, kLog2E, kRoundMagic);
+  const float r = Fma(minus_2a, kLog2ELow, Fma(minus_2a, kLog2E, -(shifted - kRoundMagic)));
   const float e = PowerOfTwo(shifted, r);
   const float large = 1.0f - (e + e) / (1.0f + e);
   const float magnitude = a < kTanhSplit ? small : large;

@@ -5,11 +5,13 @@
 // made for. Against torch's float32 its own error, of the same size, comes on top. Attention
 // weights have no projection behind them: a score of magnitude s is off by some 8 s units of
 // 6e-8, and s stays below 8 here; but "sharp" has scores of up to 60, whose error is all of its
-// output's: of 400 such cases with other numbers 5 % are off by more than 2e-6, none by 4e-6.
+// output's: where products round before they are added, 5 % of 400 such cases with other numbers
+// are off by more than 2e-6, none by 4e-6.
 #include <doctest/doctest.h>
 
 #include "tests/golden/cases.h"
 #include "tests/support/compare.h"
+#include "tests/support/fma.h"
 #include "tests/support/targets.h"
 
 namespace heed::test {
@@ -50,7 +52,8 @@ TEST_CASE("attention alone gives what scaled_dot_product_attention gives") {
     const SdpaCase golden(stored);
     ForEachTarget([&](const char* target) {
       const Outputs outputs = RunSdpa(golden.args(), target, WeightsWanted::kPerHead);
-      const double bound = stored.name == "sharp" ? kWeightsBound : kBound;
+      const bool rounds_twice = !HasFma(target) && stored.name == "sharp";
+      const double bound = rounds_twice ? kWeightsBound : kBound;
       CHECK(RelativeError(outputs.output, golden.y64) <= bound);
       CHECK(RelativeError(outputs.output, golden.y) <= 2 * bound);
       CHECK(RelativeError(outputs.weights, golden.weights64) <= kWeightsBound);
