@@ -79,14 +79,7 @@ struct Projection {
     const size_t tasks_per_batch = num_tasks / input.batch;
     const size_t batch = task / tasks_per_batch;
     ProjectArgs args;
-    args.depth = matrix->depth;
-    args.weights = matrix->type;
-    args.column_scales = matrix->scales;
-    args.column_sums = matrix->sums;
-    args.block_scales = matrix->block_scales;
-    args.panels = matrix->panels;
-    args.bias = matrix->bias;
-    args.columns = matrix->columns;
+    args.matrix = matrix;
     args.panel_begin = task % tasks_per_batch * panels_per_task;
     args.panel_end = Min(args.panel_begin + panels_per_task, matrix->num_panels());
     args.input = input.data + batch * input.batch_stride;
@@ -159,7 +152,7 @@ struct Projection {
           args.row_scales = all.row_scales + row;
         }
         if (all.block_offsets != nullptr) {
-          args.block_offsets = all.block_offsets + row * sizes::DivideUp(all.depth, kInt4Block);
+          args.block_offsets = all.block_offsets + row * sizes::DivideUp(matrix->depth, kInt4Block);
         }
         args.rows = rows.num_rows = Min(kKeyBlock, all.rows - row);
         rows.block = (all.first_key + row) / kKeyBlock;

@@ -28,13 +28,14 @@ constexpr size_t kRowBlock = kHasLargeCache ? 128 : 96;
 constexpr size_t kPieceBlock = kHasLargeCache ? 128 : kKeyBlock;
 
 TileCall PanelCall(const ProjectArgs& args, size_t panel) {
+  const Matrix& matrix = *args.matrix;
   TileCall call;
   call.a = args.input;
   call.a_stride = args.input_stride;
-  call.b = static_cast<const float*>(args.panels) + panel * args.depth * kPanelColumns;
-  call.b_panel_stride = args.depth * kPanelColumns;
-  call.depth = args.depth;
-  call.init = args.bias + panel * kPanelColumns;
+  call.b = static_cast<const float*>(matrix.panels) + panel * matrix.depth * kPanelColumns;
+  call.b_panel_stride = matrix.depth * kPanelColumns;
+  call.depth = matrix.depth;
+  call.init = matrix.bias + panel * kPanelColumns;
   call.out = args.scratch;
   call.out_stride = kScratchColumns;
   return call;
@@ -42,7 +43,7 @@ TileCall PanelCall(const ProjectArgs& args, size_t panel) {
 
 // Columns of the matrix in panels [panel, panel + panels) of the part.
 size_t ColumnsOf(const ProjectArgs& args, size_t panel, size_t panels) {
-  return Min(Min(panel + panels, args.panel_end) * kPanelColumns, args.columns) -
+  return Min(Min(panel + panels, args.panel_end) * kPanelColumns, args.matrix->columns) -
          panel * kPanelColumns;
 }
 
@@ -77,7 +78,7 @@ void MultiplySingleRow(const ProjectArgs& args, size_t panel, size_t end, float 
   const float* biases = call.init;
   call.init = bias;
   call.out = sums;
-  for (size_t c = 0; c < apart; c += kPanelColumns, call.b += args.depth * kPanelColumns) {
+  for (size_t c = 0; c < apart; c += kPanelColumns, call.b += call.depth * kPanelColumns) {
     for (size_t i = 0; i < kStreams; ++i) {
       memcpy(bias + i * kPanelColumns, biases + i * apart + c, kPanelColumns * sizeof(float));
     }
@@ -98,11 +99,11 @@ HWY_INLINE void ForEachPieceOfSingleRow(const ProjectArgs& args, const Store& st
     LayoutSource piece;
     piece.rows = args.scratch;
     piece.stride = kPanels * kPanelColumns;
-    piece.columns = Min(end * kPanelColumns, args.columns) - panel * kPanelColumns;
+    piece.columns = Min(end * kPanelColumns, args.matrix->columns) - panel * kPanelColumns;
     piece.column_begin = panel * kPanelColumns;
     piece.num_rows = 1;
     piece.first_key = args.first_key;
-    if (built::Type(args.weights) == WeightType::kF32) {
+    if (built::Type(args.matrix->type) == WeightType::kF32) {
       MultiplySingleRow(args, panel, end, 1.0f, args.scratch);
     } else {
       Multiply(args, {0, 1, piece.column_begin, piece.columns, 1.0f, args.scratch, piece.stride});
@@ -116,8 +117,8 @@ HWY_INLINE void ForEachPieceOfSingleRow(const ProjectArgs& args, const Store& st
 template <class Store>
 HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
   if (ReadsStreams(args)) return ForEachPieceOfSingleRow(args, store);
-  const bool is_f32 = built::Type(args.weights) == WeightType::kF32;
-  const bool is_float = is_f32 || built::Type(args.weights) == WeightType::kBf16;
+  const bool is_f32 = built::Type(args.matrix->type) == WeightType::kF32;
+  const bool is_float = is_f32 || built::Type(args.matrix->type) == WeightType::kBf16;
   const size_t panels = is_float ? kTilePanels : kScratchColumns / kPanelColumns;
   ForEachPart<kPieceBlock>(args, panels, [&](TileCall call, size_t panel, size_t row,
                                              size_t rows) {
@@ -144,13 +145,13 @@ HWY_INLINE void ForEachPiece(const ProjectArgs& args, const Store& store) {
 }  // namespace
 
 void ProjectRows(const ProjectArgs& args) {
-  if (built::Type(args.weights) != WeightType::kF32) {
+  if (built::Type(args.matrix->type) != WeightType::kF32) {
     const size_t column = args.panel_begin * kPanelColumns;
-    const size_t columns = Min(args.panel_end * kPanelColumns, args.columns) - column;
+    const size_t columns = Min(args.panel_end * kPanelColumns, args.matrix->columns) - column;
     return Multiply(args, {0, args.rows, column, columns, args.scale, args.output + column,
                            args.output_stride});
   }
-  if (ReadsStreams(args) && args.panel_end * kPanelColumns <= args.columns) {
+  if (ReadsStreams(args) && args.panel_end * kPanelColumns <= args.matrix->columns) {
     return MultiplySingleRow(args, args.panel_begin, args.panel_end, args.scale,
                              args.output + args.panel_begin * kPanelColumns);
   }

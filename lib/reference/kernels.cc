@@ -25,38 +25,42 @@ float AddDot(float start, const float* a, size_t depth, const Weight& weight) {
 }
 
 // Where element k of a column stands in panels of `group` k side by side.
-size_t PanelIndex(const ProjectArgs& args, size_t column, size_t k, size_t group) {
-  const size_t row = column / kPanelColumns * sizes::DivideUp(args.depth, group) + k / group;
+size_t PanelIndex(const Matrix& matrix, size_t column, size_t k, size_t group) {
+  const size_t row = column / kPanelColumns * sizes::DivideUp(matrix.depth, group) + k / group;
   return (row * kPanelColumns + column % kPanelColumns) * group + k % group;
 }
 
 float ProjectF32(const ProjectArgs& args, size_t r, size_t column) {
-  const float* weights = static_cast<const float*>(args.panels);
-  return AddDot(args.bias[column], args.input + r * args.input_stride, args.depth,
-                [&](size_t k) { return weights[PanelIndex(args, column, k, 1)]; });
+  const Matrix& matrix = *args.matrix;
+  const float* weights = static_cast<const float*>(matrix.panels);
+  return AddDot(matrix.bias[column], args.input + r * args.input_stride, matrix.depth,
+                [&](size_t k) { return weights[PanelIndex(matrix, column, k, 1)]; });
 }
 
 float ProjectBf16(const ProjectArgs& args, size_t r, size_t column) {
-  const uint16_t* weights = static_cast<const uint16_t*>(args.panels);
-  return AddDot(args.bias[column], args.input + r * args.input_stride, args.depth,
-                [&](size_t k) { return FloatOfBf16(weights[PanelIndex(args, column, k, 2)]); });
+  const Matrix& matrix = *args.matrix;
+  const uint16_t* weights = static_cast<const uint16_t*>(matrix.panels);
+  return AddDot(matrix.bias[column], args.input + r * args.input_stride, matrix.depth,
+                [&](size_t k) { return FloatOfBf16(weights[PanelIndex(matrix, column, k, 2)]); });
 }
 
 float ProjectInt8(const ProjectArgs& args, size_t r, size_t column) {
+  const Matrix& matrix = *args.matrix;
   const int8_t* input = args.quantized + r * args.quantized_stride;
-  const int8_t* weights = static_cast<const int8_t*>(args.panels);
+  const int8_t* weights = static_cast<const int8_t*>(matrix.panels);
   int32_t sum = 0;
-  for (size_t k = 0; k < args.depth; ++k) {
-    sum += input[k] * weights[PanelIndex(args, column, k, kDepthGroup)];
+  for (size_t k = 0; k < matrix.depth; ++k) {
+    sum += input[k] * weights[PanelIndex(matrix, column, k, kDepthGroup)];
   }
-  const float scaled = static_cast<float>(sum) * args.row_scales[r] * args.column_scales[column];
-  return scaled + args.bias[column];
+  const float scaled = static_cast<float>(sum) * args.row_scales[r] * matrix.scales[column];
+  return scaled + matrix.bias[column];
 }
 
 float ProjectInt4(const ProjectArgs& args, size_t r, size_t column) {
-  const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+  const Matrix& matrix = *args.matrix;
+  const size_t blocks = sizes::DivideUp(matrix.depth, kInt4Block);
   const int8_t* input = args.quantized + r * args.quantized_stride;
-  const uint8_t* bytes = static_cast<const uint8_t*>(args.panels);
+  const uint8_t* bytes = static_cast<const uint8_t*>(matrix.panels);
   float total = 0.0f;
   for (size_t block = 0; block < blocks; ++block) {
     const size_t panel_block = column / kPanelColumns * blocks + block;
@@ -69,14 +73,15 @@ float ProjectInt4(const ProjectArgs& args, size_t r, size_t column) {
       const int32_t nibble = k < kInt4Block / 2 ? byte & 15 : byte >> 4;
       sum += input[block * kInt4Block + k] * (nibble - 8);
     }
-    const uint16_t scale = args.block_scales[panel_block * kPanelColumns + column % kPanelColumns];
+    const uint16_t scale =
+        matrix.block_scales[panel_block * kPanelColumns + column % kPanelColumns];
     total = Fma(static_cast<float>(sum), FloatOfBf16(scale), total);
   }
-  return total * args.row_scales[r] + args.bias[column];
+  return total * args.row_scales[r] + matrix.bias[column];
 }
 
 float Project(const ProjectArgs& args, size_t r, size_t column) {
-  switch (built::Type(args.weights)) {
+  switch (built::Type(args.matrix->type)) {
     case WeightType::kBf16: return ProjectBf16(args, r, column);
     case WeightType::kInt8: return ProjectInt8(args, r, column);
     case WeightType::kInt4: return ProjectInt4(args, r, column);
@@ -85,7 +90,7 @@ float Project(const ProjectArgs& args, size_t r, size_t column) {
 }
 
 size_t EndColumn(const ProjectArgs& args) {
-  return Min(args.panel_end * kPanelColumns, args.columns);
+  return Min(args.panel_end * kPanelColumns, args.matrix->columns);
 }
 
 void ProjectRows(const ProjectArgs& args) {

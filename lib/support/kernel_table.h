@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "heed/weights.h"
+#include "lib/support/matrix.h"
 
 namespace heed {
 
@@ -37,7 +38,7 @@ enum class IntegerStep : uint8_t { kPlain, kDotprod, kI8mm };
 // error at a depth of 1024. bf16 weights: the same, of weights widened to float.
 //
 // int8 weights: out[r][n] = (float(sum over k of quantized[r][k] * weight[k][n]) * row_scales[r]) *
-// column_scales[n] + bias[n]; the sum is exact, in 32 bits; multiply, multiply, add, unfused.
+// scales[n] + bias[n]; the sum is exact, in 32 bits; multiply, multiply, add, unfused.
 //
 // int4 weights: total = fma(float(sum over the block's k of quantized[r][k] * (nibble[k][n] - 8)),
 // block_scales[n], total) for each block of 32 k in order, from zero; out[r][n] = total *
@@ -46,24 +47,17 @@ struct ProjectArgs {
   const float* input = nullptr;  // [rows][depth], rows input_stride apart
   size_t input_stride = 0;
   size_t rows = 0;
-  size_t depth = 0;
-  WeightType weights = WeightType::kF32;
+  const Matrix* matrix = nullptr;
   IntegerStep step = IntegerStep::kPlain;  // the table's
-  const void* panels = nullptr;  // the whole matrix
-  const float* bias = nullptr;   // [all panels * 16]
-  size_t columns = 0;            // of the whole matrix
-  size_t panel_begin = 0;         // the part to compute
+  size_t panel_begin = 0;  // the part of the matrix to compute
   size_t panel_end = 0;
 
   // int8: input is not read, but what quantize_rows made of it with int8_input_flip.
   const int8_t* quantized = nullptr;  // [rows][depth rounded up to 4], rows quantized_stride apart
   size_t quantized_stride = 0;
-  const float* row_scales = nullptr;     // [rows]
-  const float* column_scales = nullptr;  // [all panels * 16]
-  const int32_t* column_sums = nullptr;  // [all panels * 16], the integers of each column added up
+  const float* row_scales = nullptr;  // [rows]
 
   // int4: quantized is not flipped, and has columns up to a multiple of 32.
-  const uint16_t* block_scales = nullptr;  // bf16 [panels][blocks][16]
   const int32_t* block_offsets = nullptr;  // [rows][blocks], as quantize_rows made them
 
   // project_rows: output[r * output_stride + n] = out[r][n] * scale.

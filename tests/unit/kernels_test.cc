@@ -55,16 +55,20 @@ struct ProjectCase {
       }
     }
   }
-  ProjectArgs Args(const Guarded<float>& in, const Guarded<float>& w,
-                   const Guarded<float>& b) const {
+  Matrix MatrixOf(const Guarded<float>& w, const Guarded<float>& b) const {
+    Matrix matrix;
+    matrix.panels = w.data();
+    matrix.bias = b.data();
+    matrix.columns = columns;
+    matrix.depth = depth;
+    return matrix;
+  }
+  ProjectArgs Args(const Guarded<float>& in, const Matrix& matrix) const {
     ProjectArgs args;
     args.input = in.data();
     args.input_stride = input_stride;
     args.rows = rows;
-    args.depth = depth;
-    args.panels = w.data();
-    args.bias = b.data();
-    args.columns = columns;
+    args.matrix = &matrix;
     args.panel_end = panels;
     return args;
   }
@@ -78,7 +82,8 @@ TEST_CASE("a projection to rows equals the scalar one at any size and misalignme
     CompareTables(seed, [&](const KernelTable& table, Side side) {
       const Guarded<float> input(c.input, side), weights(c.weights, side), bias(c.bias, side);
       const Guarded<float> output((c.rows - 1) * c.output_stride + c.columns, side);
-      ProjectArgs args = c.Args(input, weights, bias);
+      const Matrix matrix = c.MatrixOf(weights, bias);
+      ProjectArgs args = c.Args(input, matrix);
       args.output = output.data();
       args.output_stride = c.output_stride;
       args.scale = 0.3f;
@@ -98,7 +103,8 @@ TEST_CASE("keys and values are projected into their places as the scalar code do
     CompareTables(seed, [&](const KernelTable& table, Side side) {
       const Guarded<float> input(c.input, side), weights(c.weights, side), bias(c.bias, side);
       const Guarded<float> scratch(kKeyBlock * 32, side);
-      ProjectArgs args = c.Args(input, weights, bias);
+      const Matrix matrix = c.MatrixOf(weights, bias);
+      ProjectArgs args = c.Args(input, matrix);
       args.head_dim = c.head_dim;
       args.first_key = first_key;
       args.scratch = scratch.data();
