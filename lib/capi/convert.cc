@@ -21,8 +21,6 @@ static_assert(sizeof(heed_limits) == sizeof(Limits));
 static_assert(sizeof(heed_sdpa_limits) == sizeof(SdpaLimits));
 // CreateOptions holds the projection backend too, which the C ABI does not have.
 static_assert(sizeof(heed_create_options) + sizeof(void*) == sizeof(CreateOptions));
-static_assert(sizeof(heed_forward_args) == sizeof(ForwardArgs));
-static_assert(sizeof(heed_sdpa_args) == sizeof(SdpaArgs));
 static_assert(sizeof(heed_explanation) == sizeof(Explanation));
 
 constexpr bool Same(int32_t c, StatusCode cpp) { return c == static_cast<int32_t>(cpp); }
