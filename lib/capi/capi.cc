@@ -210,9 +210,9 @@ Status ExplainSdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
   return Status();
 }
 
-heed_status_code Tell(const Status& answer, heed_status* status) {
-  if (status != nullptr) *status = ToC(answer);
-  return static_cast<heed_status_code>(answer.code);
+heed_status_code Tell(const heed_status& answer, heed_status* status) {
+  if (status != nullptr) *status = answer;
+  return answer.code;
 }
 
 }  // namespace
@@ -226,7 +226,7 @@ using namespace heed::capi;  // NOLINT
 #define HEED_FORMS(name, function, parameters, arguments)                           \
   heed_status name parameters { return ToC(function arguments); }                   \
   heed_status_code name##_code(HEED_LIST parameters, heed_status* status) {         \
-    return Tell(function arguments, status);                                        \
+    return Tell(name arguments, status);                                            \
   }                                                                                 \
   static_assert(true)
 
