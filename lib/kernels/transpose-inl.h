@@ -1,4 +1,4 @@
-// lib/kernels/transpose-inl.h: rows to one panel of 16 columns. The function is in transpose.cc, and
+// lib/kernels/transpose-inl.h: rows to one panel of 16 columns. transpose.cc has the function that
 // both forms of blocks call it.
 
 #if defined(HEED_LIB_KERNELS_TRANSPOSE_INL_H_) == defined(HWY_TARGET_TOGGLE)
