@@ -152,10 +152,18 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
   }
 }
 
-void AttendF32(const TileArgs& tile) {
-  QueryDotKeys(tile);
+namespace {
+
+HWY_NOINLINE void Softmax(const TileArgs& tile) {
   UpdateMaximum(tile);
   WeighScores(tile);
+}
+
+}  // namespace
+
+void AttendF32(const TileArgs& tile) {
+  QueryDotKeys(tile);
+  Softmax(tile);
   if (tile.visible != nullptr && tile.kv.has_non_finite) {
     AddVisibleValues(tile, kPanelColumns);
   } else {
@@ -170,8 +178,7 @@ void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {
 
 void AttendRows(const TileArgs& tile) {
   QueryDotRows(tile);
-  UpdateMaximum(tile);
-  WeighScores(tile);
+  Softmax(tile);
   AddVisibleValues(tile, tile.kv.row_stride);
 }
 
