@@ -17,6 +17,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "lib/kernels/rows-inl.h"
 #include "lib/kernels/tile_i8-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -68,8 +69,6 @@ HWY_INLINE void SplitRow(const int8_t* HWY_RESTRICT integers, size_t count, size
   split.below_zero[r] = static_cast<int32_t>(below_zero);
 }
 
-#define HEED_FOR_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5)
-
 // sums[r][c] = kRows rows by the two vectors of columns at b0 and b1, added to what is there if
 // kAdd. Accumulators have names, start as what they are added to and are stored as they are: where
 // they are arrays, or additions follow the loop, GCC 12 keeps three to eight in memory (3 to 15 %).
@@ -77,7 +76,6 @@ template <size_t kRows, bool kAdd>
 HWY_NOINLINE void RunSplitTile(const SplitRows& split, const int8_t* HWY_RESTRICT b0,
                                const int8_t* HWY_RESTRICT b1, size_t depth,
                                int32_t* HWY_RESTRICT sums, size_t sums_stride) {
-  static_assert(kRows <= 6, "as many accumulators have names");
   const Int32Tag di;
   const Int8Tag d8;
   const hn::RebindToUnsigned<Int8Tag> du8;
@@ -98,26 +96,26 @@ HWY_NOINLINE void RunSplitTile(const SplitRows& split, const int8_t* HWY_RESTRIC
   HEED_FOR_ROWS(HEED_START)
 #undef HEED_START
 
-#define HEED_STEP(i, v)                                                               \
+#define HEED_ADD_VECTOR(i, v)                                                         \
   {                                                                                   \
     const auto pairs = hn::SatWidenMulPairwiseAdd(di16, magnitude, hn::Xor(w##v, m)); \
     c##i##_##v = hn::Add(c##i##_##v, hn::WidenMulPairwiseAdd(di, pairs, ones));       \
   }
-#define HEED_ROW(i)                                                     \
+#define HEED_ADD(i)                                                     \
   if constexpr (i < kRows) {                                            \
     const auto four = LoadFour(magnitudes + i * SplitRows::kDepth + k); \
     const auto magnitude = hn::BitCast(du8, four);                      \
     const auto m = LoadFour(signs + i * SplitRows::kDepth + k);         \
-    HEED_STEP(i, 0)                                                     \
-    HEED_STEP(i, 1)                                                     \
+    HEED_ADD_VECTOR(i, 0)                                               \
+    HEED_ADD_VECTOR(i, 1)                                               \
   }
   for (size_t k = 0; k < depth; k += kDepthGroup) {
     const Int8Vector w0 = hn::LoadU(d8, b0 + k * kPanelColumns);
     const Int8Vector w1 = hn::LoadU(d8, b1 + k * kPanelColumns);
-    HEED_FOR_ROWS(HEED_ROW)
+    HEED_FOR_ROWS(HEED_ADD)
   }
-#undef HEED_ROW
-#undef HEED_STEP
+#undef HEED_ADD
+#undef HEED_ADD_VECTOR
 
 #define HEED_KEEP(i)                        \
   if constexpr (i < kRows) {                \
@@ -128,7 +126,6 @@ HWY_NOINLINE void RunSplitTile(const SplitRows& split, const int8_t* HWY_RESTRIC
   HEED_FOR_ROWS(HEED_KEEP)
 #undef HEED_KEEP
 }
-#undef HEED_FOR_ROWS
 
 // sums [kRows][panels * 16] of an even number of panels.
 template <size_t kRows, bool kAdd>
