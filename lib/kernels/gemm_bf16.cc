@@ -30,7 +30,7 @@ struct TileBf16 {
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
   static constexpr size_t kMaxRows = 12;
 #else
-  static constexpr size_t kMaxRows = 4;
+  static constexpr size_t kMaxRows = 4;  // with 6 rows AVX2 takes 1.04 to 1.05 of the time (Zen 3)
 #endif
 
   template <size_t kRows, size_t kVectors>

@@ -1,7 +1,12 @@
-// lib/kernels/neon_steps-inl.h: the register tile of integer products for 64-bit NEON, in three
-// forms: smull, sdot, and smmla with sdot for single rows. Highway 1.2.0 has targets for none of
-// the last two; each tile is a function with a target attribute of its own. With neon_int4-inl.h
-// this is the one place where heed uses Arm's intrinsics.
+// lib/kernels/neon_steps-inl.h: the register tile of integer products for 64-bit NEON. It has three
+// forms, of which Create chooses one, and the tables are named after them:
+//   NEON          smull and smlal into 16 bits, sadalp into 32
+//   NEON+DOTPROD  sdot by lane
+//   NEON+I8MM     smmla on pairs of groups of four k, which one zip brings together; sdot for a row
+//                 that is left alone
+// Highway 1.2.0 has no targets for the last two: each tile is a function with a target attribute of
+// its own. int4 weights run by sdot in both (neon_int4-inl.h); these two files alone use Arm's
+// intrinsics. SVE has its own sdot (dot4-inl.h).
 
 #if defined(HEED_LIB_KERNELS_NEON_STEPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_NEON_STEPS_INL_H_
