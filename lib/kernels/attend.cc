@@ -38,8 +38,8 @@ void QueryDotKeys(const TileArgs& tile) {
   });
 }
 
-// The same for few keys, which are rows; zeros up to the whole panel. One lane at a time: there is
-// little to do, and the order of a sum is that of the elements.
+// Does the same for few keys, which are rows, and writes zeros up to the whole panel. It takes one
+// lane at a time: there is little to do, and a sum adds its elements in order.
 void QueryDotRows(const TileArgs& tile) {
   const hn::CappedTag<float, 1> d;
   for (size_t r = 0; r < tile.rows; ++r) {
@@ -92,7 +92,7 @@ void AddWeightedValues(const TileArgs& tile) {
   });
 }
 
-// The same over visible keys alone: 0 times a hidden NaN would be NaN.
+// Does the same over visible keys alone: 0 times a hidden NaN would be NaN.
 void AddVisibleValues(const TileArgs& tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -117,8 +117,8 @@ void AddVisibleValues(const TileArgs& tile) {
 
 }  // namespace
 
-// The largest score of each row so far and the factors of what was before; for both cores. Copies
-// the tile, as WeighScores does.
+// Updates the largest score of each row, and gives the factors for what was added up before. Both
+// cores call it. It copies the tile, as WeighScores does.
 void UpdateMaximum(const TileArgs& reference) {
   const TileArgs tile = reference;
   const TileTag d;

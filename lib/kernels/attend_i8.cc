@@ -1,5 +1,5 @@
 // lib/kernels/attend_i8.cc: one tile of the int8 core of lib/support/core_i8.h, 48 queries x 64
-// keys: integer scores, online softmax by rows, weights to bytes, integer values.
+// keys: integer scores, online softmax by rows, probabilities to bytes, integer values.
 #include "lib/kernels/ops.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -17,7 +17,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// attend.cc, for both cores.
+// These are in attend.cc, for both cores.
 void UpdateMaximum(const TileArgs& tile);
 void WriteWeights(const TileArgs& tile, const WeightsArgs& args);
 
@@ -63,8 +63,8 @@ void QueryDotKeys(const Int8TileArgs& reference) {
   });
 }
 
-// Scores of one row to weights times the scales of their values, in place; returns the largest
-// bits of a product, lane by lane. kPlain: the row sees all num_keys keys.
+// Turns the scores of one row into probabilities times the scales of their values, in place, and
+// returns the bits of the largest product, lane by lane. kPlain: the row sees all num_keys keys.
 template <bool kPlain>
 HWY_INLINE hn::Vec<RowBitsTag> WeighRow(const Int8TileArgs& tile, size_t r,
                                         const float* HWY_RESTRICT scales) {
@@ -104,7 +104,8 @@ HWY_INLINE hn::Vec<RowBitsTag> WeighRow(const Int8TileArgs& tile, size_t r,
   return largest;
 }
 
-// All rows, and the scales of their bytes. Copies the tile, as WeighScores does.
+// Does so for all rows, and gives the scales of their bytes. It copies the tile, as WeighScores
+// does.
 HWY_INLINE void WeighRows(const Int8TileArgs tile) {
   const RowBitsTag du;
   const float* scales = Int8Values(tile.int8_values, tile.value_panels).scales;

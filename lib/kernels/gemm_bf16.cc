@@ -1,6 +1,7 @@
 // lib/kernels/gemm_bf16.cc: products of float inputs and bf16 weights. A 32-bit lane holds the
-// weights of k (lower half) and k + 1, a shift and a mask make them floats; sums are those of f32
-// weights, bit by bit: chains of 256 fused multiply-adds from zero, added to the bias in order.
+// weights of k (lower half) and k + 1, and a shift and a mask make floats of them. Sums are those
+// that f32 weights would give: chains of 256 fused multiply-adds from zero, added to the bias in
+// order.
 #include "lib/kernels/ops.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -115,7 +116,7 @@ struct TileBf16 {
   }
 
 #if HEED_HAS_STREAMS
-  // One row by kStreams panels.
+  // Multiplies one row by kStreams panels.
   static void RunStreams(const ProjectArgs& args, const Piece& tile,
                          float* HWY_RESTRICT totals) {
     const TileTag d;

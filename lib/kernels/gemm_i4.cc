@@ -23,7 +23,7 @@ namespace {
 using FloatVector = hn::Vec<TileTag>;
 constexpr size_t kBlockBytes = kPanelColumns * kInt4Block / 2;
 
-// A row of a block: its lower nibbles are group j, its upper ones group j + 4.
+// Row j of a block holds group j in its lower nibbles and group j + 4 in its upper ones.
 HWY_INLINE Int8Vector Lower(Int8Vector nibbles) {
   return hn::And(nibbles, hn::Set(Int8Tag(), 15));
 }
@@ -128,7 +128,8 @@ struct TileInt4 : Int4Totals {
 #undef HEED_DECLARE
 
     for (size_t block = 0; block < blocks; ++block) {
-      // -8 times the inputs of the block: the integers of the weights are 8 too large.
+      // Sums begin at -8 times the inputs of the block: the integers of the weights are 8 too
+      // large.
 #define HEED_START(i)                                                    \
   const int32_t offset##i = i < kRows ? offsets[i * blocks + block] : 0; \
   Int4Sum c##i##_0 = StartBlock(offset##i);                              \
@@ -175,12 +176,12 @@ struct TileInt4 : Int4Totals {
   }
 
 #if HEED_HAS_STREAMS
-  // One row by kStreams panels, block by block. The panels share each broadcast of an input: 0.96
-  // of the time of one panel's block after another's (AVX2, Zen 3). Prefetching the scales 16 to
-  // 256 blocks ahead takes 0.94 to 1.04 of the time, which is noise, the integers as well 1.09 to
-  // 1.15 (Zen 5). Scales and integers in one panel would make four streams of eight, but all scales
-  // left out gain only 3 to 4 % on row768 (AVX2, Zen 3). Two streams are as good there, eight 1.3
-  // times slower.
+  // Multiplies one row by kStreams panels, block by block. The panels share each broadcast of an
+  // input: 0.96 of the time of one panel's block after another's (AVX2, Zen 3). Prefetching the
+  // scales 16 to 256 blocks ahead takes 0.94 to 1.04 of the time, which is noise, the integers as
+  // well 1.09 to 1.15 (Zen 5). Scales and integers in one panel would make four streams of eight,
+  // but all scales left out gain only 3 to 4 % on row768 (AVX2, Zen 3). Two streams are as good
+  // there, eight 1.3 times slower.
   static void RunStreams(const ProjectArgs& args, const Piece& tile,
                          float* HWY_RESTRICT totals) {
     constexpr size_t kVectors = kVectorsPerPanelMax;
@@ -232,7 +233,7 @@ struct TileInt4 : Int4Totals {
 };
 
 #if HEED_HAS_NEON_STEPS
-// One panel by rows of integers with sdot.
+// Multiplies rows of integers by one panel, with sdot.
 struct TileInt4Dotprod : Int4Totals {
   static constexpr size_t kMaxRows = 4;
 

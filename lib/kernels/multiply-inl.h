@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// Rows [row, row + rows) of columns [column, column + columns), times scale, to out.
+// A part of a product: rows [row, row + rows) of columns [column, column + columns), times scale.
 struct Piece {
   size_t row;
   size_t rows;
@@ -54,7 +54,8 @@ HWY_INLINE void Multiply(const ProjectArgs& args, const Piece& piece) {
   }
 }
 
-// Vectors side by side in a register tile: of AVX-512 two panels, of fewer registers at most two.
+// Vectors side by side in a register tile: two on x86-64 (with AVX-512 these are two panels), on
+// WebAssembly and on Armv7, elsewhere a panel.
 inline constexpr size_t kPieceVectors =
     HWY_ARCH_X86 || HWY_ARCH_WASM || HWY_ARCH_ARM_V7 ? 2 : kVectorsPerPanelMax;
 
@@ -115,7 +116,7 @@ HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
     tile.column += c;
     tile.columns -= c;
     tile.out += c;
-    // Fewer vectors than kPieceVectors: behind an odd number of panels, or where vectors turn out
+    // There are fewer than kPieceVectors after an odd number of panels, or where vectors turn out
     // longer than the shortest of a scalable target.
     if (vectors == kPieceVectors) {
       RunPieceRows<Tile, kPieceVectors>(args, tile);

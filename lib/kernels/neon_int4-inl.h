@@ -25,8 +25,8 @@ struct Int4Call {
   size_t blocks;
 };
 
-// totals [kRows][16] of vectors [vector, vector + kVectors) of the panel: for each block of 32 k
-// its exact sum times its scale, added up in order.
+// Writes totals [kRows][16] of vectors [vector, vector + kVectors) of the panel: the exact sum of
+// each block of 32 k times its scale, added up in order.
 template <size_t kRows, size_t kVectors>
 __attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile(
     const Int4Call& call, size_t vector, float* HWY_RESTRICT totals) {

@@ -25,9 +25,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// kRows rows by one panel. Two products of two groups of k are at most 2 * 128 * 127 < 2^15 and add
-// up in 16 bits, pairs of them in 32: two accumulators a column, one for its even and one for its
-// odd pairs.
+// Multiplies kRows rows by one panel. Two products of two groups of k are at most 2 * 128 * 127 <
+// 2^15 and add up in 16 bits, pairs of them in 32: two accumulators a column, one for its even and
+// one for its odd pairs.
 template <size_t kRows>
 HWY_NOINLINE void SmullTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   static_assert(kRows <= 2, "16 accumulators beside their operands, of 32 registers");
@@ -45,8 +45,8 @@ HWY_NOINLINE void SmullTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   int32_t four##i##g;                                                                   \
   memcpy(&four##i##g, a + (i < kRows ? i : 0) * stride + g * 4, sizeof(four##i##g));    \
   [[maybe_unused]] const int8x16_t x##i##g = vreinterpretq_s8_s32(vdupq_n_s32(four##i##g));
-  // Each step of the arithmetic for four independent halves, each load one vector ahead of its use:
-  // in-order cores wait for neither.
+  // Each step of the arithmetic is taken for four independent halves, and each load comes a vector
+  // before its use: in-order cores wait for neither.
   size_t group = 0;
   for (; group + 2 <= call.groups; group += 2, a += 8, b += 128) {
     int8x16_t w0 = vld1q_s8(b), w1 = vld1q_s8(b + 64);
@@ -99,7 +99,7 @@ HWY_NOINLINE void SmullTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
 #undef HEED_KEEP
 }
 
-// As many rows as fit; returns how many.
+// Runs the largest tile that `rows` rows fill and returns its rows.
 HWY_NOINLINE size_t SumBySmull(const Int8Call& call, size_t rows, int32_t* sums) {
   if (rows >= 2) {
     SmullTile<2>(call, sums);
@@ -113,7 +113,8 @@ HWY_NOINLINE size_t SumBySmull(const Int8Call& call, size_t rows, int32_t* sums)
 #define HEED_WITH_DOTPROD __attribute__((noinline, target("arch=armv8.2-a+dotprod")))
 #define HEED_WITH_I8MM __attribute__((noinline, target("arch=armv8.2-a+dotprod+i8mm")))
 
-// kRows rows by one panel. A row of a is loaded for four groups of k and multiplied by lane.
+// Multiplies kRows rows by one panel. A row of a is loaded for four groups of k and multiplied by
+// lane.
 template <size_t kRows>
 HEED_WITH_DOTPROD void DotprodTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   const int8_t* HWY_RESTRICT a = call.a;
@@ -188,8 +189,8 @@ HWY_NOINLINE size_t SumByDotprod(const Int8Call& call, size_t rows, int32_t* sum
   return 1;
 }
 
-// 2 * kPairs rows by one panel. smmla multiplies two rows by two columns of eight k, which are two
-// groups of the panel side by side.
+// Multiplies 2 * kPairs rows by one panel. smmla multiplies two rows by two columns of eight k,
+// which are two groups of the panel side by side.
 template <size_t kPairs>
 HEED_WITH_I8MM void I8mmTile(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   const int8_t* HWY_RESTRICT a = call.a;

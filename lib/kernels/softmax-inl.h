@@ -1,8 +1,10 @@
 // lib/kernels/softmax-inl.h: online softmax over the rows of a tile of scores.
 //
 //   new   = max(old, visible scores)          pivot = new, or 0 where new is -inf
-//   factor = 2^(old - pivot)                  weight = 2^(score - pivot), 0 where hidden
-//   sums[l] = sums[l] * factor + weights of keys l, l + 16, l + 32, l + 48, in that order
+//   factor = 2^(old - pivot)                  probability = 2^(score - pivot), 0 where hidden
+//   sums[l] = sums[l] * factor + probabilities of keys l, l + 16, l + 32, l + 48, in that order
+//
+// These probabilities are not yet divided by their sum: FinishArgs and WeightsArgs do that.
 //
 // A row that sees nothing keeps its state: its factor is 1 (or it was empty and stays so).
 //
@@ -50,7 +52,7 @@ HWY_INLINE V InLog2Units(D d, V x) {
   return hn::IfThenElse(hn::Le(hn::Abs(x), largest), finite, product);
 }
 
-// The bias of keys [first, first + lanes), any number for keys from num_keys on.
+// Returns the bias of keys [first, first + lanes), and any number for keys from num_keys on.
 template <class D>
 HWY_INLINE hn::Vec<D> LoadBias(D d, const TileArgs& tile, size_t row, size_t first) {
   const float* bias = tile.bias + row * tile.bias_row_stride + first * tile.bias_key_stride;
@@ -93,12 +95,12 @@ inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
   return hn::ReduceMax(d, maximum);
 }
 
-// Whether scores are what the softmax is of: nothing is added to them or hidden.
+// True if the softmax is of the scores as they are: nothing is added to them or hidden.
 HWY_INLINE bool IsPlain(const TileArgs& tile) {
   return tile.visible == nullptr && tile.bias == nullptr && tile.softcap == 0.0f;
 }
 
-// MaskedScores of a plain tile: only the vector behind the last key is touched.
+// MaskedScores for a plain tile, of which only the vector that goes past the last key is changed.
 HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -114,7 +116,7 @@ HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
   return hn::ReduceMax(d, maximum);
 }
 
-// Weights in place of the scores of one vector of keys; returns them.
+// Turns the scores of one vector of keys into probabilities, in place, and returns them.
 template <class D, class V>
 HWY_INLINE V WeighVector(D d, float* HWY_RESTRICT scores, V pivot) {
   const auto weight = Exp2(d, hn::Sub(hn::LoadU(d, scores), pivot));
@@ -122,8 +124,8 @@ HWY_INLINE V WeighVector(D d, float* HWY_RESTRICT scores, V pivot) {
   return weight;
 }
 
-// Scores to weights, in place, up to the end of the last panel of 16 keys. Copies the tile: stores
-// of floats could change the one behind the reference.
+// Turns scores into probabilities, in place, up to the end of the last panel of 16 keys. It copies
+// the tile, because the compiler must assume that stores of floats change the caller's.
 HWY_INLINE void WeighScores(const TileArgs tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -156,7 +158,7 @@ HWY_INLINE void WeighScores(const TileArgs tile) {
   }
 }
 
-// The fixed tree over 16 partial sums, of 8 apart, then 4, 2 and 1, of four rows.
+// Adds up the 16 partial sums of each of four rows by the fixed tree: pairs 8 apart, then 4, 2, 1.
 HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> SumsOf16(const float* row0, const float* row1,
                                                    const float* row2, const float* row3) {
   const hn::FixedTag<float, 4> d;

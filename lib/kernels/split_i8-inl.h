@@ -34,7 +34,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// Some k of the rows of a tile.
+// The rows of a tile, for up to kDepth k.
 struct SplitRows {
   static constexpr size_t kDepth = 256;
   alignas(64) int8_t magnitudes[kInt8Rows][kDepth];
@@ -138,7 +138,7 @@ HWY_NOINLINE void RunSplitTile(const SplitRows& split, const int8_t* HWY_RESTRIC
 #undef HEED_KEEP
 }
 
-// sums [kRows][panels * 16] of an even number of panels.
+// Writes sums [kRows][panels * 16] of an even number of panels, or adds to them if kAdd.
 template <size_t kRows, bool kAdd>
 HWY_INLINE void RunSplitRows(const SplitRows& split, const Int8Call& call, size_t depth,
                              size_t panels, int32_t* sums) {
@@ -153,7 +153,7 @@ HWY_INLINE void RunSplitRows(const SplitRows& split, const Int8Call& call, size_
   }
 }
 
-// SumInt8 of two or four panels.
+// SumInt8 for two or four panels.
 HWY_INLINE size_t SumSplitRows(const Int8Call& reference, size_t rows, size_t panels,
                                int32_t* sums) {
   Int8Call call = reference;

@@ -31,7 +31,8 @@ HWY_INLINE void Dot4Row(Int8Vector x, Int8Vector w0, Int8Vector w1, Int8Vector w
   if constexpr (kVectors > 3) c3 = Dot4(c3, x, w3);
 }
 
-// kRows rows by kVectors vectors, the first of which is b's; sums are sums_stride apart.
+// Multiplies kRows rows by kVectors vectors of b, from its first column on; rows of sums lie
+// sums_stride apart.
 // Accumulators that begin as what is subtracted at the end, instead of zero, are no gain: GCC 12
 // then keeps all 24 of a 12 x 2 tile in memory. 128 x 768 x 768 runs at 801 GOP/s with AVX3_DL,
 // where f32 runs at 201 GFLOP/s (Zen 5).
@@ -81,7 +82,7 @@ HWY_NOINLINE void RunTile(const Int8Call& call, int32_t* sums, size_t sums_strid
 #undef HEED_KEEP
 }
 
-// As many rows as fit, at most kMaxRows; returns how many that are.
+// Runs the largest tile that `rows` rows fill, of at most kMaxRows, and returns its rows.
 template <size_t kMaxRows, size_t kVectors>
 HWY_INLINE size_t RunRows(const Int8Call& call, size_t rows, int32_t* sums, size_t sums_stride) {
   const auto run = [&](auto count) {
@@ -101,7 +102,7 @@ HWY_INLINE size_t RunRows(const Int8Call& call, size_t rows, int32_t* sums, size
 #endif  // !HEED_IS_NEON64
 
 #if HEED_HAS_STREAMS
-// One row by kStreams panels.
+// Multiplies one row by kStreams panels.
 void RunStreams(const Int8Call& call, int32_t* HWY_RESTRICT sums) {
   const Int32Tag di;
   constexpr size_t kLanes = hn::MaxLanes(Int32Tag());
@@ -145,7 +146,7 @@ size_t SumInt8(const Int8Call& call, size_t rows, size_t panels, int32_t* sums) 
 #if HEED_SPLITS_ROWS
   if (panels > 1) return SumSplitRows(call, rows, panels, sums);
 #endif
-  // A panel is 1 to 4 vectors, or twice 2 where registers are few.
+  // A panel takes one tile of 1 to 4 vectors, or two tiles of 2 vectors where registers are few.
   const size_t stride = panels * kPanelColumns;
   const size_t lanes = hn::Lanes(Int32Tag());
   if constexpr (HWY_ARCH_X86 && !HEED_SPLITS_ROWS) {
