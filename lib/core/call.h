@@ -51,8 +51,8 @@ struct CallRequest {
   Memory file;
 };
 
-// Outputs share memory with nothing else, but `output` may be exactly `query`; inputs share none with
-// what is lent.
+// Outputs share memory with nothing else, but `output` may be exactly `query`; inputs share none
+// with what is lent.
 Status CheckOverlap(const CallRequest& request, const MaskPlan& masks);
 
 // Checks everything but the bounds, in this order: tensors, executor, masks, overlaps. Fills the
