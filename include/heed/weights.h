@@ -23,7 +23,7 @@ inline constexpr uint32_t kFileVersion = 1;
 //          projections become integers too, row by row, at run time
 //   kInt4  blocks of 32 along a row of PyTorch's weight with one bf16 scale each; inputs as kInt8.
 //          Each weight is rounded so that the layer's scores and outputs lose least, not the weight
-//          alone, by the layer's other weights; that takes no data (lib/support/partner.h)
+//          alone, by the layer's other weights; that takes no data (lib/rounding/partner.h)
 enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };
 // The arithmetic of scores and values.
 enum class CoreType : uint32_t { kF32 = 0, kInt8 = 1 };

@@ -2,13 +2,13 @@
 
 #include "lib/reference/quantize.h"
 #include "lib/reference/scalar.h"
+#include "lib/rounding/refine_int4.h"
+#include "lib/rounding/round_int4.h"
 #include "lib/support/bf16.h"
 #include "lib/support/bits.h"
 #include "lib/support/core_i8.h"
 #include "lib/support/int4.h"
 #include "lib/support/log2_units.h"
-#include "lib/support/refine_int4.h"
-#include "lib/support/round_int4.h"
 #include "lib/support/row_scale.h"
 
 namespace heed::reference {

@@ -1,9 +1,10 @@
 // lib/weights/matrix_int4.cc: a projection of int4 weights, into panels and back.
 #include <cstring>
 
+#include "lib/rounding/quantize_int4.h"
+#include "lib/rounding/refine_int4.h"
+#include "lib/rounding/round_int4.h"
 #include "lib/support/int4.h"
-#include "lib/support/refine_int4.h"
-#include "lib/support/round_int4.h"
 #include "lib/weights/packed_file.h"
 
 namespace heed {

@@ -23,7 +23,7 @@
 #include <cstdint>
 
 #include "heed/weights.h"
-#include "lib/support/partner.h"
+#include "lib/rounding/partner.h"
 
 namespace heed {
 

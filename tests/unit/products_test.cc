@@ -10,7 +10,7 @@
 
 #include "lib/kernels/table.h"
 #include "lib/reference/kernels.h"
-#include "lib/support/int4.h"
+#include "lib/rounding/quantize_int4.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/compare.h"
 #include "tests/support/effort.h"
