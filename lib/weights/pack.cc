@@ -5,6 +5,7 @@
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/weights/config.h"
 #include "lib/weights/packed_file.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -59,13 +60,6 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
     }
   }
   return Status();
-}
-
-uint32_t FlagsOf(const AttentionConfig& c) {
-  const auto flag = [](bool is_set, uint32_t value) { return is_set ? value : 0; };
-  return flag(c.q_bias, kFlagQBias) | flag(c.k_bias, kFlagKBias) | flag(c.v_bias, kFlagVBias) |
-         flag(c.out_bias, kFlagOutBias) | flag(c.add_bias_kv, kFlagBiasKv) |
-         flag(c.add_zero_attn, kFlagZeroAttn);
 }
 
 }  // namespace
@@ -141,18 +135,7 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   header.file_bytes = bytes;
   header.payload_crc = Crc32c(out.data + sizes::kHeaderBytes, bytes - sizes::kHeaderBytes);
   header.panel_columns = kPanelColumns;
-  header.embed_dim = c.embed_dim;
-  header.num_heads = c.num_heads;
-  header.num_kv_heads = c.num_kv_heads;
-  header.head_dim = c.head_dim;
-  header.kdim = c.kdim;
-  header.vdim = c.vdim;
-  memcpy(&header.scale_bits, &c.scale, sizeof(float));
-  memcpy(&header.softcap_bits, &c.softcap, sizeof(float));
-  header.window = c.window;
-  header.flags = FlagsOf(c);
-  header.weights = static_cast<uint32_t>(c.weights);
-  header.core = static_cast<uint32_t>(c.core);
+  WriteConfig(c, &header);
   memset(out.data, 0, sizes::kHeaderBytes);
   memcpy(out.data, &header, sizeof(header));
   header.header_crc = Crc32c(out.data, sizes::kHeaderBytes);

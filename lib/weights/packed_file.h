@@ -21,7 +21,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "heed/detail/config_fields.h"
 #include "heed/weights.h"
 #include "lib/rounding/partner.h"
 
@@ -35,23 +37,20 @@ struct FileHeader {
   uint64_t file_bytes;
   uint32_t payload_crc;  // CRC-32C of everything behind the header
   uint32_t panel_columns;
-  uint32_t embed_dim, num_heads, num_kv_heads, head_dim, kdim, vdim;
-  uint32_t scale_bits, softcap_bits;  // float
-  uint32_t window;
-  uint32_t flags;  // HeaderFlag
-  uint32_t weights, core;
+  uint32_t config[12];  // the words that heed/detail/config_fields.h names; word 9 holds the flags
 };
 static_assert(sizeof(FileHeader) == 80, "no padding");
 
-enum HeaderFlag : uint32_t {
-  kFlagQBias = 1,
-  kFlagKBias = 2,
-  kFlagVBias = 4,
-  kFlagOutBias = 8,
-  kFlagBiasKv = 16,
-  kFlagZeroAttn = 32,
-  kAllHeaderFlags = 63,
-};
+inline constexpr size_t kFlagsWord = 9;
+// A bit for each bool of a config.
+inline constexpr uint32_t kKnownFlags = [] {
+  uint32_t flags = 0;
+  const AttentionConfig config;
+  detail::VisitConfigFields([&flags](detail::ConfigField field, const auto& value) {
+    if (std::is_same_v<decltype(value), const bool&>) flags |= uint32_t{1} << field.slot;
+  }, config);
+  return flags;
+}();
 
 // One projection of a packed file.
 struct Matrix {
