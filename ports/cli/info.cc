@@ -21,8 +21,8 @@ template <typename T>
 T Shown(T value) {
   return value;
 }
-const char* Shown(WeightType type) { return kWeightNames[static_cast<size_t>(type)]; }
-const char* Shown(CoreType core) { return kCoreNames[static_cast<size_t>(core)]; }
+const char* Shown(WeightType type) { return NameOf(type); }
+const char* Shown(CoreType core) { return NameOf(core); }
 
 ordered_json Describe(const Weights& weights) {
   const AttentionConfig& config = weights.config();
