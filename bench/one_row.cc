@@ -4,7 +4,6 @@
 #include "bench/aligned.h"
 #include "bench/machine.h"
 #include "lib/kernels/table.h"
-#include "lib/weights/packed_file.h"
 
 namespace heed::bench {
 namespace {
@@ -39,22 +38,25 @@ class OneRow {
  public:
   OneRow(const KernelTable& table, WeightType weights) : table_(table), depth_(DepthOf(weights)) {
     const size_t bytes = sizes::MatrixBytes(weights, kColumns, depth_);
-    matrix_ = Buffer(bytes);
+    panels_ = Buffer(bytes);
     block_scales_.resize(kColumns * depth_ / kInt4Block);
-    args_.weights = weights;
+    matrix_.type = weights;
+    matrix_.panels = panels_.data();
+    matrix_.bias = matrix_.scales = zeros_.data();
+    matrix_.sums = column_sums_;
+    matrix_.block_scales = block_scales_.data();
+    matrix_.columns = kColumns;
+    matrix_.depth = depth_;
+    args_.matrix = &matrix_;
     args_.step = table.integer_step;
     args_.input = input_.data();
-    args_.input_stride = args_.depth = depth_;
+    args_.input_stride = depth_;
     args_.rows = 1;
-    args_.panels = matrix_.data();
-    args_.bias = args_.column_scales = zeros_.data();
-    args_.column_sums = column_sums_;
-    args_.block_scales = block_scales_.data();
     args_.block_offsets = block_offsets_;
     args_.quantized = quantized_;
     args_.quantized_stride = sizeof(quantized_);
     args_.row_scales = zeros_.data();
-    args_.columns = args_.output_stride = kColumns;
+    args_.output_stride = kColumns;
     args_.panel_end = kPanels;
     args_.output = output_.data();
   }
@@ -65,11 +67,12 @@ class OneRow {
   static constexpr size_t kMaxDepth = 672;
   const KernelTable& table_;
   size_t depth_;
-  Buffer matrix_;
+  Buffer panels_;
   std::vector<uint16_t> block_scales_;
   Floats input_ = Floats(kMaxDepth), zeros_ = Floats(kColumns), output_ = Floats(kColumns);
   int32_t column_sums_[kColumns] = {}, block_offsets_[kMaxDepth / kInt4Block] = {};
   alignas(64) int8_t quantized_[kMaxDepth] = {};
+  Matrix matrix_;
   ProjectArgs args_;
 };
 

@@ -9,7 +9,6 @@
 namespace heed::reference {
 namespace {
 
-constexpr size_t kKeyBlock = sizes::kKeyBlock;
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
 // The keys [begin, end).
@@ -31,7 +30,8 @@ bool IsVisible(const QueryRow& row, size_t j) {
   if (a.lengths.data != nullptr && j >= static_cast<size_t>(a.lengths.data[b])) return false;
   const int64_t window = a.window != 0 ? a.window : int64_t{row.config.window};
   if (a.causal || window != 0) {
-    const int64_t position = static_cast<int64_t>(i) + a.offset;
+    const int64_t offset = a.offsets.data != nullptr ? a.offsets.data[b] : a.offset;
+    const int64_t position = static_cast<int64_t>(i) + offset;
     const int64_t key = static_cast<int64_t>(j);
     if (key > position || (window != 0 && key <= position - window)) return false;
   }
@@ -47,7 +47,7 @@ float Score(const QueryRow& row, size_t j) {
   const size_t head_dim = row.config.head_dim;
   float score = row.config.core == CoreType::kInt8
                     ? QuantizedDot(row.q, key, head_dim)
-                    : AddDot(0.0f, row.q, [key](size_t d) { return key[d]; }, head_dim);
+                    : AddDot(0.0f, row.q, head_dim, [key](size_t d) { return key[d]; });
   const float cap = InLog2Units(row.config.softcap);
   if (cap != 0.0f) score = cap * Tanh(score / cap);
   if (row.args.bias.data != nullptr && j < row.key_len) {

@@ -1,25 +1,21 @@
-// lib/reference/dot.h: the sums of products of the layer, in the order that defines their bits.
+// lib/reference/dot.h: sums of products, in the order that defines the bits of every product.
 #ifndef HEED_LIB_REFERENCE_DOT_H_
 #define HEED_LIB_REFERENCE_DOT_H_
 
-#include <cstddef>
-#include <cstdint>
-
-#include "heed/sizes.h"
 #include "lib/reference/scalar.h"
-#include "lib/support/bits.h"
+#include "lib/support/kernel_table.h"
 #include "lib/support/row_scale.h"
 
 namespace heed::reference {
 
-// start + the sum over k of a[k] * b(k). Each chain of 256 fused multiply-adds begins with zero,
-// and the chains are added to `start` in order.
-template <typename Element>
-float AddDot(float start, const float* a, const Element& b, size_t depth) {
-  for (size_t begin = 0; begin < depth; begin += sizes::kDepthBlock) {
+// start + the sum over k of a[k] * weight(k). Each chain of 256 fused multiply-adds begins with
+// zero, and the chains are added to `start` in order.
+template <typename Weight>
+float AddDot(float start, const float* a, size_t depth, const Weight& weight) {
+  for (size_t begin = 0; begin < depth; begin += kDepthBlock) {
     float chain = 0.0f;
-    for (size_t k = begin; k < Min(begin + sizes::kDepthBlock, depth); ++k) {
-      chain = Fma(a[k], b(k), chain);
+    for (size_t k = begin; k < Min(begin + kDepthBlock, depth); ++k) {
+      chain = Fma(a[k], weight(k), chain);
     }
     start += chain;
   }

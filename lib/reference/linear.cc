@@ -26,11 +26,11 @@ PlainBlocks BlocksOf(const Linear& linear) {
 // Column n of one output row. The functions below differ in what the type makes of weight and
 // input; w is row n of the weight.
 float ColumnF32(const float* x, const float* w, float bias, size_t depth) {
-  return AddDot(bias, x, [w](size_t k) { return w[k]; }, depth);
+  return AddDot(bias, x, depth, [w](size_t k) { return w[k]; });
 }
 
 float ColumnBf16(const float* x, const float* w, float bias, size_t depth) {
-  return AddDot(bias, x, [w](size_t k) { return FloatOfBf16(Bf16Of(w[k])); }, depth);
+  return AddDot(bias, x, depth, [w](size_t k) { return FloatOfBf16(Bf16Of(w[k])); });
 }
 
 float ColumnInt8(const float* x, const float* w, float bias, size_t depth) {

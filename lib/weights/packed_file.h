@@ -28,6 +28,7 @@
 #include "heed/detail/config_fields.h"
 #include "heed/weights.h"
 #include "lib/rounding/partner.h"
+#include "lib/support/matrix.h"
 
 namespace heed {
 
@@ -53,20 +54,6 @@ inline constexpr uint32_t kKnownFlags = [] {
   }, config);
   return flags;
 }();
-
-// One projection of a packed file.
-struct Matrix {
-  WeightType type = WeightType::kF32;
-  const void* panels = nullptr;
-  const float* bias = nullptr;
-  const float* scales = nullptr;  // int8
-  const int32_t* sums = nullptr;  // int8
-  const uint16_t* block_scales = nullptr;  // int4
-  size_t columns = 0;  // outputs
-  size_t depth = 0;    // inputs
-
-  size_t num_panels() const { return sizes::DivideUp(columns, sizes::kPanelColumns); }
-};
 
 // Writes weight [columns][depth] and bias (null for zeros) into a matrix in the caller's memory.
 // int4 weights are rounded for their partner (lib/rounding), those of other types each by itself.

@@ -51,8 +51,8 @@ constexpr size_t NumFields() {
 
 static_assert(NumFields() == NumMembers<AttentionConfig>(),
               "heed/detail/config_fields.h lists every member of AttentionConfig");
-static_assert(NumFields() == NumMembers<heed_attention_config>(),
-              "heed_attention_config has every field of AttentionConfig");
+static_assert(NumFields() + 1 == NumMembers<heed_attention_config>(),
+              "heed_attention_config has its size and every field of AttentionConfig");
 
 // No field is at its default, and each may be changed alone.
 constexpr AttentionConfig kConfig = [] {
