@@ -1,6 +1,6 @@
 # heed's front door. `make help` lists what it opens.
 CMAKE_FLAGS ?=
-JOBS ?= $(shell nproc)
+JOBS ?= $(shell nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
 SAMPLE = ports/example/ppocrv4_rec
 
 BENCH = build/bench/bin/heed_bench
@@ -9,14 +9,13 @@ BENCH = build/bench/bin/heed_bench
 .PHONY: test-wasm cross sizes limits bench bench-check bench-build xnnpack accuracy format clean
 
 all: ## builds the library and the program into build/release (the default)
-	@.ci/deps build program tests highway
-	@cmake -S . -B build/release $(CMAKE_FLAGS) > /dev/null
+	@.ci/configure build/release $(CMAKE_FLAGS)
 	@cmake --build build/release -j $(JOBS) --target heed_programs
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-deps: ## installs what is missing (Debian and Ubuntu) and fetches Highway
+deps: ## installs what is missing (Debian, Ubuntu) and fetches Highway; `make` installs nothing
 	@.ci/deps
 
 run: all ## packs and runs a real layer: PP-OCRv4's text recogniser
@@ -30,15 +29,14 @@ test: all ## builds and runs all tests, limits and installation included
 	@.ci/ctest build/release
 
 test-sanitize: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@.ci/deps build program tests highway
-	@cmake -S . -B build/sanitize -DHEED_SANITIZE=ON $(CMAKE_FLAGS) > /dev/null
+	@.ci/configure build/sanitize -C .cmake/presets/sanitize.cmake $(CMAKE_FLAGS)
 	@cmake --build build/sanitize -j $(JOBS)
 	@.ci/ctest build/sanitize
 
-test-aarch64: ## cross-compiles for 64-bit ARM and runs the tests under QEMU, without and with SVE
+test-aarch64: ## the tests for 64-bit ARM under QEMU, without and with SVE (installs both tools)
 	@.ci/deps build program tests highway linux-aarch64
-	@cmake -S . -B build/aarch64 \
-	  -DCMAKE_TOOLCHAIN_FILE=ports/linux-aarch64/toolchain.cmake $(CMAKE_FLAGS) > /dev/null
+	@.ci/configure build/aarch64 \
+	  -DCMAKE_TOOLCHAIN_FILE=ports/linux-aarch64/toolchain.cmake $(CMAKE_FLAGS)
 	@cmake --build build/aarch64 -j $(JOBS)
 	@QEMU_CPU=cortex-a53 .ci/ctest build/aarch64
 	@QEMU_CPU=max,sve256=on,sve512=off .ci/ctest build/aarch64 \
@@ -73,8 +71,8 @@ xnnpack: ## builds XNNPACK 20241108 into .cache, for ports/xnnpack (minutes)
 
 bench-build:
 	@.ci/deps build highway bench
-	@cmake -S . -B build/bench -DHEED_BUILD_BENCH=ON -DHEED_BUILD_TESTS=OFF -DHEED_BUILD_CLI=OFF \
-	  -DHEED_BUILD_EXAMPLES=OFF $(CMAKE_FLAGS) > /dev/null
+	@.ci/configure build/bench -DHEED_BUILD_BENCH=ON -DHEED_BUILD_TESTS=OFF -DHEED_BUILD_CLI=OFF \
+	  -DHEED_BUILD_EXAMPLES=OFF $(CMAKE_FLAGS)
 	@cmake --build build/bench -j $(JOBS) --target heed_bench
 
 bench: bench-build ## measures heed against its peers: table, bench/results.md and .svg

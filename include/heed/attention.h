@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heed/detail/export.h"
 #include "heed/detail/layer_map.h"
 #include "heed/executor.h"
 #include "heed/mask.h"
@@ -144,13 +145,14 @@ class Attention {
   // weights.bytes() and the memory, which must outlive the layer and must not be moved. Layers that
   // do not run at the same time may share one workspace; each needs a plan of its own. On failure
   // neither *layer nor the memory is written.
-  static Status Create(const Limits& limits, const Weights& weights, const LayerMemory& memory,
-                       Attention* layer, const CreateOptions& options = {});
+  HEED_EXPORT static Status Create(const Limits& limits, const Weights& weights,
+                                   const LayerMemory& memory, Attention* layer,
+                                   const CreateOptions& options = {});
   // The same, and refuses (kConfigMismatch, naming the field) a file whose config is not
   // Resolved(config): for callers whose memory is sized by the compiler.
-  static Status Create(const AttentionConfig& config, const Limits& limits, const Weights& weights,
-                       const LayerMemory& memory, Attention* layer,
-                       const CreateOptions& options = {});
+  HEED_EXPORT static Status Create(const AttentionConfig& config, const Limits& limits,
+                                   const Weights& weights, const LayerMemory& memory,
+                                   Attention* layer, const CreateOptions& options = {});
 
   // Runs the layer on one batch:
   //   output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value)))
@@ -160,10 +162,10 @@ class Attention {
   // else was written where the layer's plan was, such as another layer's plan. Same bits on every
   // FMA target and with every executor (tests/numeric). Error against exact arithmetic: at most
   // 2e-6 of |y|max on random normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc).
-  Status Forward(const ForwardArgs& args) const;
+  HEED_EXPORT Status Forward(const ForwardArgs& args) const;
 
   // What Forward(args) would do; checks args as Forward does and runs nothing.
-  Status Explain(const ForwardArgs& args, Explanation* explanation) const;
+  HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
 
   bool is_created() const { return plan_ != nullptr; }
 
@@ -174,8 +176,8 @@ class Attention {
 
 // The dispatch targets built in and usable on this CPU, best first; "REFERENCE" (the scalar
 // definition) is always usable, and not counted.
-size_t TargetCount();
-const char* TargetName(size_t index);  // null from TargetCount() on
+HEED_EXPORT size_t TargetCount();
+HEED_EXPORT const char* TargetName(size_t index);  // null from TargetCount() on
 
 }  // namespace heed
 

@@ -61,6 +61,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "heed/detail/export.h"
 #include "heed/version.h"
 
 #define HEED_ABI_VERSION 3
@@ -129,11 +130,11 @@ typedef struct heed_status {
 } heed_status;
 
 /* The name of a code, "bad shape"; "unknown status" for any other number. Static storage. */
-const char* heed_status_code_name(heed_status_code code);
+HEED_EXPORT const char* heed_status_code_name(heed_status_code code);
 /* Writes "bad shape: key: length (rows): expected 64, got 60" (NUL-terminated, cut to fit) into
  * buffer[size] and returns the length of the whole sentence, as snprintf does. buffer may be null
  * where only the length is wanted. */
-size_t heed_format_status(const heed_status* status, char* buffer, size_t size);
+HEED_EXPORT size_t heed_format_status(const heed_status* status, char* buffer, size_t size);
 
 /* --------------------------------------------------------------------- tensors, masks, lengths */
 
@@ -153,12 +154,13 @@ typedef struct heed_const_tensor {
 } heed_const_tensor;
 
 /* Contiguous [batch][rows][columns] and [batch][heads][rows][columns]. */
-heed_tensor heed_tensor_3d(float* data, size_t batch, size_t rows, size_t columns);
-heed_tensor heed_tensor_4d(float* data, size_t batch, size_t heads, size_t rows, size_t columns);
-heed_const_tensor heed_const_tensor_3d(const float* data, size_t batch, size_t rows,
+HEED_EXPORT heed_tensor heed_tensor_3d(float* data, size_t batch, size_t rows, size_t columns);
+HEED_EXPORT heed_tensor heed_tensor_4d(float* data, size_t batch, size_t heads, size_t rows,
                                        size_t columns);
-heed_const_tensor heed_const_tensor_4d(const float* data, size_t batch, size_t heads, size_t rows,
-                                       size_t columns);
+HEED_EXPORT heed_const_tensor heed_const_tensor_3d(const float* data, size_t batch, size_t rows,
+                                                   size_t columns);
+HEED_EXPORT heed_const_tensor heed_const_tensor_4d(const float* data, size_t batch, size_t heads,
+                                                   size_t rows, size_t columns);
 
 /* A mask of logical shape [batch][num_heads][query_len][key_len]; each dimension may instead be 1,
  * which repeats it (its stride is not used). Strides count elements. All zero: absent.
@@ -175,15 +177,15 @@ typedef struct heed_float_mask {
 } heed_float_mask;
 
 /* Contiguous [query_len][key_len], the same for every batch entry and head. */
-heed_byte_mask heed_byte_mask_2d(const uint8_t* data, size_t query_len, size_t key_len);
-heed_float_mask heed_float_mask_2d(const float* data, size_t query_len, size_t key_len);
+HEED_EXPORT heed_byte_mask heed_byte_mask_2d(const uint8_t* data, size_t query_len, size_t key_len);
+HEED_EXPORT heed_float_mask heed_float_mask_2d(const float* data, size_t query_len, size_t key_len);
 /* Contiguous [batch][heads][query_len][key_len]; dimensions of 1 repeat. */
-heed_byte_mask heed_byte_mask_4d(const uint8_t* data, size_t batch, size_t heads,
-                                 size_t query_len, size_t key_len);
-heed_float_mask heed_float_mask_4d(const float* data, size_t batch, size_t heads,
-                                   size_t query_len, size_t key_len);
+HEED_EXPORT heed_byte_mask heed_byte_mask_4d(const uint8_t* data, size_t batch, size_t heads,
+                                             size_t query_len, size_t key_len);
+HEED_EXPORT heed_float_mask heed_float_mask_4d(const float* data, size_t batch, size_t heads,
+                                               size_t query_len, size_t key_len);
 /* nn.MultiheadAttention's key_padding_mask [batch][key_len]: non-zero is ignored. */
-heed_byte_mask heed_key_padding(const uint8_t* data, size_t batch, size_t key_len);
+HEED_EXPORT heed_byte_mask heed_key_padding(const uint8_t* data, size_t batch, size_t key_len);
 
 /* Key lengths [batch], each from 0 to key_len: keys at or after the length are hidden, and neither
  * projected nor read. All zero: absent. */
@@ -233,17 +235,17 @@ typedef struct heed_weights {
 /* Checks magic, version, header CRC, config and sizes: O(1), reads the first 256 bytes. `file`
  * (aligned to 64, at least as long as the packed file) stays where it is and must outlive the
  * view and every layer made of it; flash or a mapped file will do. Survives any bytes. */
-HEED_NODISCARD heed_status heed_weights_open(const void* file, size_t file_bytes,
-                                             heed_weights* weights);
+HEED_EXPORT HEED_NODISCARD heed_status heed_weights_open(const void* file, size_t file_bytes,
+                                                         heed_weights* weights);
 /* Checks the CRC-32C of the payload: one read of the whole file. For files from outside; open
  * alone already keeps every access inside the file. */
-HEED_NODISCARD heed_status heed_weights_verify(const heed_weights* weights);
+HEED_EXPORT HEED_NODISCARD heed_status heed_weights_verify(const heed_weights* weights);
 /* The resolved config of the file. */
-HEED_NODISCARD heed_status heed_weights_config(const heed_weights* weights,
-                                               heed_attention_config* config);
+HEED_EXPORT HEED_NODISCARD heed_status heed_weights_config(const heed_weights* weights,
+                                                           heed_attention_config* config);
 /* The packed file itself, without what followed it in memory. */
-HEED_NODISCARD heed_status heed_weights_bytes(const heed_weights* weights, const void** file,
-                                              size_t* file_bytes);
+HEED_EXPORT HEED_NODISCARD heed_status heed_weights_bytes(const heed_weights* weights,
+                                                          const void** file, size_t* file_bytes);
 
 /* The largest call that a block serves; each up to HEED_MAX_DIMENSION. */
 typedef struct heed_limits {
@@ -257,11 +259,13 @@ typedef struct heed_limits {
 
 /* Bytes of the block: a multiple of 64, the same on every CPU, so that a program without a heap
  * may write the number down; 0 for a config or limits that create refuses. */
-size_t heed_workspace_bytes(const heed_attention_config* config, const heed_limits* limits);
+HEED_EXPORT size_t heed_workspace_bytes(const heed_attention_config* config,
+                                        const heed_limits* limits);
 /* The two parts of the block: a plan, about a kilobyte for each layer, and a workspace, which
  * layers that do not run at the same time may share (then the largest counts). */
-size_t heed_plan_bytes(const heed_attention_config* config);
-size_t heed_shared_workspace_bytes(const heed_attention_config* config, const heed_limits* limits);
+HEED_EXPORT size_t heed_plan_bytes(const heed_attention_config* config);
+HEED_EXPORT size_t heed_shared_workspace_bytes(const heed_attention_config* config,
+                                               const heed_limits* limits);
 
 /* A layer, ready to run: a handle on the caller's block, copied by assignment. Not created until
  * heed_attention_create has filled it. */
@@ -275,19 +279,20 @@ typedef struct heed_executor heed_executor;             /* see "threads" */
 /* Checks everything, chooses the kernels and carves the block (aligned to 64, at least
  * heed_workspace_bytes). Keeps pointers into the packed file and the block: both outlive the
  * layer and stay in place; weights, limits and options need not. options may be null. */
-HEED_NODISCARD heed_status heed_attention_create(const heed_limits* limits,
-                                                 const heed_weights* weights, void* block,
-                                                 size_t block_bytes, heed_attention* layer,
-                                                 const heed_create_options* options);
+HEED_EXPORT HEED_NODISCARD heed_status heed_attention_create(const heed_limits* limits,
+                                                             const heed_weights* weights,
+                                                             void* block, size_t block_bytes,
+                                                             heed_attention* layer,
+                                                             const heed_create_options* options);
 /* The same, and refuses (HEED_CONFIG_MISMATCH, naming the field) a file whose config is not the
  * resolved `expected`: for callers who wrote the size of their block down. */
-HEED_NODISCARD heed_status heed_attention_create_checked(
+HEED_EXPORT HEED_NODISCARD heed_status heed_attention_create_checked(
     const heed_attention_config* expected, const heed_limits* limits, const heed_weights* weights,
     void* block, size_t block_bytes, heed_attention* layer, const heed_create_options* options);
 
 /* heed_attention_create with the two parts of the block apart, both aligned to 64: every layer has
  * a plan of its own. A layer whose plan was overwritten answers HEED_STALE_PLAN. */
-HEED_NODISCARD heed_status heed_attention_create_shared(
+HEED_EXPORT HEED_NODISCARD heed_status heed_attention_create_shared(
     const heed_limits* limits, const heed_weights* weights, void* plan, size_t plan_bytes,
     void* workspace, size_t workspace_bytes, heed_attention* layer,
     const heed_create_options* options);
@@ -319,8 +324,8 @@ typedef struct heed_forward_args {
  * Every refusal comes before the first write. Same bits on every FMA target and with every
  * executor (tests/numeric). Error against exact arithmetic: at most 2e-6 of |y|max on random
  * normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc). */
-HEED_NODISCARD heed_status heed_attention_forward(const heed_attention* layer,
-                                                  const heed_forward_args* args);
+HEED_EXPORT HEED_NODISCARD heed_status heed_attention_forward(const heed_attention* layer,
+                                                              const heed_forward_args* args);
 
 /* ----------------------------------------------------------- attention without the projections */
 
@@ -357,30 +362,34 @@ typedef struct heed_sdpa_args {
 #define HEED_SDPA_ARGS_INIT HEED_INIT(heed_sdpa_args)
 
 /* Bytes of the block: a multiple of 64, the same on every CPU; 0 for limits out of range. */
-size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits);
+HEED_EXPORT size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits);
 /* output = softmax(scale * query key^T, softcap, bias, masks) value, with the arithmetic and the
  * rules of forward; torch.nn.functional.scaled_dot_product_attention. The block (aligned to 64, at
  * least heed_sdpa_workspace_bytes) is scratch: nothing is kept in it. options may be null. */
-HEED_NODISCARD heed_status heed_sdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
-                                     void* block, size_t block_bytes,
-                                     const heed_create_options* options);
+HEED_EXPORT HEED_NODISCARD heed_status heed_sdpa(const heed_sdpa_args* args,
+                                                 const heed_sdpa_limits* limits, void* block,
+                                                 size_t block_bytes,
+                                                 const heed_create_options* options);
 
 /* --------------------------------------------------------------------------------- the library */
 
 /* From here on: what is rarely needed. */
 
-uint32_t heed_abi_version(void);       /* HEED_ABI_VERSION of the library */
-uint32_t heed_version(void);           /* major * 10000 + minor * 100 + patch of the library */
-const char* heed_version_string(void); /* "0.1.0" */
+/* HEED_ABI_VERSION of the library */
+HEED_EXPORT uint32_t heed_abi_version(void);
+/* major * 10000 + minor * 100 + patch of the library */
+HEED_EXPORT uint32_t heed_version(void);
+/* "0.1.0" */
+HEED_EXPORT const char* heed_version_string(void);
 
 /* --------------------------------------------------------------------------- configs, packing */
 
 /* *resolved = *config with its zeros replaced (1 / sqrt and divisions); does not check shapes.
  * The two may be the same object. */
-HEED_NODISCARD heed_status heed_resolve_config(const heed_attention_config* config,
-                                               heed_attention_config* resolved);
+HEED_EXPORT HEED_NODISCARD heed_status heed_resolve_config(const heed_attention_config* config,
+                                                           heed_attention_config* resolved);
 /* HEED_BAD_CONFIG or HEED_UNSUPPORTED with the name of the field that is wrong. */
-HEED_NODISCARD heed_status heed_check_config(const heed_attention_config* config);
+HEED_EXPORT HEED_NODISCARD heed_status heed_check_config(const heed_attention_config* config);
 
 /* The tensors of one layer as PyTorch keeps them: row-major [out][in], contiguous float32; with H,
  * H_kv and D for num_heads, num_kv_heads and head_dim. Biases are required where the config has
@@ -402,13 +411,13 @@ typedef struct heed_layer_tensors {
 
 /* Bytes of the packed file: a multiple of 64, the same on every CPU; 0 for a config whose shape
  * is refused. */
-size_t heed_packed_weights_bytes(const heed_attention_config* config);
+HEED_EXPORT size_t heed_packed_weights_bytes(const heed_attention_config* config);
 /* Writes the packed file into out (aligned to 64, out_bytes at least heed_packed_weights_bytes;
  * no memory shared with the tensors). A pass or two over the weights; int4 takes longer, 1.2 s
  * for an embed_dim of 768 on an x86 core. */
-HEED_NODISCARD heed_status heed_pack_weights(const heed_attention_config* config,
-                                             const heed_layer_tensors* tensors, void* out,
-                                             size_t out_bytes);
+HEED_EXPORT HEED_NODISCARD heed_status heed_pack_weights(const heed_attention_config* config,
+                                                         const heed_layer_tensors* tensors,
+                                                         void* out, size_t out_bytes);
 
 /* ------------------------------------------------------------------------------------- threads */
 
@@ -434,8 +443,9 @@ struct heed_executor {
 
 /* The dispatch targets built in and usable on this CPU, best first. "REFERENCE" (scalar) is always
  * usable, and not counted. */
-size_t heed_target_count(void);
-const char* heed_target_name(size_t index); /* null from heed_target_count() on */
+HEED_EXPORT size_t heed_target_count(void);
+/* null from heed_target_count() on */
+HEED_EXPORT const char* heed_target_name(size_t index);
 
 struct heed_create_options {
   uint32_t size;      /* HEED_CREATE_OPTIONS_INIT sets it */
@@ -464,13 +474,13 @@ typedef struct heed_explanation {
 #define HEED_EXPLANATION_INIT HEED_INIT(heed_explanation)
 
 /* What forward(args) would do; checks args as forward does and runs nothing. */
-HEED_NODISCARD heed_status heed_attention_explain(const heed_attention* layer,
-                                                  const heed_forward_args* args,
-                                                  heed_explanation* explanation);
-HEED_NODISCARD heed_status heed_sdpa_explain(const heed_sdpa_args* args,
-                                             const heed_sdpa_limits* limits,
-                                             heed_explanation* explanation,
-                                             const heed_create_options* options);
+HEED_EXPORT HEED_NODISCARD heed_status heed_attention_explain(const heed_attention* layer,
+                                                              const heed_forward_args* args,
+                                                              heed_explanation* explanation);
+HEED_EXPORT HEED_NODISCARD heed_status heed_sdpa_explain(const heed_sdpa_args* args,
+                                                         const heed_sdpa_limits* limits,
+                                                         heed_explanation* explanation,
+                                                         const heed_create_options* options);
 
 /* ----------------------------------------------------------------- calls from other languages */
 
@@ -478,43 +488,56 @@ HEED_NODISCARD heed_status heed_sdpa_explain(const heed_sdpa_args* args,
  * returns the code alone, and writes the whole status where that argument is not null. These are
  * for bindings that cannot receive a struct by value: Python's ctypes, Go, WebAssembly. The
  * functions that make tensors and masks need no such form: a binding sets the fields itself. */
-heed_status_code heed_resolve_config_code(const heed_attention_config* config,
-                                          heed_attention_config* resolved, heed_status* status);
-heed_status_code heed_check_config_code(const heed_attention_config* config, heed_status* status);
-heed_status_code heed_pack_weights_code(const heed_attention_config* config,
-                                        const heed_layer_tensors* tensors, void* out,
-                                        size_t out_bytes, heed_status* status);
-heed_status_code heed_weights_open_code(const void* file, size_t file_bytes,
-                                        heed_weights* weights, heed_status* status);
-heed_status_code heed_weights_verify_code(const heed_weights* weights, heed_status* status);
-heed_status_code heed_weights_config_code(const heed_weights* weights,
-                                          heed_attention_config* config, heed_status* status);
-heed_status_code heed_weights_bytes_code(const heed_weights* weights, const void** file,
-                                         size_t* file_bytes, heed_status* status);
-heed_status_code heed_attention_create_code(const heed_limits* limits,
-                                            const heed_weights* weights, void* block,
-                                            size_t block_bytes, heed_attention* layer,
-                                            const heed_create_options* options,
-                                            heed_status* status);
-heed_status_code heed_attention_create_checked_code(
+HEED_EXPORT heed_status_code heed_resolve_config_code(const heed_attention_config* config,
+                                                      heed_attention_config* resolved,
+                                                      heed_status* status);
+HEED_EXPORT heed_status_code heed_check_config_code(const heed_attention_config* config,
+                                                    heed_status* status);
+HEED_EXPORT heed_status_code heed_pack_weights_code(const heed_attention_config* config,
+                                                    const heed_layer_tensors* tensors, void* out,
+                                                    size_t out_bytes, heed_status* status);
+HEED_EXPORT heed_status_code heed_weights_open_code(const void* file, size_t file_bytes,
+                                                    heed_weights* weights, heed_status* status);
+HEED_EXPORT heed_status_code heed_weights_verify_code(const heed_weights* weights,
+                                                      heed_status* status);
+HEED_EXPORT heed_status_code heed_weights_config_code(const heed_weights* weights,
+                                                      heed_attention_config* config,
+                                                      heed_status* status);
+HEED_EXPORT heed_status_code heed_weights_bytes_code(const heed_weights* weights, const void** file,
+                                                     size_t* file_bytes, heed_status* status);
+HEED_EXPORT heed_status_code heed_attention_create_code(const heed_limits* limits,
+                                                        const heed_weights* weights, void* block,
+                                                        size_t block_bytes, heed_attention* layer,
+                                                        const heed_create_options* options,
+                                                        heed_status* status);
+HEED_EXPORT heed_status_code heed_attention_create_checked_code(
     const heed_attention_config* expected, const heed_limits* limits, const heed_weights* weights,
     void* block, size_t block_bytes, heed_attention* layer, const heed_create_options* options,
     heed_status* status);
-heed_status_code heed_attention_create_shared_code(
-    const heed_limits* limits, const heed_weights* weights, void* plan, size_t plan_bytes,
-    void* workspace, size_t workspace_bytes, heed_attention* layer,
-    const heed_create_options* options, heed_status* status);
-heed_status_code heed_attention_forward_code(const heed_attention* layer,
-                                             const heed_forward_args* args, heed_status* status);
-heed_status_code heed_attention_explain_code(const heed_attention* layer,
-                                             const heed_forward_args* args,
-                                             heed_explanation* explanation, heed_status* status);
-heed_status_code heed_sdpa_code(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
-                                void* block, size_t block_bytes,
-                                const heed_create_options* options, heed_status* status);
-heed_status_code heed_sdpa_explain_code(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
-                                        heed_explanation* explanation,
-                                        const heed_create_options* options, heed_status* status);
+HEED_EXPORT heed_status_code heed_attention_create_shared_code(const heed_limits* limits,
+                                                               const heed_weights* weights,
+                                                               void* plan, size_t plan_bytes,
+                                                               void* workspace,
+                                                               size_t workspace_bytes,
+                                                               heed_attention* layer,
+                                                               const heed_create_options* options,
+                                                               heed_status* status);
+HEED_EXPORT heed_status_code heed_attention_forward_code(const heed_attention* layer,
+                                                         const heed_forward_args* args,
+                                                         heed_status* status);
+HEED_EXPORT heed_status_code heed_attention_explain_code(const heed_attention* layer,
+                                                         const heed_forward_args* args,
+                                                         heed_explanation* explanation,
+                                                         heed_status* status);
+HEED_EXPORT heed_status_code heed_sdpa_code(const heed_sdpa_args* args,
+                                            const heed_sdpa_limits* limits, void* block,
+                                            size_t block_bytes, const heed_create_options* options,
+                                            heed_status* status);
+HEED_EXPORT heed_status_code heed_sdpa_explain_code(const heed_sdpa_args* args,
+                                                    const heed_sdpa_limits* limits,
+                                                    heed_explanation* explanation,
+                                                    const heed_create_options* options,
+                                                    heed_status* status);
 
 #ifdef __cplusplus
 }  /* extern "C" */

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "heed/attention.h"
+#include "heed/detail/export.h"
 #include "heed/status.h"
 #include "heed/tensor.h"
 #include "heed/weights.h"
@@ -103,8 +104,8 @@ constexpr size_t UnpackedProjectionBytes(const AttentionConfig& config, Projecti
 // buffer (aligned to 64, at least
 // UnpackedProjectionBytes) and points *projection into it. Backends call it when they are made, one
 // projection after the other through one buffer. On failure nothing is written.
-Status UnpackProjection(const Weights& weights, ProjectionKind kind, MutableBytes buffer,
-                        UnpackedProjection* projection);
+HEED_EXPORT Status UnpackProjection(const Weights& weights, ProjectionKind kind,
+                                    MutableBytes buffer, UnpackedProjection* projection);
 
 }  // namespace heed
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 
 #include "heed/attention.h"
+#include "heed/detail/export.h"
 
 namespace heed {
 
@@ -65,9 +66,9 @@ constexpr size_t MeasureErrorBytes(const AttentionConfig& config, const Limits& 
 // MeasureErrorBytes(config, limits), and shared with nothing; its contents are lost. Fails as
 // PackWeights, Create and Forward do (kUnsupported: a type that this library does not build); then
 // *report is left as it was. Allocates nothing; costs two packings and two calls.
-Status MeasureError(const AttentionConfig& config, const LayerTensors& tensors,
-                    const Limits& limits, const ForwardArgs& args, MutableBytes memory,
-                    ErrorReport* report, const CreateOptions& options = {});
+HEED_EXPORT Status MeasureError(const AttentionConfig& config, const LayerTensors& tensors,
+                                const Limits& limits, const ForwardArgs& args, MutableBytes memory,
+                                ErrorReport* report, const CreateOptions& options = {});
 
 }  // namespace heed
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "heed/attention.h"
+#include "heed/detail/export.h"
 #include "heed/detail/memory_map.h"
 
 namespace heed {
@@ -55,10 +56,10 @@ struct SdpaArgs {
 
 // output = softmax(scale * query key^T, softcap, bias, masks) value, with the arithmetic and the
 // rules of Attention::Forward. Checks everything before the first write; keeps nothing.
-Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
+HEED_EXPORT Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
                                  MutableBytes block, const CreateOptions& options = {});
 // What that call would do; see Attention::Explain.
-Status ExplainScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
+HEED_EXPORT Status ExplainScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
                                         Explanation* explanation,
                                         const CreateOptions& options = {});
 

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heed/detail/export.h"
+
 namespace heed {
 
 // Part of the ABI: appended, never renumbered.
@@ -44,12 +46,12 @@ struct [[nodiscard]] Status {
 };
 
 // The name of a code, e.g. "bad shape"; "unknown status" for any other number. Static storage.
-const char* StatusCodeName(StatusCode code);
+HEED_EXPORT const char* StatusCodeName(StatusCode code);
 
 // Writes "bad shape: key: last dimension: expected 64, got 60" (NUL-terminated, cut to fit) into
 // buffer[size] and returns the length the whole sentence has, as snprintf does. Codes whose
 // expectation says everything (a null pointer, an overlap) omit the two numbers.
-size_t FormatStatus(const Status& status, char* buffer, size_t size);
+HEED_EXPORT size_t FormatStatus(const Status& status, char* buffer, size_t size);
 
 }  // namespace heed
 

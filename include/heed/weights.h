@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heed/detail/export.h"
 #include "heed/detail/weight_formats.h"
 #include "heed/sizes.h"
 #include "heed/status.h"
@@ -92,7 +93,7 @@ constexpr size_t AddedKeys(const AttentionConfig& config) {
 }  // namespace sizes
 
 // kBadConfig names the wrong field ("config.num_heads"), kUnsupported a type that is not built in.
-Status CheckConfig(const AttentionConfig& config);
+HEED_EXPORT Status CheckConfig(const AttentionConfig& config);
 
 // Bytes of the packed file of this layer: a multiple of 64, the same on every CPU; 0 for a config
 // that CheckConfig refuses for its shape. For f32: 64 (H D + 2 H_kv D + E rounded up to 16 each)
@@ -136,7 +137,8 @@ struct LayerTensors {
 // Writes the packed file into out (at least PackedWeightsBytes, data aligned to 64). On failure
 // nothing is written. Allocates nothing. Takes a pass or two over the weights; int4 takes more:
 // 1.2 s for an embed_dim of 768 on an x86 core, 56 s for 4096.
-Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, MutableBytes out);
+HEED_EXPORT Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors,
+                               MutableBytes out);
 
 // A checked view of a packed file; the file stays where it is and must outlive the view. Copying
 // copies the view.
@@ -145,11 +147,11 @@ class Weights {
   // Checks magic, version, header CRC-32C, the config, and that the sizes recomputed from it equal
   // the file's: O(1), reads the first 256 bytes only. `file` begins at a multiple of 64 and may be
   // longer than the packed file. Survives any bytes; on failure *weights is left as it was.
-  static Status Open(ConstBytes file, Weights* weights);
+  HEED_EXPORT static Status Open(ConstBytes file, Weights* weights);
 
   // Checks the CRC-32C of the payload: one read of the whole file. Call it once where the file
   // comes from outside; Open alone already keeps every access inside the file.
-  Status Verify() const;
+  HEED_EXPORT Status Verify() const;
 
   bool is_open() const { return data_ != nullptr; }
   // The resolved config (no zeros but softcap and window).

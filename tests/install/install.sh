@@ -1,47 +1,40 @@
 #!/usr/bin/env bash
-# install.sh BUILD CXX: installs into a folder of its own, then builds and runs a program against
-# it with find_package and with pkg-config.
+# install.sh BUILD CC CXX: installs this build, moves what was installed to another folder, then
+# builds and runs programs against it with find_package and with pkg-config.
 set -euo pipefail
-build=$1 cxx=$2
+build=$1 cc=$2 cxx=$3
+here=$(cd "$(dirname "$0")" && pwd)
+examples=$here/../../ports/example
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cmake --install "$build" --prefix "$work/prefix" > /dev/null
+quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log"; echo "failed: $*"; exit 1; }; }
+quietly cmake --install "$build" --prefix "$work/first"
+mv "$work/first" "$work/prefix"
 
-cat > "$work/main.cc" <<'C'
-#include <heed/attention.h>
-int main() {
-  heed::AttentionConfig config;
-  config.embed_dim = 8;
-  config.num_heads = 2;
-  return heed::CheckConfig(config).ok() && heed::PackedWeightsBytes(config) != 0 ? 0 : 1;
-}
-C
-cat > "$work/CMakeLists.txt" <<'C'
-cmake_minimum_required(VERSION 3.20)
-project(consumer LANGUAGES CXX)
-find_package(heed 0.1 REQUIRED)
-add_executable(consumer main.cc)
-target_link_libraries(consumer PRIVATE heed::heed)
-if(TARGET heed::cli)  # absent where the program was not built
-  get_target_property(program heed::cli LOCATION)
-  execute_process(COMMAND ${program} --version RESULT_VARIABLE failed)
-  if(failed)
-    message(FATAL_ERROR "heed::cli: ${failed}")
-  endif()
-endif()
-C
-cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" \
-  -DCMAKE_CXX_COMPILER="$cxx" > /dev/null
-cmake --build "$work/build" > /dev/null
-"$work/build/consumer"
+quietly cmake -S "$here/consumer" -B "$work/build" -DWAY=find_package -DEXAMPLES="$examples" \
+  -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx"
+quietly cmake --build "$work/build"
+quietly ctest --test-dir "$work/build" --no-tests=error --output-on-failure
+programs=$(sed -n 's/^100% tests passed.* out of \([0-9]*\)$/\1/p' "$work/log")
+quietly cmake -S "$here/consumer" -B "$work/in_c" -DWAY=find_package -DIN_C=ON \
+  -DEXAMPLES="$examples" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$cc"
+quietly cmake --build "$work/in_c"
+quietly ctest --test-dir "$work/in_c" -R example_c --no-tests=error --output-on-failure
 
 if command -v pkg-config > /dev/null; then
-  pc=$(dirname "$(find "$work/prefix" -name heed.pc)")
-  sed -i "s|^prefix=.*|prefix=$work/prefix|" "$pc/heed.pc"
-  PKG_CONFIG_PATH=$pc "$cxx" -std=c++17 "$work/main.cc" -o "$work/plain" \
-    $(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs heed)
-  "$work/plain"
+  PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name heed.pc)")
+  export PKG_CONFIG_PATH
+  "$cxx" -std=c++17 "$examples/self_attention.cc" -o "$work/plain" \
+    $(pkg-config --cflags --libs heed)
+  quietly "$work/plain"
+  # A C compiler links it too: the library needs no C++ runtime.
+  "$cc" -std=c99 "$examples/self_attention.c" -o "$work/plain_c" $(pkg-config --cflags --libs heed)
+  quietly "$work/plain_c"
 else
   echo "pkg-config is not here: heed.pc was not tried"
 fi
-[ ! -x "$build/bin/heed" ] || "$work/prefix/bin/heed" --version > /dev/null
+
+# Packagers install into a folder that is not the prefix.
+DESTDIR=$work/root quietly cmake --install "$build"
+[ -n "$(find "$work/root" -name heed.pc)" ] || { echo "DESTDIR: no heed.pc below it"; exit 1; }
+echo "installed: $programs programs by find_package, one in C alone, two by pkg-config"

@@ -1,0 +1,2 @@
+# Tests under AddressSanitizer and UndefinedBehaviorSanitizer (`make test-sanitize`).
+set(HEED_SANITIZE ON CACHE BOOL "")
