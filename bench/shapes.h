@@ -70,6 +70,7 @@ inline std::vector<Shape> NamedShapes() {
       {"kws-causal", 1, 98, 64, 4, kCausal, {0.40, 0.33}, {0.42, 0.32}},
       {"bert512-causal", 1, 512, 768, 12, kCausal, {0.65, 0.60}, {0.33, 0.25}},
       {"long-causal", 1, 2048, 512, 8, kCausal, {0.36, 0.32}, {0.20, 0.14}},
+      {"b8", 8, 1, 768, 12, kNone},  // one token of each of 8 sequences
       {"row768", 1, 1, 768, 12},  // one token, weights from memory
       {"row2048", 1, 1, 2048, 32},
       {"row4096", 1, 1, 4096, 32},
