@@ -93,12 +93,11 @@ class Session {
  private:
   std::vector<Candidate> Chosen(const Shape& shape) const {
     std::vector<Candidate> all = HeedCandidates(shape, setting_), chosen;
-    const std::string heed = all[0].name;
-    for (Candidate& peer : PeerCandidates(setting_)) all.push_back(std::move(peer));
+    for (Candidate& peer : PeerCandidates(shape, setting_)) all.push_back(std::move(peer));
     for (Candidate& candidate : all) {
       const bool is_yardstick = candidate.name == kYardstick && !shape.is_cold();
       if (!options_.Takes(candidate.types.weights) && !is_yardstick) continue;
-      const std::string& name = candidate.role == Role::kStage ? heed : candidate.name;
+      const std::string& name = candidate.layer.empty() ? candidate.name : candidate.layer;
       const bool is_read = candidate.role == Role::kRead;  // the floor needs it
       if (is_read || std::regex_search(name, wanted_)) chosen.push_back(std::move(candidate));
     }

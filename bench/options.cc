@@ -21,7 +21,8 @@ constexpr const char* kHelp =
     R"(heed_bench: attention layers on heed and its peers, interleaved, one process
 
   --shapes REGEX       named shapes (bench/shapes.h); all of them unless --shape is given
-  --shape B,L,E,H[,M]  one more: batch, length, embed_dim, heads, and causal or pad; may be repeated
+  --shape B,L,E,H[,M]  one more: batch, length, embed_dim, heads, and a mask: causal, pad, or bias,
+                       keep, padmask, which hide nothing; may be repeated
   --target NAME|all    heed's dispatch target (default: the best); may be repeated
   --weights LIST       contestants with weights of these types, of f32,bf16,int8,int4 (default:
                        all); the yardstick, oneDNN's f32 layer, is measured with each of them
@@ -105,7 +106,7 @@ Options ParseOptions(int* argc, char** argv) {
     } else if (option == "--shape") {
       Shape shape;
       if (!ParseShape(value, &shape)) {
-        Refuse("--shape: expected batch,length,embed_dim,heads[,causal|,pad], got " + value);
+        Refuse("--shape: expected batch,length,embed_dim,heads[,mask], got " + value);
       }
       options.shapes.push_back(shape);
     } else if (option == "--target") {
