@@ -16,6 +16,7 @@
 #include "bench/fail.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/operations.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "heed/attention.h"
@@ -158,6 +159,10 @@ int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
 
+  if (options.operations) {
+    PrintOperations(Targets(options), options.seconds);
+    return 0;
+  }
   Session session(options);
   for (const Shape& shape : options.shapes) {
     for (const std::string& name : session.Names(shape)) {

@@ -32,6 +32,8 @@ constexpr const char* kHelp =
   --seconds S          of each contestant on each shape, at least (default 0.5)
   --isa avx2           everyone held to AVX2
   --check              exit 1 where heed misses a target of bench/shapes.h
+  --operations         heed's operations one by one instead of layers, on each --target, for
+                       --seconds each
   --no-machine         leaves out the machine's peaks and bandwidths
   --benchmark_...      Google Benchmark's: --benchmark_out=FILE.json, --benchmark_filter, ...
 )";
@@ -95,6 +97,10 @@ Options ParseOptions(int* argc, char** argv) {
     }
     if (!joined && (option == "--check" || option == "--no-machine")) {
       (option == "--check" ? options.check : options.machine) = option == "--check";
+      continue;
+    }
+    if (!joined && option == "--operations") {
+      options.operations = true;
       continue;
     }
     if (!joined) {
