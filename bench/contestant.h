@@ -63,7 +63,7 @@ struct Setting {
 inline constexpr const char* kWithoutKeys = "without keys";
 inline constexpr const char* kAttention = "attention";
 
-// Behind the name of heed's layer: the same without the mask.
+// Ends the name of heed's layer where it is called without the mask.
 inline constexpr const char* kUnmasked = "-unmasked";
 
 // heed with all types on each target: "heed-int8", or with several targets "heed-AVX2-int8". The

@@ -137,7 +137,7 @@ class AttentionAlone : public Contestant {
   CreateOptions options_;
 };
 
-// What makes a Layer or an Unmasked.
+// Returns the function that makes a Layer or an Unmasked.
 template <class AnyLayer>
 auto MakerOf(const Setting& setting, const std::string& target, const Types& types) {
   return [&setting, target, types](const Problem& problem) {

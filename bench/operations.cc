@@ -17,8 +17,8 @@ constexpr double kShortestSample = 5e-6;
 
 struct Timed {
   Operation operation;
-  size_t calls = 1;             // of one sample
-  std::vector<double> seconds;  // of single calls
+  size_t calls = 1;             // One sample times so many calls.
+  std::vector<double> seconds;  // One entry a sample: its time divided by its calls.
 };
 
 double SampleSeconds(const Timed& timed) {

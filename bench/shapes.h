@@ -27,7 +27,7 @@ enum class Mask {
   kKeep,         // a keep mask of ones [query_len][key_len]
   kPaddingMask,  // a padding mask of zeros [batch][key_len]
 };
-// Names of masks on the command line, after the numbers of --shape.
+// The masks' names on the command line, where --shape takes one after its numbers.
 inline constexpr struct {
   const char* name;
   Mask mask;
