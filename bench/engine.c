@@ -62,7 +62,7 @@ static int ok(heed_status status) {
 
 MHA_API void* mha_create(const char* variant, const MhaShape* shape, const MhaWeights* weights) {
   if (shape->decode) return NULL;
-  heed_attention_config config = {0};
+  heed_attention_config config = HEED_ATTENTION_CONFIG_INIT;
   config.embed_dim = (uint32_t)shape->E;
   config.num_heads = (uint32_t)shape->H;
   config.num_kv_heads = (uint32_t)shape->KVH;
@@ -71,10 +71,16 @@ MHA_API void* mha_create(const char* variant, const MhaShape* shape, const MhaWe
   config.k_bias = weights->bk != NULL;
   config.v_bias = weights->bv != NULL;
   config.out_bias = weights->bo != NULL;
-  const heed_layer_tensors tensors = {weights->Wq, weights->Wk, weights->Wv, weights->Wo,
-                                      weights->bq, weights->bk, weights->bv, weights->bo,
-                                      NULL,        NULL};
-  heed_limits limits = {0};
+  const heed_layer_tensors tensors = {.size = sizeof tensors,
+                                      .q_weight = weights->Wq,
+                                      .k_weight = weights->Wk,
+                                      .v_weight = weights->Wv,
+                                      .out_weight = weights->Wo,
+                                      .q_bias = weights->bq,
+                                      .k_bias = weights->bk,
+                                      .v_bias = weights->bv,
+                                      .out_bias = weights->bo};
+  heed_limits limits = HEED_LIMITS_INIT;
   limits.max_batch = (uint32_t)shape->B;
   limits.max_query_len = (uint32_t)shape->S;
   const size_t file_bytes = heed_packed_weights_bytes(&config);
@@ -83,7 +89,8 @@ MHA_API void* mha_create(const char* variant, const MhaShape* shape, const MhaWe
   if (engine == NULL) return NULL;
   engine->shape = *shape;
   heed_weights opened;
-  heed_create_options options = {strcmp(variant, "heed-f32") == 0 ? NULL : variant + 5};
+  heed_create_options options = HEED_CREATE_OPTIONS_INIT;
+  if (strcmp(variant, "heed-f32") != 0) options.target = variant + 5;
   if (file_bytes != 0 && block_bytes != 0 && posix_memalign(&engine->file, 4096, file_bytes) == 0 &&
       posix_memalign(&engine->block, 4096, block_bytes) == 0 &&
       ok(heed_pack_weights(&config, &tensors, engine->file, file_bytes)) &&
@@ -99,7 +106,7 @@ MHA_API void* mha_create(const char* variant, const MhaShape* shape, const MhaWe
 MHA_API int mha_run(void* handle, const float* x, const uint8_t* keymask, float* out) {
   Engine* engine = handle;
   const MhaShape* s = &engine->shape;
-  heed_forward_args args = {0};
+  heed_forward_args args = HEED_FORWARD_ARGS_INIT;
   args.query = heed_const_tensor_3d(x, (size_t)s->B, (size_t)s->S, (size_t)s->E);
   args.output = heed_tensor_3d(out, (size_t)s->B, (size_t)s->S, (size_t)s->E);
   args.causal = s->mask == 2;

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "bench/aligned.h"
+#include "heed/weights.h"
 #include "lib/kernels/table.h"
-#include "lib/weights/packed_file.h"
+#include "lib/support/matrix.h"
 
 namespace heed::bench {
 
@@ -28,7 +29,7 @@ class Projection {
  public:
   Projection(const KernelTable& table, WeightType weights, size_t rows, size_t depth, size_t panels)
       : table_(table),
-        matrix_(sizes::MatrixBytes(weights, panels * kPanelColumns, depth)),
+        panels_(sizes::MatrixBytes(weights, panels * kPanelColumns, depth)),
         block_scales_(panels * kPanelColumns * depth / kInt4Block),
         input_(rows * depth),
         zeros_(panels * kPanelColumns + rows),
@@ -36,19 +37,23 @@ class Projection {
         column_sums_(panels * kPanelColumns),
         block_offsets_(rows * depth / kInt4Block),
         quantized_(rows * depth) {
-    args_.weights = weights;
+    matrix_.type = weights;
+    matrix_.panels = panels_.data();
+    matrix_.bias = matrix_.scales = zeros_.data();
+    matrix_.sums = column_sums_.data();
+    matrix_.block_scales = block_scales_.data();
+    matrix_.columns = panels * kPanelColumns;
+    matrix_.depth = depth;
+    args_.matrix = &matrix_;
     args_.step = table.integer_step;
     args_.input = input_.data();
-    args_.input_stride = args_.depth = depth;
+    args_.input_stride = depth;
     args_.rows = rows;
-    args_.panels = matrix_.data();
-    args_.bias = args_.column_scales = args_.row_scales = zeros_.data();
-    args_.column_sums = column_sums_.data();
-    args_.block_scales = block_scales_.data();
+    args_.row_scales = zeros_.data();
     args_.block_offsets = block_offsets_.data();
     args_.quantized = reinterpret_cast<const int8_t*>(quantized_.data());
     args_.quantized_stride = depth;
-    args_.columns = args_.output_stride = panels * kPanelColumns;
+    args_.output_stride = matrix_.columns;
     args_.panel_end = panels;
     args_.output = output_.data();
   }
@@ -57,16 +62,17 @@ class Projection {
 
   void Run() const { table_.project_rows(args_); }
   double multiply_adds() const {
-    return static_cast<double>(args_.rows * args_.depth * args_.columns);
+    return static_cast<double>(args_.rows * matrix_.depth * matrix_.columns);
   }
 
  private:
   const KernelTable& table_;
-  Buffer matrix_;
+  Buffer panels_;
   std::vector<uint16_t> block_scales_;
   Floats input_, zeros_, output_;
   std::vector<int32_t> column_sums_, block_offsets_;
   Buffer quantized_;
+  Matrix matrix_;
   ProjectArgs args_;
 };
 

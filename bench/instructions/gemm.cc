@@ -46,13 +46,17 @@ bool RunHeed(const Problem& p, int runs, float* output) {
           p.weights[n * p.depth + k];
     }
   }
+  heed::Matrix matrix;
+  matrix.panels = packed.data();
+  matrix.bias = bias.data();
+  matrix.columns = p.columns;
+  matrix.depth = p.depth;
   heed::ProjectArgs args;
+  args.matrix = &matrix;
   args.input = p.input.data();
-  args.input_stride = args.depth = p.depth;
+  args.input_stride = p.depth;
   args.rows = p.rows;
-  args.panels = packed.data();
-  args.bias = bias.data();
-  args.columns = args.output_stride = p.columns;
+  args.output_stride = p.columns;
   args.panel_end = panels;
   args.output = output;
   for (int i = 0; i < runs; ++i) table->project_rows(args);

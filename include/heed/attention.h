@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heed/detail/layer_map.h"
 #include "heed/executor.h"
 #include "heed/mask.h"
 #include "heed/sizes.h"
@@ -32,60 +33,59 @@ struct Limits {
   uint32_t max_workers = 1;  // of the executors given to Forward
 };
 
-namespace sizes {
-// Inputs as integers: the query, whose place the merged heads take later, key and value.
-constexpr size_t QuantizedInputBytes(const AttentionConfig& c, size_t query_rows,
-                                     size_t key_rows) {
-  if (!QuantizesInputs(c.weights)) return 0;
-  const bool sums = c.weights == WeightType::kInt4;
-  const size_t q_dim = size_t{c.num_heads} * c.head_dim;
-  const size_t widest = c.embed_dim > q_dim ? c.embed_dim : q_dim;
-  size_t bytes = QuantizedBytes(query_rows, widest, sums);
-  bytes = Add(bytes, QuantizedBytes(key_rows, c.kdim, sums));
-  return Add(bytes, QuantizedBytes(key_rows, c.vdim, sums));
-}
-}  // namespace sizes
-
-// Bytes of the block for Create: q (which becomes the merged heads), k and v of the largest call,
-// and about 30 KB + 200 head_dim bytes a worker; k and v of an int8 core take a quarter of a float
-// core's; integer weights add query, key and value as integers, about a quarter of their bytes. A
-// multiple of 64, the same on every CPU. 0 for a config or limits that Create refuses.
-constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
-  const AttentionConfig c = Resolved(config);
+namespace detail {
+constexpr LayerShape LayerShapeOf(const AttentionConfig& config, const Limits& limits,
+                                  bool has_backend) {
   const uint32_t max_key_len =
       limits.max_key_len != 0 ? limits.max_key_len : limits.max_query_len;
-  if (!sizes::ShapeOk(c) || !sizes::DimensionOk(limits.max_batch) ||
-      !sizes::DimensionOk(limits.max_query_len) || !sizes::DimensionOk(max_key_len) ||
-      !sizes::DimensionOk(limits.max_workers)) {
-    return 0;
-  }
-  const size_t batch = limits.max_batch;
-  const size_t kv_entries = sizes::Mul(batch, c.num_kv_heads);
-  const size_t q_floats = sizes::Mul(limits.max_query_len, size_t{c.num_heads} * c.head_dim);
-  const size_t value_panels =
-      sizes::DivideUp(size_t{c.num_kv_heads} * c.head_dim, sizes::kPanelColumns);
-  size_t bytes = sizes::kPlanBytes;
-  bytes = sizes::Add(bytes, sizes::FloatBytes(sizes::Mul(batch, q_floats)));
-  if (c.core == CoreType::kInt8) {
-    const size_t block_bytes = sizes::Add(sizes::Int8KeyBlockBytes(c.head_dim),
-                                          sizes::Int8ValueBlockBytes(c.head_dim));
-    const size_t blocks = sizes::Mul(kv_entries, sizes::DivideUp(max_key_len, sizes::kKeyBlock));
-    const size_t added_blocks = sizes::AddedKeys(c) != 0 ? c.num_kv_heads : 0;
-    bytes = sizes::Add(bytes, sizes::Mul(sizes::Add(blocks, added_blocks), block_bytes));
-    bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers,
-                                         sizes::Int8WorkerBytes(c.num_kv_heads, c.head_dim)));
-  } else {
-    const size_t kv_bytes = sizes::Add(sizes::KeyBytes(max_key_len, c.head_dim),
-                                       sizes::ValueBytes(max_key_len, c.head_dim));
-    bytes = sizes::Add(bytes, sizes::Mul(kv_entries, kv_bytes));
-    bytes = sizes::Add(bytes, sizes::Mul(batch, sizes::FlagBytes(max_key_len, value_panels)));
-    bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers, sizes::WorkerBytes(0, c.head_dim)));
-  }
-  bytes = sizes::Add(
-      bytes, sizes::QuantizedInputBytes(c, sizes::Mul(batch, limits.max_query_len),
-                                        sizes::Mul(batch, max_key_len)));
-  return bytes == SIZE_MAX ? 0 : bytes;
+  return {Resolved(config), limits.max_batch,   limits.max_query_len,
+          max_key_len,      limits.max_workers, has_backend};
 }
+constexpr bool ShapeOk(const LayerShape& shape) {
+  return sizes::ShapeOk(shape.config) && sizes::DimensionOk(shape.max_batch) &&
+         sizes::DimensionOk(shape.max_query_len) && sizes::DimensionOk(shape.max_key_len) &&
+         sizes::DimensionOk(shape.max_workers);
+}
+constexpr size_t BytesOrZero(size_t bytes) { return bytes == SIZE_MAX ? 0 : bytes; }
+}  // namespace detail
+
+// Bytes of a layer's plan: what Create notes of the layer, about a kilobyte, and added keys of an
+// int8 core. A multiple of 64, the same on every CPU; 0 for a config that Create refuses.
+constexpr size_t PlanBytes(const AttentionConfig& config) {
+  const AttentionConfig c = Resolved(config);
+  return sizes::ShapeOk(c) ? detail::BytesOrZero(detail::PlanMapOf(c).bytes) : 0;
+}
+
+// Bytes of the workspace of a layer, which layers that do not run at the same time may share (then
+// the largest counts): q (which becomes the merged heads), k and v of the largest call, and about
+// 30 KB + 200 head_dim + 6 max_key_len bytes a worker; k and v of an int8 core take a quarter of a
+// float core's; integer weights add query, key and value as integers, about a quarter of their
+// bytes. A multiple of 64, the same on every CPU; 0 for a config or limits that Create refuses.
+constexpr size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
+  const detail::LayerShape shape = detail::LayerShapeOf(config, limits, false);
+  return detail::ShapeOk(shape) ? detail::BytesOrZero(detail::WorkspaceMapOf(shape).bytes) : 0;
+}
+
+// Bytes of the block of a layer that shares nothing: its plan, then its workspace.
+constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
+  const size_t plan = PlanBytes(config), workspace = SharedWorkspaceBytes(config, limits);
+  return plan == 0 || workspace == 0 ? 0 : detail::BytesOrZero(sizes::Add(plan, workspace));
+}
+
+// The memory of one layer, aligned to 64: one block of WorkspaceBytes, or plan and workspace apart.
+struct LayerMemory {
+  MutableBytes plan;       // in the one-block form the whole block
+  MutableBytes workspace;  // empty in the one-block form
+
+  constexpr LayerMemory() = default;
+  constexpr LayerMemory(MutableBytes whole_block) : plan(whole_block) {}  // NOLINT: implicit
+  template <size_t kSize>
+  constexpr LayerMemory(std::byte (&whole_block)[kSize]) : plan(whole_block) {}  // NOLINT: implicit
+  constexpr LayerMemory(MutableBytes own_plan, MutableBytes shared_workspace)
+      : plan(own_plan), workspace(shared_workspace) {}
+
+  constexpr bool is_one_block() const { return workspace.data == nullptr && workspace.size == 0; }
+};
 
 // One call. Tensors are [batch][len][columns] with heads = 1; see heed/tensor.h.
 struct ForwardArgs {
@@ -99,6 +99,7 @@ struct ForwardArgs {
   Lengths lengths;
   bool causal = false;  // hides key j from query i unless j <= i + offset
   int64_t offset = 0;   // position of query 0 among the keys; used by causal and window
+  Offsets offsets;      // the same, one for each batch entry; then `offset` stays 0
   int64_t window = 0;   // W > 0: causal, and j > i + offset - W; replaces the file's window
   TensorView output;    // [batch][query_len][embed_dim]; may be exactly query, no other overlap
   // Absent, or [batch][num_heads][query_len][key_len + added keys]: the softmax weights, 0 where
@@ -139,23 +140,26 @@ struct CreateOptions {
 
 class Attention {
  public:
-  // Checks everything, chooses the kernels and carves the block (aligned to 64, at least
-  // WorkspaceBytes). Keeps pointers into weights.bytes() and block, both of which must outlive the
-  // layer; the block must not be moved. On failure neither *layer nor the block is written.
-  static Status Create(const Limits& limits, const Weights& weights, MutableBytes block,
+  // Checks everything, chooses the kernels and writes the plan. Keeps pointers into
+  // weights.bytes() and the memory, which must outlive the layer and must not be moved. Layers that
+  // do not run at the same time may share one workspace; each needs a plan of its own. On failure
+  // neither *layer nor the memory is written.
+  static Status Create(const Limits& limits, const Weights& weights, const LayerMemory& memory,
                        Attention* layer, const CreateOptions& options = {});
   // The same, and refuses (kConfigMismatch, naming the field) a file whose config is not
-  // Resolved(config): for callers whose block is sized by the compiler.
+  // Resolved(config): for callers whose memory is sized by the compiler.
   static Status Create(const AttentionConfig& config, const Limits& limits, const Weights& weights,
-                       MutableBytes block, Attention* layer, const CreateOptions& options = {});
+                       const LayerMemory& memory, Attention* layer,
+                       const CreateOptions& options = {});
 
   // Runs the layer on one batch:
   //   output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value)))
   // A batch or query of zero length is a valid call that does nothing. A row without a visible key
   // gives the output bias. kBadShape, kBadMask, kOverlap, kOverLimit ... come before the first
-  // write; then nothing is written (a projection backend may fail later). Same bits on every FMA
-  // target and with every executor (tests/numeric). Error against exact arithmetic: at most 2e-6
-  // of |y|max on random normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc).
+  // write; then nothing is written (a projection backend may fail later). kStalePlan: something
+  // else was written where the layer's plan was, such as another layer's plan. Same bits on every
+  // FMA target and with every executor (tests/numeric). Error against exact arithmetic: at most
+  // 2e-6 of |y|max on random normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc).
   Status Forward(const ForwardArgs& args) const;
 
   // What Forward(args) would do; checks args as Forward does and runs nothing.
@@ -164,7 +168,8 @@ class Attention {
   bool is_created() const { return plan_ != nullptr; }
 
  private:
-  const void* plan_ = nullptr;  // inside the caller's block
+  const void* plan_ = nullptr;  // inside the caller's memory
+  uint64_t check_ = 0;          // what the plan says of file, config and addresses
 };
 
 // The dispatch targets built in and usable on this CPU, best first; "REFERENCE" (the scalar

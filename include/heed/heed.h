@@ -1,21 +1,59 @@
-/* heed/heed.h: the C ABI of heed, multi-head attention in memory that the caller owns. C99.
+/* heed/heed.h: multi-head attention in memory that the caller owns, for C99 and for every language
+ * that can call C. An example:
  *
- *   heed_weights weights;     status = heed_weights_open(file, file_bytes, &weights);
- *   heed_attention layer;     status = heed_attention_create(&limits, &weights, block,
- *                                                            block_bytes, &layer, NULL);
- *   status = heed_attention_forward(&layer, &args);        // as often as wanted
+ *     #include "heed/heed.h"
  *
- * Nothing here allocates, locks, prints or aborts. Every struct of arguments means its defaults
- * when all its bytes are zero: write `heed_forward_args args = {0};` and set what differs.
- * A null pointer where this header does not allow one gives HEED_NULL_POINTER with the name of
- * the argument, never a crash; functions that return a size give 0. A call that fails writes
- * nothing. Truth values are uint8_t: any value but 0 is true.
+ *     // Makes a layer of a packed file, for sequences of up to 128 rows. file and block begin at a
+ *     // multiple of 64 and stay where they are; heed_workspace_bytes gives the size of the block.
+ *     heed_status open_layer(const void* file, size_t file_bytes, void* block, size_t block_bytes,
+ *                            heed_attention* layer) {
+ *       heed_weights weights;
+ *       heed_limits limits = HEED_LIMITS_INIT;
+ *       limits.max_query_len = 128;
+ *       heed_status status = heed_weights_open(file, file_bytes, &weights);
+ *       if (status.code != HEED_OK) return status;
+ *       return heed_attention_create(&limits, &weights, block, block_bytes, layer, NULL);
+ *     }
+ *
+ *     // Self-attention: each row of x [length][embed_dim] looks at itself and the rows before it.
+ *     heed_status run_layer(const heed_attention* layer, const float* x, float* y, size_t length,
+ *                           size_t embed_dim) {
+ *       heed_forward_args args = HEED_FORWARD_ARGS_INIT;
+ *       args.query = heed_const_tensor_3d(x, 1, length, embed_dim);
+ *       args.output = heed_tensor_3d(y, 1, length, embed_dim);
+ *       args.causal = 1;
+ *       return heed_attention_forward(layer, &args);
+ *     }
+ *
+ * ports/example/self_attention.c is a whole program. The packed file comes from `heed pack` or from
+ * heed_pack_weights. Below come the status, tensors and masks, the layer, its call, and attention
+ * without projections; then what is rarely needed: packing in a program, configs, threads, choice
+ * of kernels, functions for other languages.
+ *
+ * Structs that begin with `size`: start from the macro of the same name, HEED_LIMITS_INIT for
+ * heed_limits, and set what differs; a field that is zero means the default that its comment names.
+ * A table may write .size = sizeof(heed_limits) instead. A struct whose size nobody set is refused
+ * with HEED_BAD_VALUE and an argument such as "limits.size".
+ *
+ * Pointers: a null pointer where this header does not allow one gives HEED_NULL_POINTER with the
+ * name of the argument, never a crash; functions that return a number of bytes give 0 where others
+ * would refuse. A call that fails writes nothing but its status. Nothing here allocates, locks,
+ * prints or aborts. Truth values are uint8_t: any value but 0 is true.
  *
  * Threads: one heed_attention serves one call at a time; two of them are independent, also when
  * they share a packed file. All other functions may be called from anywhere at any time.
  *
- * ABI: codes and constants are appended, never renumbered. Structs change only together with
- * HEED_ABI_VERSION; a program that loads heed dynamically compares it with heed_abi_version().
+ * What is stable: a program that was compiled with this header works with every later library
+ * whose heed_abi_version() equals HEED_ABI_VERSION.
+ *   - Functions, constants and status codes are added, never removed or renumbered.
+ *   - Structs that begin with `size` may get new fields at their end. A smaller size that a
+ *     released library had means that library's layout, with defaults for the rest. A larger size
+ *     comes from a newer header: it is accepted if all bytes that this library does not know are
+ *     zero. Any other size is refused.
+ *   - All other structs (status, tensors, masks, lengths, offsets) never change, and heed_weights
+ *     and heed_attention never change their size.
+ * What may change: the texts of a status, the bytes inside heed_weights, heed_attention and a
+ * block, and the number of bytes that heed_workspace_bytes returns.
  */
 #ifndef HEED_HEED_H_
 #define HEED_HEED_H_
@@ -25,7 +63,7 @@
 
 #include "heed/version.h"
 
-#define HEED_ABI_VERSION 2
+#define HEED_ABI_VERSION 3
 
 #if defined(__GNUC__)
 #define HEED_NODISCARD __attribute__((warn_unused_result))
@@ -33,13 +71,26 @@
 #define HEED_NODISCARD
 #endif
 
+/* A struct of zeros with its size. The macros HEED_..._INIT beside the structs use it. */
+#ifdef __cplusplus
+template <typename Struct>
+inline Struct heed_init() {
+  Struct zeros = {};
+  zeros.size = sizeof(Struct);
+  return zeros;
+}
+#define HEED_INIT(type) heed_init<type>()
+#else
+#define HEED_INIT(type) {.size = sizeof(type)}
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 enum {
-  HEED_ALIGNMENT = 64,          /* of blocks and packed files, in bytes */
-  HEED_MAX_DIMENSION = 1048576, /* the largest of any dimension */
+  HEED_ALIGNMENT = 64,          /* alignment of blocks and packed files in bytes */
+  HEED_MAX_DIMENSION = 1048576, /* the largest value of any dimension */
 };
 
 /* ------------------------------------------------------------------------------------ status */
@@ -49,20 +100,21 @@ enum {
   HEED_OK = 0,
   HEED_NULL_POINTER = 1,     /* a pointer that this call needs is null */
   HEED_BAD_CONFIG = 2,       /* the config contradicts itself */
-  HEED_BAD_VALUE = 3,        /* a scalar argument (window, offset, scale) out of range */
+  HEED_BAD_VALUE = 3,        /* a scalar argument (size, window, offset, scale) out of range */
   HEED_BAD_SHAPE = 10,       /* a tensor's shape or strides */
   HEED_BAD_MASK = 11,        /* a mask's shape, or a key length out of range */
   HEED_OVERLAP = 12,         /* an output shares memory with something else */
   HEED_MISALIGNED = 13,      /* a pointer lacks the alignment the declaration names */
   HEED_OVER_LIMIT = 14,      /* a shape is larger than the limits given to create */
   HEED_BLOCK_TOO_SMALL = 20, /* the caller's memory is smaller than the size function says */
+  HEED_STALE_PLAN = 21,      /* the layer's plan was overwritten, by another create for instance */
   HEED_BAD_MAGIC = 30,       /* not a .heed file */
   HEED_BAD_VERSION = 31,     /* a .heed file of another version */
   HEED_BAD_CHECKSUM = 32,    /* header or payload were altered */
   HEED_BAD_HEADER = 33,      /* a header that contradicts itself or the file's size */
   HEED_CONFIG_MISMATCH = 34, /* the file holds another layer than the caller expects */
   HEED_UNKNOWN_TARGET = 40,  /* no such dispatch target, or this CPU cannot run it */
-  HEED_UNSUPPORTED = 41,     /* known to the format, not built into this library */
+  HEED_UNSUPPORTED = 41,     /* known to the format or a newer header, not to this library */
   HEED_BACKEND_FAILED = 42,  /* a projection backend gave up; not from this header's functions */
   HEED_INTERNAL = 50,        /* a bug in heed; please report it */
 };
@@ -133,38 +185,28 @@ heed_float_mask heed_float_mask_4d(const float* data, size_t batch, size_t heads
 /* nn.MultiheadAttention's key_padding_mask [batch][key_len]: non-zero is ignored. */
 heed_byte_mask heed_key_padding(const uint8_t* data, size_t batch, size_t key_len);
 
-/* Key lengths [batch], each 0..key_len: keys at or behind the length are hidden, and neither
+/* Key lengths [batch], each from 0 to key_len: keys at or after the length are hidden, and neither
  * projected nor read. All zero: absent. */
 typedef struct heed_lengths {
   const int32_t* data;
   size_t count;
 } heed_lengths;
 
-/* ----------------------------------------------------------------------------------- executor */
+/* The position of query 0 among the keys, one for each batch entry [batch]. All zero: absent. */
+typedef struct heed_offsets {
+  const int64_t* data;
+  size_t count;
+} heed_offsets;
 
-/* One task of a call; no two run at the same time with the same worker number. */
-typedef void (*heed_task_function)(void* argument, size_t task, size_t worker);
-
-/* How a call uses more than one core: run(context, num_tasks, function, argument) calls
- * function(argument, t, worker) once for every t below num_tasks, in any order, with worker below
- * num_workers, and returns when all have ended; what they wrote is then visible to the caller.
- * run null: one worker, on the calling thread. Results have the same bits with any executor. */
-typedef struct heed_executor {
-  void* context;
-  size_t num_workers; /* 0: 1 */
-  void (*run)(void* context, size_t num_tasks, heed_task_function function, void* argument);
-  /* A stage of a call (its projections, its attention) with fewer multiply-adds runs on the calling
-   * thread, as waking others would take longer. 0: 2^21; 1: never. */
-  uint64_t min_multiply_adds;
-} heed_executor;
-
-/* ------------------------------------------------------------------- the layer and its weights */
+/* --------------------------------------------------------------- a layer from its packed file */
 
 enum { HEED_WEIGHTS_F32 = 0, HEED_WEIGHTS_BF16 = 1, HEED_WEIGHTS_INT8 = 2, HEED_WEIGHTS_INT4 = 3 };
 enum { HEED_CORE_F32 = 0, HEED_CORE_INT8 = 1 };
 
-/* The trained shape. Zeros mean the default beside them; heed_resolve_config replaces them. */
+/* The trained shape. Zeros mean the default that the comment names; heed_resolve_config replaces
+ * them. */
 typedef struct heed_attention_config {
+  uint32_t size;         /* HEED_ATTENTION_CONFIG_INIT sets it */
   uint32_t embed_dim;    /* columns of query and output */
   uint32_t num_heads;    /* query heads */
   uint32_t num_kv_heads; /* 0: num_heads; divides num_heads: query head h reads h / (H / H_kv) */
@@ -180,43 +222,12 @@ typedef struct heed_attention_config {
   uint32_t weights;      /* HEED_WEIGHTS_...: any other number is refused */
   uint32_t core;         /* HEED_CORE_...: the same */
 } heed_attention_config;
-
-/* *resolved = *config with its zeros replaced (1 / sqrt and divisions); does not check shapes.
- * The two may be the same object. */
-HEED_NODISCARD heed_status heed_resolve_config(const heed_attention_config* config,
-                                               heed_attention_config* resolved);
-/* HEED_BAD_CONFIG or HEED_UNSUPPORTED with the name of the field that is wrong. */
-HEED_NODISCARD heed_status heed_check_config(const heed_attention_config* config);
-
-/* The tensors of one layer as PyTorch keeps them: row-major [out][in], contiguous float32; with E,
- * H, H_kv, D as in the config. Biases are required where the config has them, else ignored. */
-typedef struct heed_layer_tensors {
-  const float* q_weight;   /* [H * D][embed_dim] */
-  const float* k_weight;   /* [H_kv * D][kdim] */
-  const float* v_weight;   /* [H_kv * D][vdim] */
-  const float* out_weight; /* [embed_dim][H * D] */
-  const float* q_bias;     /* [H * D] */
-  const float* k_bias;     /* [H_kv * D] */
-  const float* v_bias;     /* [H_kv * D] */
-  const float* out_bias;   /* [embed_dim] */
-  const float* bias_k;     /* [H_kv * D], where add_bias_kv */
-  const float* bias_v;     /* [H_kv * D], where add_bias_kv */
-} heed_layer_tensors;
-
-/* Bytes of the packed file: a multiple of 64, the same on every CPU; 0 for a config whose shape
- * is refused. */
-size_t heed_packed_weights_bytes(const heed_attention_config* config);
-/* Writes the packed file into out (aligned to 64, out_bytes at least heed_packed_weights_bytes;
- * no memory shared with the tensors). A pass or two over the weights; int4 takes longer, 1.2 s
- * for an embed_dim of 768 on an x86 core. */
-HEED_NODISCARD heed_status heed_pack_weights(const heed_attention_config* config,
-                                             const heed_layer_tensors* tensors, void* out,
-                                             size_t out_bytes);
+#define HEED_ATTENTION_CONFIG_INIT HEED_INIT(heed_attention_config)
 
 /* A checked view of a packed file: nothing to free, copied by assignment. Not open until
  * heed_weights_open has filled it. */
 typedef struct heed_weights {
-  uint64_t storage[16];
+  uint64_t storage[32];
 } heed_weights;
 
 /* Checks magic, version, header CRC, config and sizes: O(1), reads the first 256 bytes. `file`
@@ -236,30 +247,34 @@ HEED_NODISCARD heed_status heed_weights_bytes(const heed_weights* weights, const
 
 /* The largest call that a block serves; each up to HEED_MAX_DIMENSION. */
 typedef struct heed_limits {
+  uint32_t size;          /* HEED_LIMITS_INIT sets it */
   uint32_t max_batch;     /* 0: 1 */
   uint32_t max_query_len; /* at least 1 */
   uint32_t max_key_len;   /* 0: max_query_len, as self-attention needs */
-  uint32_t max_workers;   /* 0: 1; of the executors given to forward */
+  uint32_t max_workers;   /* 0: 1; the most workers of an executor given to forward */
 } heed_limits;
+#define HEED_LIMITS_INIT HEED_INIT(heed_limits)
 
 /* Bytes of the block: a multiple of 64, the same on every CPU, so that a program without a heap
  * may write the number down; 0 for a config or limits that create refuses. */
 size_t heed_workspace_bytes(const heed_attention_config* config, const heed_limits* limits);
-
-/* How kernels are chosen. Where a function takes a pointer to it, null means the defaults. */
-typedef struct heed_create_options {
-  const char* target; /* a name of heed_target_name, or "REFERENCE"; null: the best usable one */
-} heed_create_options;
+/* The two parts of the block: a plan, about a kilobyte for each layer, and a workspace, which
+ * layers that do not run at the same time may share (then the largest counts). */
+size_t heed_plan_bytes(const heed_attention_config* config);
+size_t heed_shared_workspace_bytes(const heed_attention_config* config, const heed_limits* limits);
 
 /* A layer, ready to run: a handle on the caller's block, copied by assignment. Not created until
  * heed_attention_create has filled it. */
 typedef struct heed_attention {
-  uint64_t storage[4];
+  uint64_t storage[8];
 } heed_attention;
+
+typedef struct heed_create_options heed_create_options; /* see "choice of kernels" */
+typedef struct heed_executor heed_executor;             /* see "threads" */
 
 /* Checks everything, chooses the kernels and carves the block (aligned to 64, at least
  * heed_workspace_bytes). Keeps pointers into the packed file and the block: both outlive the
- * layer and stay in place; weights, limits and options need not. */
+ * layer and stay in place; weights, limits and options need not. options may be null. */
 HEED_NODISCARD heed_status heed_attention_create(const heed_limits* limits,
                                                  const heed_weights* weights, void* block,
                                                  size_t block_bytes, heed_attention* layer,
@@ -270,8 +285,16 @@ HEED_NODISCARD heed_status heed_attention_create_checked(
     const heed_attention_config* expected, const heed_limits* limits, const heed_weights* weights,
     void* block, size_t block_bytes, heed_attention* layer, const heed_create_options* options);
 
+/* heed_attention_create with the two parts of the block apart, both aligned to 64: every layer has
+ * a plan of its own. A layer whose plan was overwritten answers HEED_STALE_PLAN. */
+HEED_NODISCARD heed_status heed_attention_create_shared(
+    const heed_limits* limits, const heed_weights* weights, void* plan, size_t plan_bytes,
+    void* workspace, size_t workspace_bytes, heed_attention* layer,
+    const heed_create_options* options);
+
 /* One call. Tensors are [batch][len][columns] with heads = 1. */
 typedef struct heed_forward_args {
+  uint32_t size;           /* HEED_FORWARD_ARGS_INIT sets it */
   heed_const_tensor query; /* [batch][query_len][embed_dim] */
   heed_const_tensor key;   /* [batch][key_len][kdim]; absent: query, as self-attention */
   heed_const_tensor value; /* [batch][key_len][vdim]; absent: key; not without key */
@@ -282,12 +305,14 @@ typedef struct heed_forward_args {
   heed_lengths lengths;
   uint8_t causal;          /* hides key j from query i unless j <= i + offset */
   int64_t offset;          /* position of query 0 among the keys; used by causal and window */
+  heed_offsets offsets;    /* an offset for each batch entry; `offset` is then 0 */
   int64_t window;          /* W > 0: causal, and j > i + offset - W; replaces the file's window */
   heed_tensor output;      /* [batch][query_len][embed_dim]; exactly query, or no overlap */
   heed_tensor attention_weights; /* absent, or [batch][num_heads][query_len][key_len + added] */
   uint8_t average_weights; /* attention_weights is [batch][query_len][key_len + added] */
   const heed_executor* executor; /* null: serial */
 } heed_forward_args;
+#define HEED_FORWARD_ARGS_INIT HEED_INIT(heed_forward_args)
 
 /* output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value))). A batch or query of zero
  * length is a valid call that does nothing; a row without a visible key gives the output bias.
@@ -297,8 +322,130 @@ typedef struct heed_forward_args {
 HEED_NODISCARD heed_status heed_attention_forward(const heed_attention* layer,
                                                   const heed_forward_args* args);
 
-/* What a call would do. */
+/* ----------------------------------------------------------- attention without the projections */
+
+typedef struct heed_sdpa_limits {
+  uint32_t size;          /* HEED_SDPA_LIMITS_INIT sets it */
+  uint32_t max_key_len;
+  uint32_t max_head_dim;  /* at least 1 */
+  uint32_t max_value_dim; /* 0: max_head_dim */
+  uint32_t max_workers;   /* 0: 1 */
+} heed_sdpa_limits;
+#define HEED_SDPA_LIMITS_INIT HEED_INIT(heed_sdpa_limits)
+
+typedef struct heed_sdpa_args {
+  uint32_t size;           /* HEED_SDPA_ARGS_INIT sets it */
+  heed_const_tensor query; /* [batch][num_heads][query_len][head_dim] */
+  heed_const_tensor key;   /* [batch][num_kv_heads][key_len][head_dim]; num_kv_heads divides */
+  heed_const_tensor value; /* [batch][num_kv_heads][key_len][value_dim] */
+  heed_byte_mask keep;     /* masks, lengths, causal and offsets as in heed_forward_args */
+  heed_byte_mask ignore;
+  heed_byte_mask key_padding;
+  heed_float_mask bias;
+  heed_lengths lengths;
+  uint8_t causal;
+  int64_t offset;
+  heed_offsets offsets;
+  int64_t window;          /* 0: none */
+  float scale;             /* 0: 1 / sqrt(head_dim) */
+  float softcap;           /* 0: none */
+  heed_tensor output;      /* [batch][num_heads][query_len][value_dim]; may be exactly query */
+  heed_tensor attention_weights; /* absent, or [batch][num_heads][query_len][key_len] */
+  uint8_t average_weights; /* attention_weights is [batch][1][query_len][key_len] */
+  const heed_executor* executor; /* null: serial */
+} heed_sdpa_args;
+#define HEED_SDPA_ARGS_INIT HEED_INIT(heed_sdpa_args)
+
+/* Bytes of the block: a multiple of 64, the same on every CPU; 0 for limits out of range. */
+size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits);
+/* output = softmax(scale * query key^T, softcap, bias, masks) value, with the arithmetic and the
+ * rules of forward; torch.nn.functional.scaled_dot_product_attention. The block (aligned to 64, at
+ * least heed_sdpa_workspace_bytes) is scratch: nothing is kept in it. options may be null. */
+HEED_NODISCARD heed_status heed_sdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
+                                     void* block, size_t block_bytes,
+                                     const heed_create_options* options);
+
+/* --------------------------------------------------------------------------------- the library */
+
+/* From here on: what is rarely needed. */
+
+uint32_t heed_abi_version(void);       /* HEED_ABI_VERSION of the library */
+uint32_t heed_version(void);           /* major * 10000 + minor * 100 + patch of the library */
+const char* heed_version_string(void); /* "0.1.0" */
+
+/* --------------------------------------------------------------------------- configs, packing */
+
+/* *resolved = *config with its zeros replaced (1 / sqrt and divisions); does not check shapes.
+ * The two may be the same object. */
+HEED_NODISCARD heed_status heed_resolve_config(const heed_attention_config* config,
+                                               heed_attention_config* resolved);
+/* HEED_BAD_CONFIG or HEED_UNSUPPORTED with the name of the field that is wrong. */
+HEED_NODISCARD heed_status heed_check_config(const heed_attention_config* config);
+
+/* The tensors of one layer as PyTorch keeps them: row-major [out][in], contiguous float32; with H,
+ * H_kv and D for num_heads, num_kv_heads and head_dim. Biases are required where the config has
+ * them, else ignored. */
+typedef struct heed_layer_tensors {
+  uint32_t size;           /* HEED_LAYER_TENSORS_INIT sets it */
+  const float* q_weight;   /* [H * D][embed_dim] */
+  const float* k_weight;   /* [H_kv * D][kdim] */
+  const float* v_weight;   /* [H_kv * D][vdim] */
+  const float* out_weight; /* [embed_dim][H * D] */
+  const float* q_bias;     /* [H * D] */
+  const float* k_bias;     /* [H_kv * D] */
+  const float* v_bias;     /* [H_kv * D] */
+  const float* out_bias;   /* [embed_dim] */
+  const float* bias_k;     /* [H_kv * D], where add_bias_kv */
+  const float* bias_v;     /* [H_kv * D], where add_bias_kv */
+} heed_layer_tensors;
+#define HEED_LAYER_TENSORS_INIT HEED_INIT(heed_layer_tensors)
+
+/* Bytes of the packed file: a multiple of 64, the same on every CPU; 0 for a config whose shape
+ * is refused. */
+size_t heed_packed_weights_bytes(const heed_attention_config* config);
+/* Writes the packed file into out (aligned to 64, out_bytes at least heed_packed_weights_bytes;
+ * no memory shared with the tensors). A pass or two over the weights; int4 takes longer, 1.2 s
+ * for an embed_dim of 768 on an x86 core. */
+HEED_NODISCARD heed_status heed_pack_weights(const heed_attention_config* config,
+                                             const heed_layer_tensors* tensors, void* out,
+                                             size_t out_bytes);
+
+/* ------------------------------------------------------------------------------------- threads */
+
+/* One task of a call; no two run at the same time with the same worker number. */
+typedef void (*heed_task_function)(void* argument, size_t task, size_t worker);
+
+/* How a call uses more than one core: run(context, num_tasks, function, argument) calls
+ * function(argument, t, worker) once for every t below num_tasks, in any order, with worker below
+ * num_workers, and returns when all have ended; what they wrote is then visible to the caller.
+ * run null: one worker, on the calling thread. Results have the same bits with any executor. */
+struct heed_executor {
+  uint32_t size;      /* HEED_EXECUTOR_INIT sets it */
+  void* context;      /* passed to run */
+  size_t num_workers; /* 0: 1 */
+  void (*run)(void* context, size_t num_tasks, heed_task_function function, void* argument);
+  /* A stage of a call (its projections, its attention) with fewer multiply-adds runs on the calling
+   * thread, as waking others would take longer. 0: 2^21; 1: never. */
+  uint64_t min_multiply_adds;
+};
+#define HEED_EXECUTOR_INIT HEED_INIT(heed_executor)
+
+/* --------------------------------------------------------------------------- choice of kernels */
+
+/* The dispatch targets built in and usable on this CPU, best first. "REFERENCE" (scalar) is always
+ * usable, and not counted. */
+size_t heed_target_count(void);
+const char* heed_target_name(size_t index); /* null from heed_target_count() on */
+
+struct heed_create_options {
+  uint32_t size;      /* HEED_CREATE_OPTIONS_INIT sets it */
+  const char* target; /* a name of heed_target_name, or "REFERENCE"; null: the best usable one */
+};
+#define HEED_CREATE_OPTIONS_INIT HEED_INIT(heed_create_options)
+
+/* What a call would do. The library fills it. */
 typedef struct heed_explanation {
+  uint32_t size;            /* HEED_EXPLANATION_INIT sets it; says how much is written */
   const char* target;       /* static: "AVX3_DL", "NEON", "REFERENCE" ... */
   uint64_t flops;           /* 2 x multiply-adds actually run, of products only */
   uint64_t weight_bytes;    /* the packed file's */
@@ -314,64 +461,60 @@ typedef struct heed_explanation {
   uint64_t tiles_masked;    /* run with a mask applied */
   uint64_t tiles_skipped;   /* no visible key: no work */
 } heed_explanation;
+#define HEED_EXPLANATION_INIT HEED_INIT(heed_explanation)
 
 /* What forward(args) would do; checks args as forward does and runs nothing. */
 HEED_NODISCARD heed_status heed_attention_explain(const heed_attention* layer,
                                                   const heed_forward_args* args,
                                                   heed_explanation* explanation);
-
-/* ----------------------------------------------------------- attention without the projections */
-
-typedef struct heed_sdpa_limits {
-  uint32_t max_key_len;
-  uint32_t max_head_dim;  /* at least 1 */
-  uint32_t max_value_dim; /* 0: max_head_dim */
-  uint32_t max_workers;   /* 0: 1 */
-} heed_sdpa_limits;
-
-typedef struct heed_sdpa_args {
-  heed_const_tensor query; /* [batch][num_heads][query_len][head_dim] */
-  heed_const_tensor key;   /* [batch][num_kv_heads][key_len][head_dim]; num_kv_heads divides */
-  heed_const_tensor value; /* [batch][num_kv_heads][key_len][value_dim] */
-  heed_byte_mask keep;     /* masks as in heed_forward_args */
-  heed_byte_mask ignore;
-  heed_byte_mask key_padding;
-  heed_float_mask bias;
-  heed_lengths lengths;
-  uint8_t causal;
-  int64_t offset;
-  int64_t window;          /* 0: none */
-  float scale;             /* 0: 1 / sqrt(head_dim) */
-  float softcap;           /* 0: none */
-  heed_tensor output;      /* [batch][num_heads][query_len][value_dim]; may be exactly query */
-  heed_tensor attention_weights; /* absent, or [batch][num_heads][query_len][key_len] */
-  uint8_t average_weights; /* attention_weights is [batch][1][query_len][key_len] */
-  const heed_executor* executor; /* null: serial */
-} heed_sdpa_args;
-
-/* Bytes of the block: a multiple of 64, the same on every CPU; 0 for limits out of range. */
-size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits);
-/* output = softmax(scale * query key^T, softcap, bias, masks) value, with the arithmetic and the
- * rules of forward; torch.nn.functional.scaled_dot_product_attention. The block (aligned to 64, at
- * least heed_sdpa_workspace_bytes) is scratch: nothing is kept in it. */
-HEED_NODISCARD heed_status heed_sdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
-                                     void* block, size_t block_bytes,
-                                     const heed_create_options* options);
 HEED_NODISCARD heed_status heed_sdpa_explain(const heed_sdpa_args* args,
                                              const heed_sdpa_limits* limits,
                                              heed_explanation* explanation,
                                              const heed_create_options* options);
 
-/* ----------------------------------------------------------------------------- the library */
+/* ----------------------------------------------------------------- calls from other languages */
 
-/* The dispatch targets built in and usable on this CPU, best first. "REFERENCE" (scalar) is always
- * usable, and not counted. */
-size_t heed_target_count(void);
-const char* heed_target_name(size_t index); /* null from heed_target_count() on */
-
-uint32_t heed_abi_version(void);         /* HEED_ABI_VERSION of the library */
-uint32_t heed_version(void);             /* major * 10000 + minor * 100 + patch of the library */
-const char* heed_version_string(void);   /* "0.1.0" */
+/* Every function f that returns a heed_status is also there as f_code, with one more argument: it
+ * returns the code alone, and writes the whole status where that argument is not null. These are
+ * for bindings that cannot receive a struct by value: Python's ctypes, Go, WebAssembly. The
+ * functions that make tensors and masks need no such form: a binding sets the fields itself. */
+heed_status_code heed_resolve_config_code(const heed_attention_config* config,
+                                          heed_attention_config* resolved, heed_status* status);
+heed_status_code heed_check_config_code(const heed_attention_config* config, heed_status* status);
+heed_status_code heed_pack_weights_code(const heed_attention_config* config,
+                                        const heed_layer_tensors* tensors, void* out,
+                                        size_t out_bytes, heed_status* status);
+heed_status_code heed_weights_open_code(const void* file, size_t file_bytes,
+                                        heed_weights* weights, heed_status* status);
+heed_status_code heed_weights_verify_code(const heed_weights* weights, heed_status* status);
+heed_status_code heed_weights_config_code(const heed_weights* weights,
+                                          heed_attention_config* config, heed_status* status);
+heed_status_code heed_weights_bytes_code(const heed_weights* weights, const void** file,
+                                         size_t* file_bytes, heed_status* status);
+heed_status_code heed_attention_create_code(const heed_limits* limits,
+                                            const heed_weights* weights, void* block,
+                                            size_t block_bytes, heed_attention* layer,
+                                            const heed_create_options* options,
+                                            heed_status* status);
+heed_status_code heed_attention_create_checked_code(
+    const heed_attention_config* expected, const heed_limits* limits, const heed_weights* weights,
+    void* block, size_t block_bytes, heed_attention* layer, const heed_create_options* options,
+    heed_status* status);
+heed_status_code heed_attention_create_shared_code(
+    const heed_limits* limits, const heed_weights* weights, void* plan, size_t plan_bytes,
+    void* workspace, size_t workspace_bytes, heed_attention* layer,
+    const heed_create_options* options, heed_status* status);
+heed_status_code heed_attention_forward_code(const heed_attention* layer,
+                                             const heed_forward_args* args, heed_status* status);
+heed_status_code heed_attention_explain_code(const heed_attention* layer,
+                                             const heed_forward_args* args,
+                                             heed_explanation* explanation, heed_status* status);
+heed_status_code heed_sdpa_code(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
+                                void* block, size_t block_bytes,
+                                const heed_create_options* options, heed_status* status);
+heed_status_code heed_sdpa_explain_code(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
+                                        heed_explanation* explanation,
+                                        const heed_create_options* options, heed_status* status);
 
 #ifdef __cplusplus
 }  /* extern "C" */

@@ -66,6 +66,17 @@ struct Lengths {
   constexpr bool present() const { return data != nullptr || count != 0; }
 };
 
+// Positions of query row 0 among the keys, one for each batch entry [batch]: what `offset` of a
+// call says for all of them.
+struct Offsets {
+  const int64_t* data = nullptr;
+  size_t count = 0;
+
+  constexpr Offsets() = default;
+  constexpr Offsets(const int64_t* values, size_t n) : data(values), count(n) {}
+  constexpr bool present() const { return data != nullptr || count != 0; }
+};
+
 }  // namespace heed
 
 #endif  // HEED_MASK_H_

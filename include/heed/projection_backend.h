@@ -71,22 +71,17 @@ constexpr ProjectionShape ProjectionShapeOf(const AttentionConfig& config, Proje
   return {};
 }
 
-// Bytes of the block for Create with a backend: WorkspaceBytes, one row-major k or v of the largest
-// call, and 192 head_dim bytes a worker. Also a multiple of 64, and 0 where WorkspaceBytes is.
+// Bytes of the workspace, and of the whole block, for Create with a backend: as without one, and
+// one row-major k or v of the largest call and 192 head_dim bytes a worker. 0 where WorkspaceBytes
+// is.
+constexpr size_t BackendSharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
+  const detail::LayerShape shape = detail::LayerShapeOf(config, limits, true);
+  return detail::ShapeOk(shape) ? detail::BytesOrZero(detail::WorkspaceMapOf(shape).bytes) : 0;
+}
 constexpr size_t BackendWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
-  size_t bytes = WorkspaceBytes(config, limits);
-  if (bytes == 0) return 0;
-  const AttentionConfig c = Resolved(config);
-  const size_t key_len = limits.max_key_len != 0 ? limits.max_key_len : limits.max_query_len;
-  const size_t row = size_t{c.num_kv_heads} * c.head_dim;
-  const size_t flag_panels =
-      c.num_kv_heads * sizes::DivideUp(c.head_dim, sizes::kPanelColumns);
-  bytes = sizes::Add(
-      bytes, sizes::FloatBytes(sizes::Mul(sizes::Mul(limits.max_batch, key_len), row)));
-  bytes = sizes::Add(bytes, sizes::Mul(limits.max_batch, sizes::FlagBytes(key_len, flag_panels)));
-  bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers,
-                                       sizes::FloatBytes(sizes::kQueryBlock * c.head_dim)));
-  return bytes == SIZE_MAX ? 0 : bytes;
+  const size_t plan = PlanBytes(config);
+  const size_t workspace = BackendSharedWorkspaceBytes(config, limits);
+  return plan == 0 || workspace == 0 ? 0 : detail::BytesOrZero(sizes::Add(plan, workspace));
 }
 
 // One projection as PyTorch keeps it.

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "heed/attention.h"
-#include "heed/sizes.h"
+#include "heed/detail/memory_map.h"
 
 namespace heed {
 
@@ -27,12 +27,8 @@ constexpr size_t SdpaWorkspaceBytes(const SdpaLimits& limits) {
       !sizes::DimensionOk(value_dim) || !sizes::DimensionOk(limits.max_workers)) {
     return 0;
   }
-  const size_t value_panels = sizes::DivideUp(value_dim, sizes::kPanelColumns);
-  size_t bytes = sizes::KeyBytes(limits.max_key_len, limits.max_head_dim);
-  bytes = sizes::Add(bytes, sizes::ValueBytes(limits.max_key_len, value_dim));
-  bytes = sizes::Add(bytes, sizes::FlagBytes(limits.max_key_len, value_panels));
-  bytes = sizes::Add(bytes, sizes::Mul(limits.max_workers,
-                                       sizes::WorkerBytes(limits.max_head_dim, value_dim)));
+  const size_t bytes = detail::SdpaMapOf(limits.max_key_len, limits.max_head_dim, value_dim,
+                                         limits.max_workers).bytes;
   return bytes == SIZE_MAX ? 0 : bytes;
 }
 
@@ -47,6 +43,7 @@ struct SdpaArgs {
   Lengths lengths;
   bool causal = false;
   int64_t offset = 0;
+  Offsets offsets;
   int64_t window = 0;     // 0: none
   float scale = 0.0f;     // 0: 1 / sqrt(head_dim)
   float softcap = 0.0f;   // 0: none

@@ -45,68 +45,6 @@ constexpr size_t PanelBytes(size_t columns, size_t depth) {
 }
 constexpr bool DimensionOk(uint64_t n) { return n >= 1 && n <= kMaxDimension; }
 
-// Rows of integers that a product of quantized weights reads, and their scales. The 64 bytes behind
-// each row keep rows of a power of two out of one set of the cache.
-constexpr size_t QuantizedStride(size_t depth) {
-  return Add(RoundUp(depth, kAlignment), kAlignment);
-}
-// With int4 weights each block of 32 has a sum besides.
-constexpr size_t QuantizedBytes(size_t rows, size_t depth, bool block_sums) {
-  const size_t bytes = Add(Mul(rows, QuantizedStride(depth)), FloatBytes(rows));
-  return block_sums ? Add(bytes, FloatBytes(Mul(rows, DivideUp(depth, kInt4Block)))) : bytes;
-}
-
-// One worker's scratch: scores of a tile (or 64 x 32 floats of a projection), accumulator, row
-// state (16 partial sums, maximum, inverse, factor), visible bits, and sdpa's scaled query.
-constexpr size_t WorkerBytes(size_t head_dim, size_t value_dim) {
-  size_t bytes = FloatBytes(kQueryBlock * kKeyBlock);
-  bytes = Add(bytes, FloatBytes(Mul(RoundUp(value_dim, kPanelColumns), kQueryBlock)));
-  bytes = Add(bytes, FloatBytes(kQueryBlock * (16 + 3)));
-  bytes = Add(bytes, FloatBytes(kQueryBlock * 2));
-  return Add(bytes, FloatBytes(Mul(head_dim, kQueryBlock)));
-}
-// Keys of one key/value head: [blocks][head_dim][64]; values: [blocks][panels][64][16].
-constexpr size_t KeyBytes(size_t key_len, size_t head_dim) {
-  return FloatBytes(Mul(RoundUp(key_len, kKeyBlock), head_dim));
-}
-constexpr size_t ValueBytes(size_t key_len, size_t value_dim) {
-  return FloatBytes(Mul(RoundUp(key_len, kKeyBlock), RoundUp(value_dim, kPanelColumns)));
-}
-// One byte for each block of keys and value panel: does it hold a non-finite value?
-constexpr size_t FlagBytes(size_t key_len, size_t value_panels) {
-  return RoundUp(Mul(DivideUp(key_len, kKeyBlock), value_panels), kAlignment);
-}
-
-// The int8 core, one key/value head: blocks of 64 keys [4 panels][head_dim / 4][16 keys][4] int8,
-// then a scale (float) and the sum of its integers (int32) for each key ...
-constexpr size_t Int8KeyBlockBytes(size_t head_dim) {
-  return Mul(Add(RoundUp(head_dim, 4), 2 * sizeof(float)), kKeyBlock);
-}
-// ... and of values [panels][64 / 4 keys][16 columns][4] int8, then a scale for each key and the
-// sum of each column's integers.
-constexpr size_t Int8ValueBlockBytes(size_t value_dim) {
-  return Add(Mul(RoundUp(value_dim, kPanelColumns), kKeyBlock + sizeof(int32_t)),
-             kKeyBlock * sizeof(float));
-}
-// k and v are projected by as many heads as end where a panel does, and at least 64 columns.
-constexpr size_t HeadsPerProjection(size_t num_kv_heads, size_t head_dim) {
-  size_t heads = 1;
-  while (heads * head_dim % kPanelColumns != 0 || heads * head_dim < kKeyBlock) heads *= 2;
-  return heads < num_kv_heads ? heads : num_kv_heads;
-}
-// A worker's scratch for the int8 core. Attention: scores, accumulator, row state and visible bits
-// as above, weights as bytes, the query as bytes and its scales, scales of the weights. Projections
-// share it: the rows of a block of keys, of all heads that are projected together.
-constexpr size_t Int8WorkerBytes(size_t num_kv_heads, size_t head_dim) {
-  size_t attend = WorkerBytes(0, head_dim);
-  attend = Add(attend, kQueryBlock * kKeyBlock);
-  attend = Add(attend, RoundUp(Mul(RoundUp(head_dim, 4), kQueryBlock), kAlignment));
-  attend = Add(attend, FloatBytes(kQueryBlock * 3));
-  const size_t project =
-      FloatBytes(Mul(HeadsPerProjection(num_kv_heads, head_dim) * head_dim, kKeyBlock));
-  return attend < project ? project : attend;
-}
-
 }  // namespace sizes
 }  // namespace heed
 

@@ -20,6 +20,7 @@ enum class StatusCode : int32_t {
   kMisaligned = 13,      // a pointer lacks the alignment the declaration names
   kOverLimit = 14,       // a shape is larger than the Limits given to Create
   kBlockTooSmall = 20,   // the caller's memory is smaller than the constexpr size
+  kStalePlan = 21,       // the layer's plan was overwritten, by another Create for instance
   kBadMagic = 30,        // not a .heed file
   kBadVersion = 31,      // a .heed file of another version
   kBadChecksum = 32,     // header or payload were altered

@@ -1,10 +1,13 @@
-// lib/capi/capi.cc: heed.h on top of the C++ API: refuses null pointers, converts, calls.
+// lib/capi/capi.cc: heed.h on top of the C++ API: refuses null pointers and unknown sizes of
+// structs, converts, calls.
 #include "heed/heed.h"
 
 #include <cstring>
 #include <type_traits>
 
 #include "lib/capi/convert.h"
+#include "lib/capi/sized.h"
+#include "lib/support/fail.h"
 
 namespace heed::capi {
 namespace {
@@ -35,21 +38,192 @@ void Store(const Object& object, Opaque* opaque) {
   *opaque = filled;
 }
 
-heed_status Create(const AttentionConfig* expected, const heed_limits* limits,
-                   const heed_weights* weights, void* block, size_t block_bytes,
-                   heed_attention* layer, const heed_create_options* options) {
-  if (limits == nullptr) return NullPointer("limits");
-  if (weights == nullptr) return NullPointer("weights");
-  if (layer == nullptr) return NullPointer("layer");
+Status Null(const char* argument, const char* expectation = "not null") {
+  return Fail(StatusCode::kNullPointer, argument, expectation);
+}
+
+// Read, in the form of the C++ API.
+Status Converted(const heed_attention_config* config, const Name& name, AttentionConfig* result) {
+  heed_attention_config read;
+  HEED_RETURN_IF_ERROR(Read(config, name, &read));
+  return ToCpp(read, result);
+}
+
+template <typename Struct, typename Cpp>
+Status Converted(const Struct* object, const Name& name, Cpp* result) {
+  Struct read;
+  HEED_RETURN_IF_ERROR(Read(object, name, &read));
+  *result = ToCpp(read);
+  return Status();
+}
+
+template <typename Struct, typename Cpp>
+Status Converted(const Struct* args, Executor* executor, Cpp* result) {
+  Struct read;
+  HEED_RETURN_IF_ERROR(Read(args, kArgs, &read));
+  return ToCpp(read, executor, result);
+}
+
+// Null means the defaults.
+Status ConvertedOptions(const heed_create_options* options, CreateOptions* result) {
+  return options == nullptr ? Status() : Converted(options, kOptions, result);
+}
+
+MutableBytes BytesOf(void* data, size_t size) {
+  return MutableBytes(static_cast<std::byte*>(data), size);
+}
+
+Status Create(const AttentionConfig* expected, const heed_limits* limits,
+              const heed_weights* weights, const LayerMemory& memory, heed_attention* layer,
+              const heed_create_options* options) {
+  Limits l;
+  HEED_RETURN_IF_ERROR(Converted(limits, kLimits, &l));
+  if (weights == nullptr) return Null("weights");
+  if (layer == nullptr) return Null("layer");
+  CreateOptions o;
+  HEED_RETURN_IF_ERROR(ConvertedOptions(options, &o));
   const Weights view = Load<Weights>(weights);
-  const MutableBytes bytes(static_cast<std::byte*>(block), block_bytes);
   Attention created;
-  const Status status =
-      expected == nullptr
-          ? Attention::Create(ToCpp(*limits), view, bytes, &created, ToCpp(options))
-          : Attention::Create(*expected, ToCpp(*limits), view, bytes, &created, ToCpp(options));
-  if (status.ok()) Store(created, layer);
-  return ToC(status);
+  HEED_RETURN_IF_ERROR(expected == nullptr
+                           ? Attention::Create(l, view, memory, &created, o)
+                           : Attention::Create(*expected, l, view, memory, &created, o));
+  Store(created, layer);
+  return Status();
+}
+
+Status ResolveConfig(const heed_attention_config* config, heed_attention_config* resolved) {
+  if (config == nullptr) return Null("config");
+  HEED_RETURN_IF_ERROR(CheckSize(resolved, kResolved));
+  AttentionConfig c;
+  HEED_RETURN_IF_ERROR(Converted(config, kConfig, &c));
+  Write(ToC(Resolved(c)), resolved);
+  return Status();
+}
+
+Status CheckCConfig(const heed_attention_config* config) {
+  AttentionConfig c;
+  HEED_RETURN_IF_ERROR(Converted(config, kConfig, &c));
+  return CheckConfig(c);
+}
+
+Status Pack(const heed_attention_config* config, const heed_layer_tensors* tensors, void* out,
+            size_t out_bytes) {
+  AttentionConfig c;
+  HEED_RETURN_IF_ERROR(Converted(config, kConfig, &c));
+  LayerTensors t;
+  HEED_RETURN_IF_ERROR(Converted(tensors, kTensors, &t));
+  return PackWeights(c, t, BytesOf(out, out_bytes));
+}
+
+Status OpenWeights(const void* file, size_t file_bytes, heed_weights* weights) {
+  if (weights == nullptr) return Null("weights");
+  Weights view;
+  HEED_RETURN_IF_ERROR(
+      Weights::Open(ConstBytes(static_cast<const std::byte*>(file), file_bytes), &view));
+  Store(view, weights);
+  return Status();
+}
+
+Status VerifyWeights(const heed_weights* weights) {
+  if (weights == nullptr) return Null("weights");
+  return Load<Weights>(weights).Verify();
+}
+
+Status ConfigOfWeights(const heed_weights* weights, heed_attention_config* config) {
+  if (weights == nullptr) return Null("weights");
+  HEED_RETURN_IF_ERROR(CheckSize(config, kConfig));
+  const Weights view = Load<Weights>(weights);
+  if (!view.is_open()) return Null("weights", "opened");
+  Write(ToC(view.config()), config);
+  return Status();
+}
+
+Status BytesOfWeights(const heed_weights* weights, const void** file, size_t* file_bytes) {
+  if (weights == nullptr) return Null("weights");
+  if (file == nullptr) return Null("file");
+  if (file_bytes == nullptr) return Null("file_bytes");
+  const Weights view = Load<Weights>(weights);
+  if (!view.is_open()) return Null("weights", "opened");
+  *file = view.bytes().data;
+  *file_bytes = view.bytes().size;
+  return Status();
+}
+
+Status CreateUnchecked(const heed_limits* limits, const heed_weights* weights, void* block,
+                       size_t block_bytes, heed_attention* layer,
+                       const heed_create_options* options) {
+  return Create(nullptr, limits, weights, BytesOf(block, block_bytes), layer, options);
+}
+
+Status CreateShared(const heed_limits* limits, const heed_weights* weights, void* plan,
+                    size_t plan_bytes, void* workspace, size_t workspace_bytes,
+                    heed_attention* layer, const heed_create_options* options) {
+  if (plan == nullptr) return Null("plan");
+  if (workspace == nullptr) return Null("workspace");
+  const LayerMemory memory(BytesOf(plan, plan_bytes), BytesOf(workspace, workspace_bytes));
+  return Create(nullptr, limits, weights, memory, layer, options);
+}
+
+Status CreateChecked(const heed_attention_config* expected, const heed_limits* limits,
+                     const heed_weights* weights, void* block, size_t block_bytes,
+                     heed_attention* layer, const heed_create_options* options) {
+  AttentionConfig c;
+  HEED_RETURN_IF_ERROR(Converted(expected, kExpected, &c));
+  return Create(&c, limits, weights, BytesOf(block, block_bytes), layer, options);
+}
+
+Status Forward(const heed_attention* layer, const heed_forward_args* args) {
+  if (layer == nullptr) return Null("layer");
+  Executor executor;
+  ForwardArgs a;
+  HEED_RETURN_IF_ERROR(Converted(args, &executor, &a));
+  return Load<Attention>(layer).Forward(a);
+}
+
+Status Explain(const heed_attention* layer, const heed_forward_args* args,
+               heed_explanation* explanation) {
+  if (layer == nullptr) return Null("layer");
+  Executor executor;
+  ForwardArgs a;
+  HEED_RETURN_IF_ERROR(Converted(args, &executor, &a));
+  HEED_RETURN_IF_ERROR(CheckSize(explanation, kExplanation));
+  Explanation e;
+  HEED_RETURN_IF_ERROR(Load<Attention>(layer).Explain(a, &e));
+  Write(ToC(e), explanation);
+  return Status();
+}
+
+Status Sdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits, void* block,
+            size_t block_bytes, const heed_create_options* options) {
+  Executor executor;
+  SdpaArgs a;
+  HEED_RETURN_IF_ERROR(Converted(args, &executor, &a));
+  SdpaLimits l;
+  HEED_RETURN_IF_ERROR(Converted(limits, kLimits, &l));
+  CreateOptions o;
+  HEED_RETURN_IF_ERROR(ConvertedOptions(options, &o));
+  return ScaledDotProductAttention(a, l, BytesOf(block, block_bytes), o);
+}
+
+Status ExplainSdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
+                   heed_explanation* explanation, const heed_create_options* options) {
+  Executor executor;
+  SdpaArgs a;
+  HEED_RETURN_IF_ERROR(Converted(args, &executor, &a));
+  SdpaLimits l;
+  HEED_RETURN_IF_ERROR(Converted(limits, kLimits, &l));
+  HEED_RETURN_IF_ERROR(CheckSize(explanation, kExplanation));
+  CreateOptions o;
+  HEED_RETURN_IF_ERROR(ConvertedOptions(options, &o));
+  Explanation e;
+  HEED_RETURN_IF_ERROR(ExplainScaledDotProductAttention(a, l, &e, o));
+  Write(ToC(e), explanation);
+  return Status();
+}
+
+heed_status_code Tell(const heed_status& answer, heed_status* status) {
+  if (status != nullptr) *status = answer;
+  return answer.code;
 }
 
 }  // namespace
@@ -58,150 +232,97 @@ heed_status Create(const AttentionConfig* expected, const heed_limits* limits,
 using namespace heed;        // NOLINT: this file names nothing else
 using namespace heed::capi;  // NOLINT
 
+// Both forms of every function that answers with a status.
+#define HEED_LIST(...) __VA_ARGS__
+#define HEED_FORMS(name, function, parameters, arguments)                           \
+  heed_status name parameters { return ToC(function arguments); }                   \
+  heed_status_code name##_code(HEED_LIST parameters, heed_status* status) {         \
+    return Tell(name arguments, status);                                            \
+  }                                                                                 \
+  static_assert(true)
+
+HEED_FORMS(heed_resolve_config, ResolveConfig,
+           (const heed_attention_config* config, heed_attention_config* resolved),
+           (config, resolved));
+HEED_FORMS(heed_check_config, CheckCConfig, (const heed_attention_config* config), (config));
+HEED_FORMS(heed_pack_weights, Pack,
+           (const heed_attention_config* config, const heed_layer_tensors* tensors, void* out,
+            size_t out_bytes),
+           (config, tensors, out, out_bytes));
+HEED_FORMS(heed_weights_open, OpenWeights,
+           (const void* file, size_t file_bytes, heed_weights* weights),
+           (file, file_bytes, weights));
+HEED_FORMS(heed_weights_verify, VerifyWeights, (const heed_weights* weights), (weights));
+HEED_FORMS(heed_weights_config, ConfigOfWeights,
+           (const heed_weights* weights, heed_attention_config* config), (weights, config));
+HEED_FORMS(heed_weights_bytes, BytesOfWeights,
+           (const heed_weights* weights, const void** file, size_t* file_bytes),
+           (weights, file, file_bytes));
+HEED_FORMS(heed_attention_create, CreateUnchecked,
+           (const heed_limits* limits, const heed_weights* weights, void* block,
+            size_t block_bytes, heed_attention* layer, const heed_create_options* options),
+           (limits, weights, block, block_bytes, layer, options));
+HEED_FORMS(heed_attention_create_checked, CreateChecked,
+           (const heed_attention_config* expected, const heed_limits* limits,
+            const heed_weights* weights, void* block, size_t block_bytes, heed_attention* layer,
+            const heed_create_options* options),
+           (expected, limits, weights, block, block_bytes, layer, options));
+HEED_FORMS(heed_attention_create_shared, CreateShared,
+           (const heed_limits* limits, const heed_weights* weights, void* plan, size_t plan_bytes,
+            void* workspace, size_t workspace_bytes, heed_attention* layer,
+            const heed_create_options* options),
+           (limits, weights, plan, plan_bytes, workspace, workspace_bytes, layer, options));
+HEED_FORMS(heed_attention_forward, Forward,
+           (const heed_attention* layer, const heed_forward_args* args), (layer, args));
+HEED_FORMS(heed_attention_explain, Explain,
+           (const heed_attention* layer, const heed_forward_args* args,
+            heed_explanation* explanation),
+           (layer, args, explanation));
+HEED_FORMS(heed_sdpa, Sdpa,
+           (const heed_sdpa_args* args, const heed_sdpa_limits* limits, void* block,
+            size_t block_bytes, const heed_create_options* options),
+           (args, limits, block, block_bytes, options));
+HEED_FORMS(heed_sdpa_explain, ExplainSdpa,
+           (const heed_sdpa_args* args, const heed_sdpa_limits* limits,
+            heed_explanation* explanation, const heed_create_options* options),
+           (args, limits, explanation, options));
+
 const char* heed_status_code_name(heed_status_code code) {
   return StatusCodeName(static_cast<StatusCode>(code));
 }
 
 size_t heed_format_status(const heed_status* status, char* buffer, size_t size) {
-  const heed_status missing = NullPointer("status");
-  return FormatStatus(ToCpp(status != nullptr ? *status : missing), buffer, size);
-}
-
-heed_status heed_resolve_config(const heed_attention_config* config,
-                                heed_attention_config* resolved) {
-  if (config == nullptr) return NullPointer("config");
-  if (resolved == nullptr) return NullPointer("resolved");
-  AttentionConfig c;
-  const Status status = ToCpp(*config, &c);
-  if (status.ok()) *resolved = ToC(Resolved(c));
-  return ToC(status);
-}
-
-heed_status heed_check_config(const heed_attention_config* config) {
-  if (config == nullptr) return NullPointer("config");
-  AttentionConfig c;
-  const Status status = ToCpp(*config, &c);
-  return ToC(status.ok() ? CheckConfig(c) : status);
+  return FormatStatus(status != nullptr ? ToCpp(*status) : Null("status"), buffer, size);
 }
 
 size_t heed_packed_weights_bytes(const heed_attention_config* config) {
   AttentionConfig c;
-  return config == nullptr || !ToCpp(*config, &c).ok() ? 0 : PackedWeightsBytes(c);
-}
-
-heed_status heed_pack_weights(const heed_attention_config* config,
-                              const heed_layer_tensors* tensors, void* out, size_t out_bytes) {
-  if (config == nullptr) return NullPointer("config");
-  if (tensors == nullptr) return NullPointer("tensors");
-  AttentionConfig c;
-  const Status status = ToCpp(*config, &c);
-  if (!status.ok()) return ToC(status);
-  return ToC(
-      PackWeights(c, ToCpp(*tensors), MutableBytes(static_cast<std::byte*>(out), out_bytes)));
-}
-
-heed_status heed_weights_open(const void* file, size_t file_bytes, heed_weights* weights) {
-  if (weights == nullptr) return NullPointer("weights");
-  Weights view;
-  const Status status =
-      Weights::Open(ConstBytes(static_cast<const std::byte*>(file), file_bytes), &view);
-  if (status.ok()) Store(view, weights);
-  return ToC(status);
-}
-
-heed_status heed_weights_verify(const heed_weights* weights) {
-  if (weights == nullptr) return NullPointer("weights");
-  return ToC(Load<Weights>(weights).Verify());
-}
-
-heed_status heed_weights_config(const heed_weights* weights, heed_attention_config* config) {
-  if (weights == nullptr) return NullPointer("weights");
-  if (config == nullptr) return NullPointer("config");
-  const Weights view = Load<Weights>(weights);
-  if (!view.is_open()) return NullPointer("weights", "opened");
-  *config = ToC(view.config());
-  return heed_status{};
-}
-
-heed_status heed_weights_bytes(const heed_weights* weights, const void** file,
-                               size_t* file_bytes) {
-  if (weights == nullptr) return NullPointer("weights");
-  if (file == nullptr) return NullPointer("file");
-  if (file_bytes == nullptr) return NullPointer("file_bytes");
-  const Weights view = Load<Weights>(weights);
-  if (!view.is_open()) return NullPointer("weights", "opened");
-  *file = view.bytes().data;
-  *file_bytes = view.bytes().size;
-  return heed_status{};
+  return Converted(config, kConfig, &c).ok() ? PackedWeightsBytes(c) : 0;
 }
 
 size_t heed_workspace_bytes(const heed_attention_config* config, const heed_limits* limits) {
   AttentionConfig c;
-  if (config == nullptr || limits == nullptr || !ToCpp(*config, &c).ok()) return 0;
-  return WorkspaceBytes(c, ToCpp(*limits));
+  Limits l;
+  const bool ok = Converted(config, kConfig, &c).ok() && Converted(limits, kLimits, &l).ok();
+  return ok ? WorkspaceBytes(c, l) : 0;
 }
 
-heed_status heed_attention_create(const heed_limits* limits, const heed_weights* weights,
-                                  void* block, size_t block_bytes, heed_attention* layer,
-                                  const heed_create_options* options) {
-  return Create(nullptr, limits, weights, block, block_bytes, layer, options);
-}
-
-heed_status heed_attention_create_checked(const heed_attention_config* expected,
-                                          const heed_limits* limits, const heed_weights* weights,
-                                          void* block, size_t block_bytes, heed_attention* layer,
-                                          const heed_create_options* options) {
-  if (expected == nullptr) return NullPointer("expected");
+size_t heed_plan_bytes(const heed_attention_config* config) {
   AttentionConfig c;
-  const Status status = ToCpp(*expected, &c);
-  if (!status.ok()) return ToC(status);
-  return Create(&c, limits, weights, block, block_bytes, layer, options);
+  return Converted(config, kConfig, &c).ok() ? PlanBytes(c) : 0;
 }
 
-heed_status heed_attention_forward(const heed_attention* layer, const heed_forward_args* args) {
-  if (layer == nullptr) return NullPointer("layer");
-  if (args == nullptr) return NullPointer("args");
-  Executor executor;
-  return ToC(Load<Attention>(layer).Forward(ToCpp(*args, &executor)));
-}
-
-heed_status heed_attention_explain(const heed_attention* layer, const heed_forward_args* args,
-                                   heed_explanation* explanation) {
-  if (layer == nullptr) return NullPointer("layer");
-  if (args == nullptr) return NullPointer("args");
-  if (explanation == nullptr) return NullPointer("explanation");
-  Executor executor;
-  Explanation e;
-  const Status status = Load<Attention>(layer).Explain(ToCpp(*args, &executor), &e);
-  if (status.ok()) *explanation = ToC(e);
-  return ToC(status);
+size_t heed_shared_workspace_bytes(const heed_attention_config* config,
+                                   const heed_limits* limits) {
+  AttentionConfig c;
+  Limits l;
+  const bool ok = Converted(config, kConfig, &c).ok() && Converted(limits, kLimits, &l).ok();
+  return ok ? SharedWorkspaceBytes(c, l) : 0;
 }
 
 size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits) {
-  return limits == nullptr ? 0 : SdpaWorkspaceBytes(ToCpp(*limits));
-}
-
-heed_status heed_sdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits, void* block,
-                      size_t block_bytes, const heed_create_options* options) {
-  if (args == nullptr) return NullPointer("args");
-  if (limits == nullptr) return NullPointer("limits");
-  Executor executor;
-  const MutableBytes bytes(static_cast<std::byte*>(block), block_bytes);
-  return ToC(ScaledDotProductAttention(ToCpp(*args, &executor), ToCpp(*limits), bytes,
-                                       ToCpp(options)));
-}
-
-heed_status heed_sdpa_explain(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
-                              heed_explanation* explanation, const heed_create_options* options) {
-  if (args == nullptr) return NullPointer("args");
-  if (limits == nullptr) return NullPointer("limits");
-  if (explanation == nullptr) return NullPointer("explanation");
-  Executor executor;
-  Explanation e;
-  const Status status = ExplainScaledDotProductAttention(ToCpp(*args, &executor),
-                                                         ToCpp(*limits), &e, ToCpp(options));
-  if (status.ok()) *explanation = ToC(e);
-  return ToC(status);
+  SdpaLimits l;
+  return Converted(limits, kLimits, &l).ok() ? SdpaWorkspaceBytes(l) : 0;
 }
 
 size_t heed_target_count(void) { return TargetCount(); }

@@ -2,28 +2,40 @@
 
 #include <cstddef>
 
+#include "lib/capi/sized.h"
 #include "lib/support/fail.h"
 
 namespace heed::capi {
 namespace {
 
-// A field added to one side alone changes its size; the twins have the same layout otherwise.
+// A field added to one side alone changes its size; the twins have the same layout otherwise. Where
+// the C struct begins with its size, this holds for 64-bit CPUs.
+template <typename Cpp>
+struct Sized {
+  uint32_t size;
+  Cpp fields;
+};
+template <typename C, typename Cpp>
+constexpr bool SizedTwins(size_t only_in_c = 0) {
+  return sizeof(void*) != 8 || sizeof(C) == sizeof(Sized<Cpp>) + only_in_c;
+}
 static_assert(sizeof(heed_status) == sizeof(Status));
 static_assert(sizeof(heed_const_tensor) == sizeof(ConstTensorView));
 static_assert(sizeof(heed_tensor) == sizeof(TensorView));
 static_assert(sizeof(heed_byte_mask) == sizeof(KeepMask));
 static_assert(sizeof(heed_float_mask) == sizeof(BiasMask));
 static_assert(sizeof(heed_lengths) == sizeof(Lengths));
-static_assert(sizeof(heed_executor) == sizeof(Executor));
-static_assert(sizeof(heed_attention_config) == sizeof(AttentionConfig));
-static_assert(sizeof(heed_layer_tensors) == sizeof(LayerTensors));
-static_assert(sizeof(heed_limits) == sizeof(Limits));
-static_assert(sizeof(heed_sdpa_limits) == sizeof(SdpaLimits));
+static_assert(sizeof(heed_offsets) == sizeof(Offsets));
+static_assert(SizedTwins<heed_executor, Executor>());
+static_assert(SizedTwins<heed_attention_config, AttentionConfig>());
+static_assert(SizedTwins<heed_layer_tensors, LayerTensors>());
+static_assert(SizedTwins<heed_limits, Limits>());
+static_assert(SizedTwins<heed_sdpa_limits, SdpaLimits>());
 // CreateOptions holds the projection backend too, which the C ABI does not have.
-static_assert(sizeof(heed_create_options) + sizeof(void*) == sizeof(CreateOptions));
-static_assert(sizeof(heed_forward_args) == sizeof(ForwardArgs));
-static_assert(sizeof(heed_sdpa_args) == sizeof(SdpaArgs));
-static_assert(sizeof(heed_explanation) == sizeof(Explanation));
+static_assert(SizedTwins<heed_create_options, CreateOptions>(size_t{0} - sizeof(void*)));
+static_assert(SizedTwins<heed_forward_args, ForwardArgs>());
+static_assert(SizedTwins<heed_sdpa_args, SdpaArgs>());
+static_assert(SizedTwins<heed_explanation, Explanation>());
 
 constexpr bool Same(int32_t c, StatusCode cpp) { return c == static_cast<int32_t>(cpp); }
 static_assert(Same(HEED_OK, StatusCode::kOk));
@@ -36,6 +48,7 @@ static_assert(Same(HEED_OVERLAP, StatusCode::kOverlap));
 static_assert(Same(HEED_MISALIGNED, StatusCode::kMisaligned));
 static_assert(Same(HEED_OVER_LIMIT, StatusCode::kOverLimit));
 static_assert(Same(HEED_BLOCK_TOO_SMALL, StatusCode::kBlockTooSmall));
+static_assert(Same(HEED_STALE_PLAN, StatusCode::kStalePlan));
 static_assert(Same(HEED_BAD_MAGIC, StatusCode::kBadMagic));
 static_assert(Same(HEED_BAD_VERSION, StatusCode::kBadVersion));
 static_assert(Same(HEED_BAD_CHECKSUM, StatusCode::kBadChecksum));
@@ -88,8 +101,8 @@ View MaskOf(const Mask& m) {
 
 // What both kinds of call share.
 template <typename Args, typename CArgs>
-Args ArgsOf(const CArgs& c, Executor* executor) {
-  Args args;
+Status ArgsOf(const CArgs& c, Executor* executor, Args* result) {
+  Args& args = *result;
   args.query = TensorOf<ConstTensorView>(c.query);
   args.key = TensorOf<ConstTensorView>(c.key);
   args.value = TensorOf<ConstTensorView>(c.value);
@@ -100,20 +113,21 @@ Args ArgsOf(const CArgs& c, Executor* executor) {
   args.lengths = Lengths(c.lengths.data, c.lengths.count);
   args.causal = c.causal != 0;
   args.offset = c.offset;
+  args.offsets = Offsets(c.offsets.data, c.offsets.count);
   args.window = c.window;
   args.output = TensorOf<TensorView>(c.output);
   args.attention_weights = TensorOf<TensorView>(c.attention_weights);
   args.average_weights = c.average_weights != 0;
   if (c.executor != nullptr) {
-    executor->context = c.executor->context;
-    executor->num_workers = c.executor->num_workers != 0 ? c.executor->num_workers : 1;
-    executor->run = c.executor->run;
-    if (c.executor->min_multiply_adds != 0) {
-      executor->min_multiply_adds = c.executor->min_multiply_adds;
-    }
+    heed_executor e;
+    HEED_RETURN_IF_ERROR(Read(c.executor, kExecutor, &e));
+    executor->context = e.context;
+    executor->num_workers = e.num_workers != 0 ? e.num_workers : 1;
+    executor->run = e.run;
+    if (e.min_multiply_adds != 0) executor->min_multiply_adds = e.min_multiply_adds;
     args.executor = executor;
   }
-  return args;
+  return Status();
 }
 
 }  // namespace
@@ -124,7 +138,7 @@ heed_status ToC(const Status& status) {
 }
 
 heed_attention_config ToC(const AttentionConfig& config) {
-  heed_attention_config c = {};
+  heed_attention_config c = HEED_ATTENTION_CONFIG_INIT;
   c.embed_dim = config.embed_dim;
   c.num_heads = config.num_heads;
   c.num_kv_heads = config.num_kv_heads;
@@ -146,14 +160,22 @@ heed_attention_config ToC(const AttentionConfig& config) {
 }
 
 heed_explanation ToC(const Explanation& e) {
-  return heed_explanation{e.target,      e.flops,        e.weight_bytes, e.workspace_bytes,
-                          e.tensor_bytes, e.gemm_rows,   e.gemm_columns, e.query_block,
-                          e.key_block,   static_cast<uint32_t>(e.core), e.tiles,
-                          e.tiles_full,  e.tiles_masked, e.tiles_skipped};
-}
-
-heed_status NullPointer(const char* argument, const char* expectation) {
-  return ToC(Fail(StatusCode::kNullPointer, argument, expectation));
+  heed_explanation c = HEED_EXPLANATION_INIT;
+  c.target = e.target;
+  c.flops = e.flops;
+  c.weight_bytes = e.weight_bytes;
+  c.workspace_bytes = e.workspace_bytes;
+  c.tensor_bytes = e.tensor_bytes;
+  c.gemm_rows = e.gemm_rows;
+  c.gemm_columns = e.gemm_columns;
+  c.query_block = e.query_block;
+  c.key_block = e.key_block;
+  c.core = static_cast<uint32_t>(e.core);
+  c.tiles = e.tiles;
+  c.tiles_full = e.tiles_full;
+  c.tiles_masked = e.tiles_masked;
+  c.tiles_skipped = e.tiles_skipped;
+  return c;
 }
 
 Status ToCpp(const heed_status& status) {
@@ -230,21 +252,20 @@ SdpaLimits ToCpp(const heed_sdpa_limits& c) {
   return limits;
 }
 
-CreateOptions ToCpp(const heed_create_options* c) {
+CreateOptions ToCpp(const heed_create_options& c) {
   CreateOptions options;
-  if (c != nullptr) options.target = c->target;
+  options.target = c.target;
   return options;
 }
 
-ForwardArgs ToCpp(const heed_forward_args& args, Executor* executor) {
-  return ArgsOf<ForwardArgs>(args, executor);
+Status ToCpp(const heed_forward_args& args, Executor* executor, ForwardArgs* result) {
+  return ArgsOf(args, executor, result);
 }
 
-SdpaArgs ToCpp(const heed_sdpa_args& c, Executor* executor) {
-  SdpaArgs args = ArgsOf<SdpaArgs>(c, executor);
-  args.scale = c.scale;
-  args.softcap = c.softcap;
-  return args;
+Status ToCpp(const heed_sdpa_args& args, Executor* executor, SdpaArgs* result) {
+  result->scale = args.scale;
+  result->softcap = args.softcap;
+  return ArgsOf(args, executor, result);
 }
 
 }  // namespace heed::capi

@@ -13,7 +13,6 @@ namespace heed::capi {
 heed_status ToC(const Status& status);
 heed_attention_config ToC(const AttentionConfig& config);
 heed_explanation ToC(const Explanation& explanation);
-heed_status NullPointer(const char* argument, const char* expectation = "not null");
 
 Status ToCpp(const heed_status& status);
 // kBadConfig where weights or core is a number that the format does not know.
@@ -21,11 +20,12 @@ Status ToCpp(const heed_attention_config& config, AttentionConfig* result);
 LayerTensors ToCpp(const heed_layer_tensors& tensors);
 Limits ToCpp(const heed_limits& limits);
 SdpaLimits ToCpp(const heed_sdpa_limits& limits);
-CreateOptions ToCpp(const heed_create_options* options);  // null: the defaults
+CreateOptions ToCpp(const heed_create_options& options);
 
-// `executor` is storage for the one that args point to, and lives as long as the result.
-ForwardArgs ToCpp(const heed_forward_args& args, Executor* executor);
-SdpaArgs ToCpp(const heed_sdpa_args& args, Executor* executor);
+// `executor` is storage for the one that args point to, and lives as long as the result. Refuses an
+// executor by its size.
+Status ToCpp(const heed_forward_args& args, Executor* executor, ForwardArgs* result);
+Status ToCpp(const heed_sdpa_args& args, Executor* executor, SdpaArgs* result);
 
 }  // namespace heed::capi
 

@@ -3,16 +3,15 @@
 #include "lib/core/project.h"
 #include "lib/core/run.h"
 #include "lib/support/bits.h"
-#include "lib/support/built.h"
 #include "lib/support/fail.h"
-#include "lib/support/log2_units.h"
 
 namespace heed {
 namespace {
 
-// q is followed by the keys, which are longer.
-constexpr size_t kReadableBehindQuery = 64;
-static_assert(sizes::KeyBytes(1, 1) >= kReadableBehindQuery);
+// The merged heads are followed by the keys, which are longer.
+constexpr size_t kReadableAfterHeads = 64;
+static_assert(sizes::KeyBlockBytes(KvForm::kF32Blocks, 1) >= kReadableAfterHeads &&
+              sizes::KeyBlockBytes(KvForm::kInt8Blocks, 1) >= kReadableAfterHeads);
 
 // One call of the backend a batch entry; entries without a gap between them are merged.
 Status ProjectRows(const Plan& plan, ProjectionKind kind, ConstTensorView input, TensorView output,
@@ -35,110 +34,74 @@ Status ProjectRows(const Plan& plan, ProjectionKind kind, ConstTensorView input,
   return Status();
 }
 
-KeyInterval KeysOf(const AttendPlan& attend, size_t batch) {
-  return attend.masks.KeysOf(batch, 0, attend.query_len);
+NeededRows KeysOf(const AttendPlan& attend) {
+  return NeededRows(attend.masks, attend.kernels->mask_words, attend.query_len);
 }
 
-// The rows of k or v that some query sees, into plan.rows.
+// The rows of k or v that some query sees, into plan.backend_rows.
 Status ProjectVisibleRows(const Plan& plan, ProjectionKind kind, const ConstTensorView& input,
-                          const AttendPlan& attend) {
+                          const NeededRows& needed) {
   const size_t columns = ProjectionShapeOf(plan.config, kind).columns;
-  const TensorView output(plan.rows, input.batch, input.rows, columns);
-  bool all = true;
-  for (size_t batch = 0; batch < input.batch; ++batch) {
-    const KeyInterval keys = KeysOf(attend, batch);
-    all = all && keys.begin == 0 && keys.end == input.rows;
+  const TensorView output(plan.backend_rows, input.batch, input.rows, columns);
+  if (needed.AreAll(input.batch, input.rows)) {
+    return input.rows == 0 ? Status() : ProjectRows(plan, kind, input, output, 0);
   }
-  if (all) return input.rows == 0 ? Status() : ProjectRows(plan, kind, input, output, 0);
   for (size_t batch = 0; batch < input.batch; ++batch) {
-    const KeyInterval keys = KeysOf(attend, batch);
+    const KeyInterval keys = needed.Of(batch, input.rows);
     if (keys.begin >= keys.end) continue;
     ConstTensorView from = input;
     from.data += batch * input.batch_stride + keys.begin * input.row_stride;
     from.batch = 1;
     from.rows = keys.end - keys.begin;
-    const TensorView to(plan.rows + (batch * input.rows + keys.begin) * columns, 1, from.rows,
-                        columns);
+    const TensorView to(plan.backend_rows + (batch * input.rows + keys.begin) * columns, 1,
+                        from.rows, columns);
     HEED_RETURN_IF_ERROR(ProjectRows(plan, kind, from, to, 0));
   }
   return Status();
 }
 
-size_t PanelsOfHead(const Plan& plan) {
-  return sizes::DivideUp(plan.config.head_dim, kPanelColumns);
-}
-
-// plan.rows to the layout of all key/value heads. A task is a run of one batch entry's key blocks.
-void LayOut(const Plan& plan, ProjectionKind kind, const AttendPlan& attend, size_t key_len,
-            const Executor* executor) {
-  const size_t blocks = sizes::DivideUp(key_len, kKeyBlock);
+// plan.backend_rows to the store. A task is a run of one batch entry's key blocks.
+void StoreRows(const Plan& plan, KvSide side, const ConstTensorView& input,
+               const NeededRows& needed, const KvStore& store, const Executor* executor) {
+  const size_t blocks = sizes::DivideUp(input.rows, kKeyBlock);
   const size_t cuts = Min(NumWorkers(executor), blocks);
-  const size_t heads = plan.config.num_kv_heads;
-  const size_t head_dim = plan.config.head_dim;
-  const bool is_key = kind == ProjectionKind::kKey;
-  RunTasks(executor, attend.batch_end * cuts, [&](size_t task, size_t) {
-    const size_t batch = task / cuts, cut = task % cuts;
-    const KeyInterval keys = KeysOf(attend, batch);
-    const size_t begin = Max(keys.begin, blocks * cut / cuts * kKeyBlock);
+  RunTasks(executor, input.batch * cuts, [&](size_t task, size_t) {
+    const size_t cut = task % cuts;
+    KvRows rows;
+    rows.side = side;
+    rows.batch = task / cuts;
+    rows.num_heads = plan.config.num_kv_heads;
+    rows.stride = rows.num_heads * plan.config.head_dim;
+    const KeyInterval keys = needed.Of(rows.batch, input.rows);
+    rows.first_key = Max(keys.begin, blocks * cut / cuts * kKeyBlock);
     const size_t end = Min(keys.end, blocks * (cut + 1) / cuts * kKeyBlock);
-    LayOutArgs args;
-    args.source_stride = heads * head_dim;
-    args.columns = head_dim;
-    args.flag_stride = attend.flag_stride;
-    for (args.first_key = begin; args.first_key < end; args.first_key += kKeyBlock) {
-      args.rows = Min(kKeyBlock, end - args.first_key);
-      if (built::IsInt8(plan.config.core)) {
-        const float* rows = plan.rows + (batch * key_len + args.first_key) * args.source_stride;
-        LayOutInt8(*plan.kernels, attend.int8,
-                   Int8Rows{rows, args.source_stride, args.rows, is_key, batch, 0, heads,
-                            args.first_key / kKeyBlock});
-        continue;
-      }
-      for (size_t head = 0; head < heads; ++head) {
-        args.source = plan.rows + (batch * key_len + args.first_key) * args.source_stride +
-                      head * head_dim;
-        if (is_key) {
-          args.head = plan.keys + batch * attend.key_batch_stride + head * attend.key_head_stride;
-          plan.kernels->lay_out_keys(args);
-        } else {
-          args.head =
-              plan.values + batch * attend.value_batch_stride + head * attend.value_head_stride;
-          args.flags = plan.flags + batch * attend.flag_batch_stride +
-                       head * PanelsOfHead(plan) * attend.flag_stride;
-          plan.kernels->lay_out_values(args);
-        }
-      }
-    }
+    if (rows.first_key >= end) return;
+    rows.count = end - rows.first_key;
+    rows.data = plan.backend_rows + (rows.batch * input.rows + rows.first_key) * rows.stride;
+    store.Put(rows);
   });
 }
 
 }  // namespace
 
-void UseBackend(const Plan& plan, AttendPlan* attend) {
-  attend->scale_query = true;
-  attend->query_scale = InLog2Units(plan.config.scale);
-  attend->flag_head_columns = PanelsOfHead(plan) * kPanelColumns;
-  attend->flag_batch_stride =
-      sizes::FlagBytes(attend->masks.key_len, plan.config.num_kv_heads * PanelsOfHead(plan));
-}
-
 Status ProjectInputsByBackend(const Plan& plan, const ForwardArgs& args,
                               const ConstTensorView& key, const ConstTensorView& value,
-                              const AttendPlan& attend) {
+                              const AttendPlan& attend, const KvStore& store) {
   const ProjectionShape shape = ProjectionShapeOf(plan.config, ProjectionKind::kQuery);
-  const TensorView query(plan.query, args.query.batch, args.query.rows, shape.columns);
+  const TensorView query(plan.heads, args.query.batch, args.query.rows, shape.columns);
   HEED_RETURN_IF_ERROR(ProjectRows(plan, ProjectionKind::kQuery, args.query, query, 0));
-  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kKey, key, attend));
-  LayOut(plan, ProjectionKind::kKey, attend, key.rows, args.executor);
-  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kValue, value, attend));
-  LayOut(plan, ProjectionKind::kValue, attend, key.rows, args.executor);
+  const NeededRows needed = KeysOf(attend);
+  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kKey, key, needed));
+  StoreRows(plan, KvSide::kKeys, key, needed, store, args.executor);
+  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kValue, value, needed));
+  StoreRows(plan, KvSide::kValues, value, needed, store, args.executor);
   return Status();
 }
 
 Status ProjectOutputByBackend(const Plan& plan, const ForwardArgs& args) {
   const ProjectionShape shape = ProjectionShapeOf(plan.config, ProjectionKind::kOutput);
-  const TensorView heads(plan.query, args.query.batch, args.query.rows, shape.depth);
-  return ProjectRows(plan, ProjectionKind::kOutput, heads, args.output, kReadableBehindQuery);
+  const TensorView heads(plan.heads, args.query.batch, args.query.rows, shape.depth);
+  return ProjectRows(plan, ProjectionKind::kOutput, heads, args.output, kReadableAfterHeads);
 }
 
 }  // namespace heed

@@ -17,6 +17,8 @@ struct KeyInterval {
   size_t end = 0;
 };
 
+using MaskWordsKernel = void (*)(const MaskWordsArgs& args);
+
 // The masks of one call, checked, with strides of repeated dimensions zero.
 struct MaskPlan {
   MaskView<uint8_t> keep, ignore, key_padding;
@@ -24,51 +26,69 @@ struct MaskPlan {
   const int32_t* lengths = nullptr;
   size_t key_len = 0;
   bool causal = false;  // a window implies it
-  // Row i sees keys [i + begin_shift, i + end_shift), where causal.
-  int64_t begin_shift = 0;
-  int64_t end_shift = 0;
+  // Where causal, row i sees keys [i + offset - window + 1, i + offset + 1).
+  int64_t offset = 0;
+  const int64_t* offsets = nullptr;  // null, or one for each batch entry
+  int64_t window = 0;                // 0: none
 
-  bool dense() const {
+  // Whether a mask or bias has to be read.
+  bool is_dense() const {
     return keep.data != nullptr || ignore.data != nullptr || key_padding.data != nullptr ||
            bias.data != nullptr;
   }
+  bool differs_by_head() const {
+    return keep.head_stride != 0 || ignore.head_stride != 0 || key_padding.head_stride != 0 ||
+           bias.head_stride != 0;
+  }
+  bool differs_by_row() const {
+    return keep.query_stride != 0 || ignore.query_stride != 0 || key_padding.query_stride != 0 ||
+           bias.query_stride != 0;
+  }
+  // Where causal, row 0 of the batch entry sees keys [begin, end), row 1 the same plus 1, ...
+  struct Band {
+    int64_t begin, end;
+  };
+  Band BandOf(size_t batch) const;
   KeyInterval Interval(size_t batch, size_t row) const;
   // What some row of [row_begin, row_end) may see: the intervals of these rows, without the ends
   // that a mask hides from every head and row. `begin` is rounded down to a block of 64.
-  KeyInterval KeysOf(size_t batch, size_t row_begin, size_t row_end) const;
-  // Bit j: the keep, ignore, padding and bias masks let `row` see key key_begin + j.
-  uint64_t DenseBits(size_t batch, size_t head, size_t row, size_t key_begin, size_t count) const;
-  // Whether DenseBits are the same for every row.
-  bool SameForAllRows() const {
-    return keep.query_stride == 0 && ignore.query_stride == 0 && key_padding.query_stride == 0 &&
-           bias.query_stride == 0;
-  }
+  KeyInterval KeysOf(MaskWordsKernel kernel, size_t batch, size_t row_begin, size_t row_end) const;
+  // The words of keys [key_begin, key_begin + num_keys), num_keys <= 64, for `rows` rows.
+  MaskWordsArgs WordsArgs(size_t batch, size_t head, size_t row_begin, size_t rows,
+                          size_t key_begin, size_t num_keys) const;
 };
 
 // A tile with something to do.
 struct Tile {
   size_t key_begin = 0;  // multiple of 64
-  size_t num_keys = 0;   // 1..64; no row sees a key behind them
+  size_t num_keys = 0;   // 1..64; no row sees a key after them
   const uint64_t* visible = nullptr;  // null: every row sees every key
 };
 
-// The tiles of query rows [row_begin, row_begin + rows), rows <= 48, in order of keys.
+// The tiles of query rows [row_begin, row_begin + rows), rows <= 48, in order of keys. Words are
+// made in the first pass over them, and read again in later ones and by heads that share the masks.
 class TileWalk {
  public:
-  // words[48] is scratch that Next fills; it must outlive the tiles.
-  TileWalk(const MaskPlan& masks, size_t batch, size_t head, size_t row_begin, size_t rows,
-           uint64_t* words);
+  // `words` is scratch of `words_stride` words for each block of 64 keys, at least 48. With a
+  // stride of 0 it holds the words of one block, which are then made anew in each pass.
+  TileWalk(const MaskPlan& masks, MaskWordsKernel kernel, size_t batch, size_t row_begin,
+           size_t rows, uint64_t* words, size_t words_stride = kQueryBlock);
+  // Begins a pass over the tiles of a head.
+  void Begin(size_t head);
   // Moves to the next tile in which some row sees some key; false when there is none.
   bool Next(Tile* tile);
 
  private:
-  // Fills words_ and returns whether any bit is set; *full whether all are.
-  bool FillWords(size_t key_begin, size_t num_keys, bool* full);
-
   const MaskPlan& masks_;
-  size_t batch_, head_, row_begin_, rows_;
-  uint64_t* words_;
-  size_t key_begin_, key_end_;
+  const MaskWordsKernel kernel_;
+  const size_t batch_, row_begin_, rows_;
+  uint64_t* const words_;
+  const size_t words_stride_;
+  KeyInterval keys_;         // that some row may see
+  KeyInterval seen_by_all_;  // by position
+  size_t head_ = 0;
+  size_t key_begin_ = 0;
+  bool has_words_ = false;
 };
 
 }  // namespace heed

@@ -1,46 +1,51 @@
-// lib/core/plan.h: what Create leaves at the head of the caller's block. The block, in order:
-//
-//   Plan | q = merged heads | keys | values | flags | scratch of worker 0 | worker 1 | ... |
-//   integers of query = of merged heads | of key | of value (with integer weights)
-// and with an int8 core, instead of keys, values and flags,
-//   int8 keys | int8 values | added keys | added values
-// and, with a projection backend,
-//   ... | rows of k or v | flags by head
+// lib/core/plan.h: what Create notes of a layer, at the head of its memory
+// (heed/detail/layer_map.h draws the rest).
 #ifndef HEED_LIB_CORE_PLAN_H_
 #define HEED_LIB_CORE_PLAN_H_
 
 #include "heed/attention.h"
 #include "heed/projection_backend.h"
-#include "lib/core/int8_heads.h"
-#include "lib/core/project.h"
+#include "lib/core/kv_store.h"
+#include "lib/core/scratch.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
 
 namespace heed {
 
+// Where the integers of one input lie, for the largest call.
+struct QuantizedPlaces {
+  int8_t* integers = nullptr;
+  float* scales = nullptr;
+  int32_t* block_offsets = nullptr;  // null but for int4 weights
+};
+
 struct Plan {
+  uint64_t check = 0;  // what Create made of all that follows; the layer holds the same
   AttentionConfig config;
   Limits limits;  // max_key_len filled in
-  MutableBytes block;
+  MutableBytes plan_memory;
+  MutableBytes workspace;
   ConstBytes file;
   PackedView weights;
   const KernelTable* kernels = nullptr;
 
-  // [batch][query_len][H * D], scaled unless a backend made it; becomes the merged heads
-  float* query = nullptr;
-  float* keys = nullptr;    // [batch][H_kv] heads, of the call's key_len; few keys as rows
-  float* values = nullptr;  // likewise
-  uint8_t* flags = nullptr;  // of weight panels, or with a backend of each head's panels
-  Int8Heads int8, int8_added;  // instead of keys, values and flags; of the limits' key_len
-  std::byte* workers = nullptr;
-  size_t worker_bytes = 0;
+  // [batch][query_len][H * D]: q, scaled unless a backend made it; becomes the merged heads.
+  float* heads = nullptr;
+  std::byte* keys = nullptr;  // memory of the call's KvStore
+  std::byte* values = nullptr;
+  std::byte* non_finite = nullptr;
+  Workers workers;
+  QuantizedPlaces quantized_query, quantized_key, quantized_value;  // of integer weights
+  KvView added;  // added keys
 
-  std::byte* quantized = nullptr;  // inputs as integers; null with float weights
-
-  ProjectionBackend backend;  // project is null without one
-  float* rows = nullptr;      // [batch][key_len][H_kv * D] of the backend's k, then of its v
+  ProjectionBackend backend;     // project is null without one
+  float* backend_rows = nullptr;  // [batch][key_len][H_kv * D] of the backend's k, then of its v
 };
 static_assert(sizeof(Plan) <= sizes::kPlanBytes);
+
+// The check word of a plan: a number of the file, the config, the limits and every address in it.
+// Never 0.
+uint64_t CheckWordOf(const Plan& plan);
 
 }  // namespace heed
 

@@ -37,7 +37,7 @@ Status RunLayer(const AttentionConfig& config, const LayerTensors& tensors, cons
   args.output = TensorView(output, args.query.batch, args.query.rows, config.embed_dim);
   args.attention_weights = TensorView();
   HEED_RETURN_IF_ERROR(layer.Forward(args));
-  *made = {output, reinterpret_cast<const Plan*>(block.data)->query};
+  *made = {output, reinterpret_cast<const Plan*>(block.data)->heads};
   return Status();
 }
 

@@ -20,7 +20,8 @@ namespace {
 
 // scores[r][j] = query[r] . key[j], for whole panels of 16 keys.
 void QueryDotKeys(const TileArgs& tile) {
-  ForEachRowGroup<kTileRows>(tile, [&tile](size_t row, size_t rows, KeyRange range) {
+  const float* const keys = static_cast<const float*>(tile.kv.keys);
+  ForEachRowGroup<kTileRows>(tile, [&tile, keys](size_t row, size_t rows, KeyRange range) {
     TileCall call;
     call.a = tile.query + row * tile.query_stride;
     call.a_stride = tile.query_stride;
@@ -30,15 +31,15 @@ void QueryDotKeys(const TileArgs& tile) {
     const size_t end = sizes::RoundUp(range.end, kPanelColumns);
     for (size_t j = range.begin / kPanelColumns * kPanelColumns; j < end;
          j += kTilePanels * kPanelColumns) {
-      call.b = tile.keys + j * tile.head_dim;
+      call.b = keys + j * tile.head_dim;
       call.out = tile.scores + row * kKeyBlock + j;
       RunPanels(call, rows, Min(kTilePanels * kPanelColumns, end - j));
     }
   });
 }
 
-// The same for few keys, which are rows; zeros up to the whole panel. One lane at a time: there is
-// little to do, and the order of a sum is that of the elements.
+// The same where keys are rows; zeros up to the whole panel. One lane at a time: there is little to
+// do, and the order of a sum is that of the elements.
 void QueryDotRows(const TileArgs& tile) {
   const hn::CappedTag<float, 1> d;
   for (size_t r = 0; r < tile.rows; ++r) {
@@ -46,7 +47,7 @@ void QueryDotRows(const TileArgs& tile) {
     float* scores = tile.scores + r * kKeyBlock;
     memset(scores, 0, sizes::RoundUp(tile.num_keys, kPanelColumns) * sizeof(float));
     for (size_t j = 0; j < tile.num_keys; ++j) {
-      const float* key = tile.keys + j * tile.kv_row_stride;
+      const float* key = static_cast<const float*>(tile.kv.keys) + j * tile.kv.row_stride;
       auto score = hn::Zero(d);
       for (size_t begin = 0; begin < tile.head_dim; begin += kDepthBlock) {
         const size_t end = Min(begin + kDepthBlock, tile.head_dim);
@@ -61,29 +62,23 @@ void QueryDotRows(const TileArgs& tile) {
   }
 }
 
-void Scores(const TileArgs& tile) {
-  if (tile.kv_row_stride != 0) {
-    QueryDotRows(tile);
-  } else {
-    QueryDotKeys(tile);
-  }
-}
-
-// accumulator[r] = accumulator[r] * factors[r] + sum of weight[r][j] * value[j].
+// accumulator[r] = accumulator[r] * factors[r] + sum of probability[r][j] * value[j].
 void AddWeightedValues(const TileArgs& tile) {
+  const float* const values = static_cast<const float*>(tile.kv.values);
   const size_t columns = tile.value_panels * kPanelColumns;
-  ForEachRowGroup<kTileRows>(tile, [&tile, columns](size_t row, size_t rows, KeyRange range) {
+  ForEachRowGroup<kTileRows>(tile, [&tile, values, columns](size_t row, size_t rows,
+                                                            KeyRange range) {
     TileCall call;
     call.a = tile.scores + row * kKeyBlock + range.begin;
     call.a_stride = kKeyBlock;
-    call.b_panel_stride = tile.value_panel_stride;
+    call.b_panel_stride = tile.kv.value_panel_stride;
     call.depth = range.end - range.begin;
     call.init_stride = columns;
     call.init_factor = tile.factors + row;
     call.out_stride = columns;
     for (size_t panel = 0; panel < tile.value_panels; panel += kTilePanels) {
       const size_t c = panel * kPanelColumns;
-      call.b = tile.values + panel * tile.value_panel_stride + range.begin * kPanelColumns;
+      call.b = values + panel * tile.kv.value_panel_stride + range.begin * kPanelColumns;
       call.init = tile.accumulator + row * columns + c;
       call.out = tile.accumulator + row * columns + c;
       RunPanels(call, rows, Min(kTilePanels * kPanelColumns, columns - c));
@@ -91,23 +86,24 @@ void AddWeightedValues(const TileArgs& tile) {
   });
 }
 
-// The same over visible keys alone: 0 times a hidden NaN would be NaN.
-void AddVisibleValues(const TileArgs& tile) {
+// The same over visible keys alone, which lie key_stride floats apart: 0 times a hidden NaN would
+// be NaN.
+void AddVisibleValues(const TileArgs& tile, size_t key_stride) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t columns = tile.value_panels * kPanelColumns;
-  const size_t stride = tile.kv_row_stride != 0 ? tile.kv_row_stride : kPanelColumns;
   for (size_t r = 0; r < tile.rows; ++r) {
     const uint64_t visible = VisibleBits(tile, r);
     const auto factor = hn::Set(d, tile.factors[r]);
     for (size_t c = 0; c < columns; c += lanes) {
       float* accumulator = tile.accumulator + r * columns + c;
       auto sum = hn::Zero(d);
-      const float* values = VectorOfPanels(tile.values, tile.value_panel_stride, c);
+      const float* values = VectorOfPanels(static_cast<const float*>(tile.kv.values),
+                                           tile.kv.value_panel_stride, c);
       for (size_t j = 0; j < tile.num_keys; ++j) {
         if ((visible >> j & 1) == 0) continue;
-        const auto weight = hn::Set(d, tile.scores[r * kKeyBlock + j]);
-        sum = hn::MulAdd(weight, hn::LoadU(d, values + j * stride), sum);
+        const auto probability = hn::Set(d, tile.scores[r * kKeyBlock + j]);
+        sum = hn::MulAdd(probability, hn::LoadU(d, values + j * key_stride), sum);
       }
       hn::StoreU(hn::MulAdd(hn::LoadU(d, accumulator), factor, sum), d, accumulator);
     }
@@ -116,19 +112,13 @@ void AddVisibleValues(const TileArgs& tile) {
 
 }  // namespace
 
-// The largest score of each row so far and the factors of what was before; for both cores. Copies
+// The largest score of each row so far and the factors of what was before; for every form. Copies
 // the tile, as WeighScores does.
 void UpdateMaximum(const TileArgs& reference) {
   const TileArgs tile = reference;
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
-  if (IsPlain(tile)) {
-    for (size_t r = 0; r < tile.rows; ++r) {
-      tile.factors[r] = PlainScores(tile.scores + r * kKeyBlock, tile.num_keys);
-    }
-  } else {
-    for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = MaskedScores(tile, r);
-  }
+  FinishScores(tile);
   const auto lowest = hn::Set(d, kMinusInfinity);
   for (size_t r = 0; r < tile.rows; r += lanes) {  // arrays of 48, a whole number of vectors
     const auto old_maximum = hn::LoadU(d, tile.maximum + r);
@@ -141,8 +131,8 @@ void UpdateMaximum(const TileArgs& reference) {
   }
 }
 
-// output[r][j] = weight with the final maximum * inverse[r], 0 where hidden; for both cores.
-void WriteWeights(const TileArgs& tile, const WeightsArgs& args) {
+// output[r][j] = 2^(score - final maximum) * inverse[r], 0 where hidden; for every form.
+void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   for (size_t r = 0; r < tile.rows; ++r) {
@@ -154,28 +144,40 @@ void WriteWeights(const TileArgs& tile, const WeightsArgs& args) {
     for (size_t j = 0; j < tile.num_keys; j += lanes) {
       const size_t count = tile.num_keys - j;
       const auto visible = VisibleLanes(d, VisibleBits(tile, r), j);
-      const auto weight = hn::Mul(Exp2(d, hn::Sub(hn::LoadU(d, scores + j), pivot)), inverse);
-      auto result = hn::IfThenElseZero(visible, weight);
+      const auto value = hn::Mul(Exp2(d, hn::Sub(hn::LoadU(d, scores + j), pivot)), inverse);
+      auto result = hn::IfThenElseZero(visible, value);
       if (args.add) result = hn::Add(hn::LoadN(d, output + j, count), result);
       hn::StoreN(result, d, output + j, count);
     }
   }
 }
 
-void AttendTile(const TileArgs& tile) {
-  Scores(tile);
+void AttendF32(const TileArgs& tile) {
+  QueryDotKeys(tile);
   UpdateMaximum(tile);
   WeighScores(tile);
-  if (tile.row_wise) {
-    AddVisibleValues(tile);
+  if (tile.visible != nullptr && tile.kv.has_non_finite) {
+    AddVisibleValues(tile, kPanelColumns);
   } else {
     AddWeightedValues(tile);
   }
 }
 
-void WeightsTile(const TileArgs& tile, const WeightsArgs& args) {
-  Scores(tile);
-  WriteWeights(tile, args);
+void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {
+  QueryDotKeys(tile);
+  WriteProbabilities(tile, args);
+}
+
+void AttendRows(const TileArgs& tile) {
+  QueryDotRows(tile);
+  UpdateMaximum(tile);
+  WeighScores(tile);
+  AddVisibleValues(tile, tile.kv.row_stride);
+}
+
+void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args) {
+  QueryDotRows(tile);
+  WriteProbabilities(tile, args);
 }
 
 void Finish(const FinishArgs& args) {

@@ -17,19 +17,19 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// attend.cc, for both cores.
+// attend.cc has these for every form.
 void UpdateMaximum(const TileArgs& tile);
-void WriteWeights(const TileArgs& tile, const WeightsArgs& args);
+void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args);
 
 namespace {
 
 // scores[r][j] = (float(query[r] . key[j]) * scale of the query) * scale of the key.
-void QueryDotKeys(const Int8TileArgs& reference) {
-  const Int8TileArgs tile = reference;
+void QueryDotKeys(const TileArgs& reference) {
+  const TileArgs tile = reference;
   const TileTag d;
   const Int32Tag di;
   const size_t lanes = hn::Lanes(d);
-  const auto keys = Int8Keys(tile.int8_keys, tile.head_dim);
+  const auto keys = Int8Keys(static_cast<const int8_t*>(tile.kv.keys), tile.head_dim);
   Int8Call call;
   call.a_stride = tile.int8_query_stride;
   call.groups = sizes::DivideUp(tile.head_dim, 4);
@@ -66,7 +66,7 @@ void QueryDotKeys(const Int8TileArgs& reference) {
 // Scores of one row to weights times the scales of their values, in place; returns the largest
 // bits of a product, lane by lane. kPlain: the row sees all num_keys keys.
 template <bool kPlain>
-HWY_INLINE hn::Vec<RowBitsTag> WeighRow(const Int8TileArgs& tile, size_t r,
+HWY_INLINE hn::Vec<RowBitsTag> WeighRow(const TileArgs& tile, size_t r,
                                         const float* HWY_RESTRICT scales) {
   const TileTag d;
   const RowBitsTag du;
@@ -105,29 +105,30 @@ HWY_INLINE hn::Vec<RowBitsTag> WeighRow(const Int8TileArgs& tile, size_t r,
 }
 
 // All rows, and the scales of their bytes. Copies the tile, as WeighScores does.
-HWY_INLINE void WeighRows(const Int8TileArgs tile) {
+HWY_INLINE void WeighRows(const TileArgs tile) {
   const RowBitsTag du;
-  const float* scales = Int8Values(tile.int8_values, tile.value_panels).scales;
+  const float* scales =
+      Int8Values(static_cast<const int8_t*>(tile.kv.values), tile.value_panels).scales;
   // The places of the bytes hold the rows' vectors until the bytes are known.
-  uint32_t* vectors = reinterpret_cast<uint32_t*>(tile.weights);
+  uint32_t* vectors = reinterpret_cast<uint32_t*>(tile.int8_probabilities);
   for (size_t r = 0; r < tile.rows; ++r) {
     const auto largest = tile.visible == nullptr ? WeighRow<true>(tile, r, scales)
                                                  : WeighRow<false>(tile, r, scales);
     hn::StoreU(largest, du, vectors + r * kPanelColumns);
   }
-  uint32_t* largest = reinterpret_cast<uint32_t*>(tile.weight_scales);
+  uint32_t* largest = reinterpret_cast<uint32_t*>(tile.probability_scales);
   for (size_t r = 0; r < tile.rows; r += 4) {
     const uint32_t* row = vectors + r * kPanelColumns;
     LargestOfFour(hn::LoadU(du, row), hn::LoadU(du, row + kPanelColumns),
                   hn::LoadU(du, row + 2 * kPanelColumns), hn::LoadU(du, row + 3 * kPanelColumns),
                   largest + r);
   }
-  ScalesOfLargest(tile.rows, kLargestWeight, tile.weight_scales, tile.weight_inverses);
+  ScalesOfLargest(tile.rows, kLargestWeight, tile.probability_scales, tile.probability_inverses);
 }
 
 // Products to bytes in the target's form, the lowest of the sum with a power of two: signed forms
 // are 128 less, which is the other sign bit, and are defined for all keys of the block.
-HWY_INLINE void QuantizeWeights(const Int8TileArgs tile) {
+HWY_INLINE void QuantizeWeights(const TileArgs tile) {
   const TileTag d;
   const hn::RebindToUnsigned<TileTag> du;
   const hn::Rebind<uint8_t, TileTag> d8;
@@ -136,23 +137,24 @@ HWY_INLINE void QuantizeWeights(const Int8TileArgs tile) {
   const auto magic = hn::Set(d, kRowsAreUnsigned ? kIntegerMagic : kIntegerMagic + 128.0f);
   for (size_t r = 0; r < tile.rows; ++r) {
     const float* HWY_RESTRICT products = tile.scores + r * kKeyBlock;
-    uint8_t* HWY_RESTRICT bytes = reinterpret_cast<uint8_t*>(tile.weights + r * kKeyBlock);
-    const auto inverse = hn::Set(d, tile.weight_inverses[r]);
+    uint8_t* HWY_RESTRICT bytes =
+        reinterpret_cast<uint8_t*>(tile.int8_probabilities + r * kKeyBlock);
+    const auto inverse = hn::Set(d, tile.probability_inverses[r]);
     for (size_t j = 0; j < end; j += lanes) {
       const auto shifted = hn::Add(hn::Mul(hn::LoadU(d, products + j), inverse), magic);
       hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, shifted)), d8, bytes + j);
     }
-    if (!kRowsAreUnsigned && tile.block_keys > end) memset(bytes + end, 0x80, kKeyBlock - end);
+    if (!kRowsAreUnsigned && tile.kv.num_keys > end) memset(bytes + end, 0x80, kKeyBlock - end);
   }
 }
 
 // accumulator[r] = accumulator[r] * factors[r] + float(weights[r] . values) * weight_scales[r].
-void AddWeightedValues(const Int8TileArgs& reference) {
-  const Int8TileArgs tile = reference;
+void AddWeightedValues(const TileArgs& reference) {
+  const TileArgs tile = reference;
   const TileTag d;
   const Int32Tag di;
   const size_t lanes = hn::Lanes(d);
-  const auto values = Int8Values(tile.int8_values, tile.value_panels);
+  const auto values = Int8Values(static_cast<const int8_t*>(tile.kv.values), tile.value_panels);
   Int8Call call;
   call.a_stride = kKeyBlock;
   call.b_panel_stride = kKeyBlock * kPanelColumns;
@@ -160,11 +162,11 @@ void AddWeightedValues(const Int8TileArgs& reference) {
   ForEachRowGroup<kCachedInt8Rows>(tile, [&](size_t first, size_t num_rows, KeyRange range) {
     // The sums of signed forms are those of all keys of the block.
     const size_t begin = kRowsAreUnsigned ? range.begin / 4 : 0;
-    const size_t end = sizes::DivideUp(kRowsAreUnsigned ? range.end : tile.block_keys, 4);
-    call.a = tile.weights + first * kKeyBlock + begin * 4;
+    const size_t end = sizes::DivideUp(kRowsAreUnsigned ? range.end : tile.kv.num_keys, 4);
+    call.a = tile.int8_probabilities + first * kKeyBlock + begin * 4;
     call.b = values.integers + begin * kPanelColumns * 4;
     call.groups = end - begin;
-    const float* HWY_RESTRICT scales = tile.weight_scales + first;
+    const float* HWY_RESTRICT scales = tile.probability_scales + first;
     const float* HWY_RESTRICT factors = tile.factors + first;
     [[maybe_unused]] const int32_t* HWY_RESTRICT value_sums = values.sums;
     const size_t stride = tile.value_panels * kPanelColumns;
@@ -192,7 +194,7 @@ void AddWeightedValues(const Int8TileArgs& reference) {
 
 }  // namespace
 
-void AttendInt8Tile(const Int8TileArgs& tile) {
+void AttendInt8(const TileArgs& tile) {
   QueryDotKeys(tile);
   UpdateMaximum(tile);
   WeighRows(tile);
@@ -200,9 +202,9 @@ void AttendInt8Tile(const Int8TileArgs& tile) {
   AddWeightedValues(tile);
 }
 
-void WeightsInt8Tile(const Int8TileArgs& tile, const WeightsArgs& args) {
+void ProbabilitiesInt8(const TileArgs& tile, const ProbabilityArgs& args) {
   QueryDotKeys(tile);
-  WriteWeights(tile, args);
+  WriteProbabilities(tile, args);
 }
 
 }  // namespace heed::HWY_NAMESPACE

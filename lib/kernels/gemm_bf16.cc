@@ -37,13 +37,15 @@ struct TileBf16 {
     const TileTag d;
     const Bits du;
     const size_t lanes = hn::Lanes(d);
-    const size_t pairs = sizes::DivideUp(args.depth, 2);
+    const Matrix& matrix = *args.matrix;
+    const size_t depth = matrix.depth;
+    const size_t pairs = sizes::DivideUp(depth, 2);
     const size_t stride = args.input_stride;
     const float* HWY_RESTRICT x0 = args.input + tile.row * stride;
     const float* HWY_RESTRICT x4 = x0 + (kRows > 4 ? 4 * stride : 0);
     const float* HWY_RESTRICT x8 = x0 + (kRows > 8 ? 8 * stride : 0);
     const auto vector_of_panels = [&](size_t v) {
-      return VectorOfPanels(static_cast<const uint32_t*>(args.panels), pairs * kPanelColumns,
+      return VectorOfPanels(static_cast<const uint32_t*>(matrix.panels), pairs * kPanelColumns,
                             tile.column + v * lanes);
     };
     const uint32_t* HWY_RESTRICT w0 = vector_of_panels(0);
@@ -53,8 +55,8 @@ struct TileBf16 {
 
     HWY_ALIGN float chains[kRows * kVectors * 16];
     HWY_ALIGN float totals[kRows * kVectors * 16];
-    for (size_t begin = 0; begin < args.depth; begin += kDepthBlock) {
-      const size_t end = Min(begin + kDepthBlock, args.depth);
+    for (size_t begin = 0; begin < depth; begin += kDepthBlock) {
+      const size_t end = Min(begin + kDepthBlock, depth);
 #define HEED_DECLARE(i)               \
   FloatVector c##i##_0 = hn::Zero(d); \
   FloatVector c##i##_1 = c##i##_0, c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;
@@ -96,7 +98,7 @@ struct TileBf16 {
 #undef HEED_KEEP
       for (size_t i = 0; i < kRows * kVectors; ++i) {
         const float* base =
-            begin == 0 ? args.bias + tile.column + i % kVectors * lanes
+            begin == 0 ? matrix.bias + tile.column + i % kVectors * lanes
                        : totals + i * lanes;
         const auto sum = hn::Add(hn::LoadU(d, chains + i * lanes), hn::LoadU(d, base));
         hn::StoreU(sum, d, totals + i * lanes);
@@ -117,16 +119,18 @@ struct TileBf16 {
     const TileTag d;
     constexpr size_t kLanes = hn::MaxLanes(TileTag());
     const float* HWY_RESTRICT x = args.input + tile.row * args.input_stride;
-    const size_t panel_words = sizes::DivideUp(args.depth, 2) * kPanelColumns;
+    const Matrix& matrix = *args.matrix;
+    const size_t depth = matrix.depth;
+    const size_t panel_words = sizes::DivideUp(depth, 2) * kPanelColumns;
     const uint32_t* HWY_RESTRICT w[kStreamVectors];
     HWY_UNROLL(8)
     for (size_t v = 0; v < kStreamVectors; ++v) {
-      w[v] = VectorOfPanels(static_cast<const uint32_t*>(args.panels), panel_words,
+      w[v] = VectorOfPanels(static_cast<const uint32_t*>(matrix.panels), panel_words,
                             StreamColumn(tile, v));
     }
     HWY_ALIGN float totals[kStreamVectors * kLanes];
-    for (size_t begin = 0; begin < args.depth; begin += kDepthBlock) {
-      const size_t end = Min(begin + kDepthBlock, args.depth);
+    for (size_t begin = 0; begin < depth; begin += kDepthBlock) {
+      const size_t end = Min(begin + kDepthBlock, depth);
       FloatVector chains[kStreamVectors];
       HWY_UNROLL(8)
       for (auto& chain : chains) chain = hn::Zero(d);
@@ -144,7 +148,8 @@ struct TileBf16 {
 #undef HEED_ADD
       HWY_UNROLL(8)
       for (size_t v = 0; v < kStreamVectors; ++v) {
-        const float* base = begin == 0 ? args.bias + StreamColumn(tile, v) : totals + v * kLanes;
+        const float* base =
+            begin == 0 ? matrix.bias + StreamColumn(tile, v) : totals + v * kLanes;
         hn::StoreU(hn::Add(chains[v], hn::LoadU(d, base)), d, totals + v * kLanes);
       }
     }

@@ -44,11 +44,12 @@ HWY_INLINE void Finish(const ProjectArgs& args, const Piece& tile,
                        const float* HWY_RESTRICT totals, const ColumnOf& column_of) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
+  const float* HWY_RESTRICT biases = args.matrix->bias + tile.column;
   const auto scale = hn::Set(d, tile.scale);
   for (size_t i = 0; i < kRows * kVectors; ++i) {
     const auto row_scale = hn::Set(d, args.row_scales[tile.row + i / kVectors]);
     const size_t c = column_of(i % kVectors);
-    const auto bias = hn::LoadU(d, args.bias + tile.column + c);
+    const auto bias = hn::LoadU(d, biases + c);
     const auto sum = hn::Add(hn::Mul(hn::LoadU(d, totals + i * lanes), row_scale), bias);
     StoreAt(hn::Mul(sum, scale), d, tile.out + i / kVectors * tile.out_stride, tile.columns, c);
   }
@@ -73,16 +74,17 @@ struct TileInt4 {
     const TileTag d;
     const Int8Tag d8;
     const size_t lanes = hn::Lanes(d);
-    const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+    const Matrix& matrix = *args.matrix;
+    const size_t blocks = sizes::DivideUp(matrix.depth, kInt4Block);
     const size_t stride = args.quantized_stride;
     const int8_t* HWY_RESTRICT x = args.quantized + tile.row * stride;
     const int32_t* HWY_RESTRICT offsets = args.block_offsets + tile.row * blocks;
     const auto nibbles = [&](size_t v) {
-      return VectorOfPanels(static_cast<const int8_t*>(args.panels), blocks * kBlockBytes,
+      return VectorOfPanels(static_cast<const int8_t*>(matrix.panels), blocks * kBlockBytes,
                             tile.column + v * lanes, kDepthGroup);
     };
     const auto scales = [&](size_t v) {
-      return VectorOfPanels(args.block_scales, blocks * kPanelColumns, tile.column + v * lanes);
+      return VectorOfPanels(matrix.block_scales, blocks * kPanelColumns, tile.column + v * lanes);
     };
     const int8_t* HWY_RESTRICT w0 = nibbles(0);
     const int8_t* HWY_RESTRICT w1 = kVectors > 1 ? nibbles(1) : w0;
@@ -172,15 +174,16 @@ struct TileInt4 {
     constexpr size_t kLanes = hn::MaxLanes(TileTag());
     const TileTag d;
     const Int8Tag d8;
-    const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+    const Matrix& matrix = *args.matrix;
+    const size_t blocks = sizes::DivideUp(matrix.depth, kInt4Block);
     const int8_t* HWY_RESTRICT x = args.quantized + tile.row * args.quantized_stride;
     const int32_t* HWY_RESTRICT offsets = args.block_offsets + tile.row * blocks;
     const int8_t* HWY_RESTRICT w[kStreams];
     const uint16_t* HWY_RESTRICT scales[kStreams];
     for (size_t i = 0; i < kStreams; ++i) {
       const size_t first = (tile.column + i * tile.stream_columns) * blocks;
-      w[i] = static_cast<const int8_t*>(args.panels) + first * (kInt4Block / 2);
-      scales[i] = args.block_scales + first;
+      w[i] = static_cast<const int8_t*>(matrix.panels) + first * (kInt4Block / 2);
+      scales[i] = matrix.block_scales + first;
     }
     HWY_ALIGN float totals[kStreamVectors * kLanes];
     HWY_UNROLL(8)
@@ -226,14 +229,15 @@ struct TileInt4Dotprod {
 
   template <size_t kRows, size_t kVectors>
   static void Run(const ProjectArgs& args, const Piece& tile) {
-    const size_t blocks = sizes::DivideUp(args.depth, kInt4Block);
+    const Matrix& matrix = *args.matrix;
+    const size_t blocks = sizes::DivideUp(matrix.depth, kInt4Block);
     const size_t first = tile.column / kPanelColumns * blocks * kPanelColumns;
     Int4Call call;
     call.a = args.quantized + tile.row * args.quantized_stride;
     call.a_stride = args.quantized_stride;
     call.offsets = args.block_offsets + tile.row * blocks;
-    call.b = static_cast<const uint8_t*>(args.panels) + first * (kInt4Block / 2);
-    call.scales = args.block_scales + first;
+    call.b = static_cast<const uint8_t*>(matrix.panels) + first * (kInt4Block / 2);
+    call.scales = matrix.block_scales + first;
     call.blocks = blocks;
     HWY_ALIGN float totals[kRows * kPanelColumns];
     if constexpr (kRows <= 2) {

@@ -17,6 +17,7 @@ namespace heed::HWY_NAMESPACE {
 // Pointers are copied ahead of the loops: a vector's store may change them, for all that the
 // compiler knows.
 void MultiplyInt8(const ProjectArgs& args, const Piece& piece) {
+  const Matrix& matrix = *args.matrix;
   const TileTag d;
   const Int32Tag di;
   const size_t lanes = hn::Lanes(d);
@@ -24,17 +25,17 @@ void MultiplyInt8(const ProjectArgs& args, const Piece& piece) {
   const size_t out_stride = piece.out_stride;
   const float scale = piece.scale;
   const float* HWY_RESTRICT row_scales = args.row_scales + piece.row;
-  const float* HWY_RESTRICT column_scales = args.column_scales + piece.column;
-  [[maybe_unused]] const int32_t* HWY_RESTRICT column_sums = args.column_sums + piece.column;
-  const float* HWY_RESTRICT bias = args.bias + piece.column;
+  const float* HWY_RESTRICT column_scales = matrix.scales + piece.column;
+  [[maybe_unused]] const int32_t* HWY_RESTRICT column_sums = matrix.sums + piece.column;
+  const float* HWY_RESTRICT bias = matrix.bias + piece.column;
   float* HWY_RESTRICT out = piece.out;
 
   Int8Call call;
   call.a = args.quantized + piece.row * args.quantized_stride;
   call.a_stride = args.quantized_stride;
-  call.groups = sizes::DivideUp(args.depth, kDepthGroup);
+  call.groups = sizes::DivideUp(matrix.depth, kDepthGroup);
   call.b_panel_stride = call.groups * kDepthGroup * kPanelColumns;
-  call.b = static_cast<const int8_t*>(args.panels) +
+  call.b = static_cast<const int8_t*>(matrix.panels) +
            piece.column / kPanelColumns * call.b_panel_stride;
   call.step = args.step;
   const size_t panels = sizes::DivideUp(piece_columns, kPanelColumns);

@@ -42,7 +42,7 @@ void MultiplyInt8(const ProjectArgs& args, const Piece& piece);
 
 HWY_INLINE void Multiply(const ProjectArgs& args, const Piece& piece) {
   if constexpr (built::kOthers) {
-    switch (args.weights) {
+    switch (args.matrix->type) {
       case WeightType::kF32: return;  // runs through tile-inl.h
       case WeightType::kBf16: return MultiplyBf16(args, piece);
       case WeightType::kInt8: return MultiplyInt8(args, piece);

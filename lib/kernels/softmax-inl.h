@@ -89,11 +89,6 @@ inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
   return hn::ReduceMax(d, maximum);
 }
 
-// Whether scores are what the softmax is of: nothing is added to them or hidden.
-HWY_INLINE bool IsPlain(const TileArgs& tile) {
-  return tile.visible == nullptr && tile.bias == nullptr && tile.softcap == 0.0f;
-}
-
 // MaskedScores of a plain tile: only the vector behind the last key is touched.
 HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
   const TileTag d;
@@ -108,6 +103,44 @@ HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
     maximum = hn::Max(maximum, v);
   }
   return hn::ReduceMax(d, maximum);
+}
+
+// MaskedScores of a row that sees every key, with a bias of contiguous keys and no softcap.
+HWY_INLINE float BiasedScores(const TileArgs& tile, size_t row) {
+  const TileTag d;
+  const size_t lanes = hn::Lanes(d);
+  const float* HWY_RESTRICT bias = tile.bias + row * tile.bias_row_stride;
+  float* HWY_RESTRICT scores = tile.scores + row * kKeyBlock;
+  const auto hidden = hn::Set(d, kMinusInfinity);
+  auto maximum = hidden;
+  size_t j = 0;
+  for (; j + lanes <= tile.num_keys; j += lanes) {
+    const auto v = hn::Add(hn::LoadU(d, scores + j), InLog2Units(d, hn::LoadU(d, bias + j)));
+    hn::StoreU(v, d, scores + j);
+    maximum = hn::Max(maximum, v);
+  }
+  if (const size_t rest = tile.num_keys - j; rest != 0) {
+    auto v = hn::Add(hn::LoadU(d, scores + j), InLog2Units(d, hn::LoadN(d, bias + j, rest)));
+    v = hn::IfThenElse(hn::FirstN(d, rest), v, hidden);
+    hn::StoreU(v, d, scores + j);
+    maximum = hn::Max(maximum, v);
+  }
+  return hn::ReduceMax(d, maximum);
+}
+
+// Applies softcap, bias and mask to all scores of a tile; leaves the largest of each row in
+// tile.factors.
+HWY_INLINE void FinishScores(const TileArgs& tile) {
+  const bool sees_all = tile.visible == nullptr && tile.softcap == 0.0f;
+  if (sees_all && tile.bias == nullptr) {
+    for (size_t r = 0; r < tile.rows; ++r) {
+      tile.factors[r] = PlainScores(tile.scores + r * kKeyBlock, tile.num_keys);
+    }
+  } else if (sees_all && tile.bias_key_stride == 1) {
+    for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = BiasedScores(tile, r);
+  } else {
+    for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = MaskedScores(tile, r);
+  }
 }
 
 // Weights in place of the scores of one vector of keys; returns them.

@@ -5,6 +5,7 @@
 
 #include "lib/kernels/ops.h"
 #include "lib/support/built.h"
+#include "lib/support/put_rows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/kernels/table.cc"
@@ -28,19 +29,20 @@ HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
 void ProjectRows(const ProjectArgs& args);
-void ProjectKeys(const ProjectArgs& args);
-void ProjectValues(const ProjectArgs& args);
-void LayOutKeys(const LayOutArgs& args);
-void LayOutValues(const LayOutArgs& args);
 void QuantizeRows(const QuantizeArgs& args);
-void AttendTile(const TileArgs& tile);
-void WeightsTile(const TileArgs& tile, const WeightsArgs& args);
-void Finish(const FinishArgs& args);
 void QuantizeQuery(const QuantizeArgs& args);
-void LayOutInt8Keys(const Int8LayOutArgs& args);
-void LayOutInt8Values(const Int8LayOutArgs& args);
-void AttendInt8Tile(const Int8TileArgs& tile);
-void WeightsInt8Tile(const Int8TileArgs& tile, const WeightsArgs& args);
+void PutKeysF32(const PutArgs& args);
+void PutValuesF32(const PutArgs& args);
+void AttendF32(const TileArgs& tile);
+void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args);
+void AttendRows(const TileArgs& tile);
+void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args);
+void PutKeysInt8(const PutArgs& args);
+void PutValuesInt8(const PutArgs& args);
+void AttendInt8(const TileArgs& tile);
+void ProbabilitiesInt8(const TileArgs& tile, const ProbabilityArgs& args);
+void MaskWords(const MaskWordsArgs& args);
+void Finish(const FinishArgs& args);
 void Exp2Array(const float* input, float* output, size_t count);
 void TanhArray(const float* input, float* output, size_t count);
 void TileSize(uint32_t* rows, uint32_t* columns);
@@ -52,24 +54,19 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
   table.integer_step = step;
   table.tile_size = TileSize;
   table.project_rows = ProjectRows;
-  table.project_keys = ProjectKeys;
-  table.project_values = ProjectValues;
-  table.lay_out_keys = LayOutKeys;
-  table.lay_out_values = LayOutValues;
   if constexpr (built::kF32) {
-    table.attend_tile = AttendTile;
-    table.weights_tile = WeightsTile;
+    table.kv[Index(KvForm::kRows)] = {PutRows, PutRows, AttendRows, ProbabilitiesRows};
+    table.kv[Index(KvForm::kF32Blocks)] = {PutKeysF32, PutValuesF32, AttendF32, ProbabilitiesF32};
   }
-  table.finish = Finish;
   if constexpr (built::kInt8) {
+    table.kv[Index(KvForm::kInt8Blocks)] = {PutKeysInt8, PutValuesInt8, AttendInt8,
+                                            ProbabilitiesInt8};
     table.int8_input_flip = kInputFlip;
     table.quantize_rows = QuantizeRows;
     table.quantize_query = QuantizeQuery;
-    table.lay_out_int8_keys = LayOutInt8Keys;
-    table.lay_out_int8_values = LayOutInt8Values;
-    table.attend_int8_tile = AttendInt8Tile;
-    table.weights_int8_tile = WeightsInt8Tile;
   }
+  table.mask_words = MaskWords;
+  table.finish = Finish;
   table.exp2 = Exp2Array;
   table.tanh = TanhArray;
   return table;

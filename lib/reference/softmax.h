@@ -25,17 +25,17 @@ inline float Finished(const TileArgs& tile, size_t r, size_t j, float score) {
   return score;
 }
 
-// score(tile, r, j) is q . k. Updates maximum and sums, leaves the weights of visible keys in
-// tile.scores, and returns the factor of what was before.
-template <typename Tile, typename Score>
-float UpdateRow(const Tile& tile, size_t r, const Score& score) {
-  float* weights = tile.scores + r * kKeyBlock;
+// score(tile, r, j) is q . k. Updates maximum and sums, leaves the probabilities of visible keys,
+// not yet divided by their sum, in tile.scores, and returns the factor of what was before.
+template <typename Score>
+float UpdateRow(const TileArgs& tile, size_t r, const Score& score) {
+  float* probabilities = tile.scores + r * kKeyBlock;
   const float old_maximum = tile.maximum[r];
   float maximum = old_maximum;
   for (size_t j = 0; j < tile.num_keys; ++j) {
     if (!Sees(tile, r, j)) continue;
-    weights[j] = Finished(tile, r, j, score(tile, r, j));
-    maximum = maximum < weights[j] ? weights[j] : maximum;
+    probabilities[j] = Finished(tile, r, j, score(tile, r, j));
+    maximum = maximum < probabilities[j] ? probabilities[j] : maximum;
   }
   tile.maximum[r] = maximum;
   const float factor = Exp2(old_maximum - PivotOf(maximum));
@@ -44,24 +44,24 @@ float UpdateRow(const Tile& tile, size_t r, const Score& score) {
   for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
   for (size_t j = 0; j < tile.num_keys; ++j) {
     if (!Sees(tile, r, j)) continue;
-    weights[j] = Exp2(weights[j] - PivotOf(maximum));
-    sums[j % 16] += weights[j];
+    probabilities[j] = Exp2(probabilities[j] - PivotOf(maximum));
+    sums[j % 16] += probabilities[j];
   }
   return factor;
 }
 
-// The weights of a tile with the final maximum, 0 where hidden.
-template <typename Tile, typename Score>
-void WriteWeights(const Tile& tile, const WeightsArgs& args, const Score& score) {
+// The probabilities of a tile with the final maximum, 0 where hidden.
+template <typename Score>
+void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args, const Score& score) {
   for (size_t r = 0; r < tile.rows; ++r) {
     const float pivot = PivotOf(tile.maximum[r]);
     for (size_t j = 0; j < tile.num_keys; ++j) {
-      float weight = 0.0f;
+      float value = 0.0f;
       if (Sees(tile, r, j)) {
-        weight = Exp2(Finished(tile, r, j, score(tile, r, j)) - pivot) * args.inverse[r];
+        value = Exp2(Finished(tile, r, j, score(tile, r, j)) - pivot) * args.inverse[r];
       }
       float* output = args.output + r * args.output_stride + j;
-      *output = args.add ? *output + weight : weight;
+      *output = args.add ? *output + value : value;
     }
   }
 }

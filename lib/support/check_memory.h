@@ -29,13 +29,13 @@ inline Status CheckMemory(const char* name, MutableBytes memory, const char* siz
   return Status();
 }
 
-// The first `bytes` of a memory that CheckMemory accepts.
-inline Status CheckOutsideFile(const char* name, const std::byte* memory, size_t bytes,
-                               ConstBytes file) {
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(memory);
-  const uintptr_t file_begin = reinterpret_cast<uintptr_t>(file.data);
-  if (begin < file_begin + file.size && file_begin < begin + bytes) {
-    return Fail(StatusCode::kOverlap, name, "no memory shared with the packed file");
+// Two ranges have no byte in common.
+inline Status CheckApart(const char* name, ConstBytes memory, const char* expectation,
+                         ConstBytes other) {
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(memory.data);
+  const uintptr_t other_begin = reinterpret_cast<uintptr_t>(other.data);
+  if (begin < other_begin + other.size && other_begin < begin + memory.size) {
+    return Fail(StatusCode::kOverlap, name, expectation);
   }
   return Status();
 }

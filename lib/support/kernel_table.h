@@ -8,16 +8,16 @@
 //   int8 weights   [panels][ceil(depth / 4)][16][4]
 //   int4 weights   [panels][ceil(depth / 32)][4][16][4] bytes: row j holds k = 4 j + i in its lower
 //                  and k = 16 + 4 j + i in its upper nibbles; 8 (which stands for 0) beyond depth
-//   keys           [heads][blocks][4][head_dim][16]    panels of 16 keys, blocks of 64
-//   values         [heads][blocks][panels][64][16]     panels of 16 value columns
-//   few keys       [keys][heads][head_dim] of k and of v: rows, as project_rows leaves them
+// Keys and values lie in the forms of heed/detail/kv_form.h.
 #ifndef HEED_LIB_SUPPORT_KERNEL_TABLE_H_
 #define HEED_LIB_SUPPORT_KERNEL_TABLE_H_
 
 #include <cstddef>
 #include <cstdint>
 
+#include "heed/detail/kv_form.h"
 #include "heed/weights.h"
+#include "lib/support/matrix.h"
 
 namespace heed {
 
@@ -37,7 +37,7 @@ enum class IntegerStep : uint8_t { kPlain, kDotprod, kI8mm };
 // error at a depth of 1024. bf16 weights: the same, of weights widened to float.
 //
 // int8 weights: out[r][n] = (float(sum over k of quantized[r][k] * weight[k][n]) * row_scales[r]) *
-// column_scales[n] + bias[n]; the sum is exact, in 32 bits; multiply, multiply, add, unfused.
+// scales[n] + bias[n]; the sum is exact, in 32 bits; multiply, multiply, add, unfused.
 //
 // int4 weights: total = fma(float(sum over the block's k of quantized[r][k] * (nibble[k][n] - 8)),
 // block_scales[n], total) for each block of 32 k in order, from zero; out[r][n] = total *
@@ -46,56 +46,52 @@ struct ProjectArgs {
   const float* input = nullptr;  // [rows][depth], rows input_stride apart
   size_t input_stride = 0;
   size_t rows = 0;
-  size_t depth = 0;
-  WeightType weights = WeightType::kF32;
+  const Matrix* matrix = nullptr;
   IntegerStep step = IntegerStep::kPlain;  // the table's
-  const void* panels = nullptr;  // the whole matrix
-  const float* bias = nullptr;   // [all panels * 16]
-  size_t columns = 0;            // of the whole matrix
-  size_t panel_begin = 0;         // the part to compute
+  size_t panel_begin = 0;  // the part of the matrix to compute
   size_t panel_end = 0;
 
   // int8: input is not read, but what quantize_rows made of it with int8_input_flip.
   const int8_t* quantized = nullptr;  // [rows][depth rounded up to 4], rows quantized_stride apart
   size_t quantized_stride = 0;
-  const float* row_scales = nullptr;     // [rows]
-  const float* column_scales = nullptr;  // [all panels * 16]
-  const int32_t* column_sums = nullptr;  // [all panels * 16], the integers of each column added up
+  const float* row_scales = nullptr;  // [rows]
 
   // int4: quantized is not flipped, and has columns up to a multiple of 32.
-  const uint16_t* block_scales = nullptr;  // bf16 [panels][blocks][16]
   const int32_t* block_offsets = nullptr;  // [rows][blocks], as quantize_rows made them
 
-  // project_rows: output[r * output_stride + n] = out[r][n] * scale.
+  // output[r * output_stride + n] = out[r][16 * panel_begin + n] * scale.
   float* output = nullptr;
   size_t output_stride = 0;
   float scale = 1.0f;
-
-  // project_keys, project_values: row r is key first_key + r, column n is element n % head_dim of
-  // head n / head_dim. first_key is a multiple of 64. Unused keys of the last panel of 16 and
-  // unused columns of a value panel become zero.
-  float* heads = nullptr;
-  size_t head_stride = 0;
-  size_t head_dim = 0;
-  size_t first_key = 0;
-  // project_values: flags[panel * flag_stride + block] = whether out holds a non-finite value in
-  // that weight panel and block of keys.
-  uint8_t* flags = nullptr;
-  size_t flag_stride = 0;
-  float* scratch = nullptr;  // 64 * 32 floats
 };
 
-// Lays out one block (up to 64) of keys or values that no projection made: element (r, c) of source
-// goes where project_keys and project_values put row r, column c of one head.
-struct LayOutArgs {
+// Puts rows of k or v of one head into a block: row r becomes key first_key + r of the block. A put
+// that begins at a panel's first key (values of kInt8Blocks: at the block's first key) makes zeros
+// of the keys that follow in it, so that whole panels can be read; any other put changes its own
+// rows alone. Columns from `columns` up to the end of a panel become zeros too.
+struct PutArgs {
   const float* source = nullptr;  // [rows][columns], rows source_stride apart
   size_t source_stride = 0;
   size_t rows = 0;
-  size_t columns = 0;  // head_dim or value_dim
-  size_t first_key = 0;
-  float* head = nullptr;
-  uint8_t* flags = nullptr;  // values: as above, flag_stride between panels of 16 columns
-  size_t flag_stride = 0;
+  size_t columns = 0;    // head_dim or value_dim
+  size_t first_key = 0;  // first_key + rows <= 64
+  void* block = nullptr;  // kRows: the place of the block's key 0
+  size_t row_stride = 0;  // kRows: floats from one key to the next
+  // kF32Blocks, values: 1 where the block holds a NaN or an infinity. A put at the block's first
+  // key sets it, any other put may raise it.
+  uint8_t* non_finite = nullptr;
+};
+
+// The keys and values of one block of one head, as a tile reads them.
+struct KvBlock {
+  const void* keys = nullptr;
+  const void* values = nullptr;
+  // From the values' first panel of 16 columns to the next, in floats. Not of kInt8Blocks.
+  size_t value_panel_stride = 0;
+  size_t row_stride = 0;  // kRows: floats from one key to the next
+  // Keys that lie there, from the tile's num_keys on. After them are zeros. kInt8Blocks alone.
+  size_t num_keys = 0;
+  bool has_non_finite = false;  // values hold a NaN or an infinity, or nobody knows: kF32Blocks
 };
 
 // One tile: up to 48 query rows against up to 64 keys of one block.
@@ -105,16 +101,10 @@ struct TileArgs {
   size_t query_stride = 0;
   size_t rows = 0;
   size_t head_dim = 0;
-  const float* keys = nullptr;    // the block: [4][head_dim][16]
-  const float* values = nullptr;  // the block: [value_panels][value_panel_stride]
-  size_t value_panel_stride = 0;
   size_t value_panels = 0;
-  // Of few keys: k and v are rows so far apart, the last v readable up to its last panel's end;
-  // value_panel_stride is 16 and row_wise set.
-  size_t kv_row_stride = 0;
+  KvBlock kv;
   size_t num_keys = 0;                // 1..64
   const uint64_t* visible = nullptr;  // [rows], bit j: row sees key j; null: all of num_keys
-  bool row_wise = false;  // values hold a non-finite number: touch visible keys only
   const float* bias = nullptr;  // null, or as given, added to score (r, j) at r * row + j * key
   size_t bias_row_stride = 0;
   size_t bias_key_stride = 0;
@@ -124,6 +114,15 @@ struct TileArgs {
   float* maximum = nullptr;      // [rows]
   float* sums = nullptr;         // [rows][16], key j adds to j % 16
   float* factors = nullptr;      // scratch [48]
+
+  // kInt8Blocks reads these in place of `query`.
+  IntegerStep step = IntegerStep::kPlain;  // the table's
+  const int8_t* int8_query = nullptr;  // [rows][int8_query_stride], made by quantize_query
+  size_t int8_query_stride = 0;
+  const float* query_scales = nullptr;     // [rows]
+  int8_t* int8_probabilities = nullptr;    // scratch [48][64]
+  float* probability_scales = nullptr;     // scratch [48]
+  float* probability_inverses = nullptr;   // scratch [48]
 };
 
 // The end of a query block: inverse[r] = 1 / sum of the row (0 where the sum is 0), and
@@ -139,8 +138,8 @@ struct FinishArgs {
   size_t value_dim = 0;
 };
 
-// Softmax weights of a tile, after every tile has been attended.
-struct WeightsArgs {
+// Probabilities of a tile, once every tile has been attended.
+struct ProbabilityArgs {
   const float* inverse = nullptr;  // [rows], 1 / sum or 0
   float* output = nullptr;         // [rows][num_keys]
   size_t output_stride = 0;
@@ -165,28 +164,37 @@ struct QuantizeArgs {
   int32_t* block_offsets = nullptr;
 };
 
-// Quantizes a block (up to 64) of keys or values of one head: lib/support/core_i8.h. Keys up to the
-// end of their panel of 16, and values up to the 64th, become zeros with scale and sum 0.
-struct Int8LayOutArgs {
-  const float* source = nullptr;  // [rows][columns], rows source_stride apart
-  size_t source_stride = 0;
-  size_t rows = 0;
-  size_t columns = 0;  // head_dim or value_dim
-  int8_t* block = nullptr;
+// Which keys of one block each row of a query block sees: bit j of words[r] is set where row r sees
+// key j. Masks of any stride, 0 included, intersect; nothing but the elements named is read.
+struct MaskWordsArgs {
+  struct Bytes {
+    const uint8_t* data = nullptr;  // of row 0, key 0; null: absent
+    size_t row_stride = 0;
+    size_t key_stride = 0;
+    bool hides_non_zero = false;  // else it hides zeros
+  };
+  static constexpr size_t kNumBytes = 3;
+  Bytes bytes[kNumBytes];
+  const float* bias = nullptr;  // null, or hides where it is -inf
+  size_t bias_row_stride = 0;
+  size_t bias_key_stride = 0;
+  size_t rows = 0;      // 1..48
+  size_t num_keys = 0;  // 1..64
+  // Row r sees keys [begin + r, end + r) alone, where `is_banded`.
+  bool is_banded = false;
+  int64_t begin = 0;
+  int64_t end = 0;
+  uint64_t* words = nullptr;  // [rows]
 };
 
-// One tile of the int8 core. Of TileArgs, query, keys, values and row_wise have no meaning.
-struct Int8TileArgs : TileArgs {
-  IntegerStep step = IntegerStep::kPlain;  // the table's
-  const int8_t* int8_query = nullptr;  // [rows][int8_query_stride], made by quantize_query
-  size_t int8_query_stride = 0;
-  const float* query_scales = nullptr;  // [rows]
-  const int8_t* int8_keys = nullptr;    // blocks
-  const int8_t* int8_values = nullptr;
-  size_t block_keys = 0;            // num_keys..64; those of the blocks behind them are zeros
-  int8_t* weights = nullptr;        // scratch [48][64]
-  float* weight_scales = nullptr;   // scratch [48]
-  float* weight_inverses = nullptr;  // scratch [48]
+// What a form of keys and values needs.
+struct KvKernels {
+  void (*put_keys)(const PutArgs& args) = nullptr;
+  void (*put_values)(const PutArgs& args) = nullptr;
+  // Online softmax of one tile: updates maximum, sums and accumulator.
+  void (*attend)(const TileArgs& args) = nullptr;
+  // output[r][c] = 2^(score(r, c) - maximum) * inverse[r] with the final maximum, 0 where hidden.
+  void (*probabilities)(const TileArgs& tile, const ProbabilityArgs& args) = nullptr;
 };
 
 struct KernelTable {
@@ -195,22 +203,12 @@ struct KernelTable {
   IntegerStep integer_step = IntegerStep::kPlain;
   uint8_t int8_input_flip = 0;  // QuantizeArgs::flip of the inputs of int8 weights
   void (*project_rows)(const ProjectArgs& args) = nullptr;
-  void (*project_keys)(const ProjectArgs& args) = nullptr;
-  void (*project_values)(const ProjectArgs& args) = nullptr;
-  void (*lay_out_keys)(const LayOutArgs& args) = nullptr;
-  void (*lay_out_values)(const LayOutArgs& args) = nullptr;
   void (*quantize_rows)(const QuantizeArgs& args) = nullptr;
-  // Online softmax of one tile: updates maximum, sums and accumulator.
-  void (*attend_tile)(const TileArgs& args) = nullptr;
-  void (*finish)(const FinishArgs& args) = nullptr;
-  // output[r][c] = w(r, j) * inverse[r] with the final maximum, 0 where hidden.
-  void (*weights_tile)(const TileArgs& tile, const WeightsArgs& args) = nullptr;
-  // The int8 core. A query is quantized as rows are; its bytes are in the target's own form.
+  // Rows as quantize_rows makes them, their bytes in the target's own form: queries of kInt8Blocks.
   void (*quantize_query)(const QuantizeArgs& args) = nullptr;
-  void (*lay_out_int8_keys)(const Int8LayOutArgs& args) = nullptr;
-  void (*lay_out_int8_values)(const Int8LayOutArgs& args) = nullptr;
-  void (*attend_int8_tile)(const Int8TileArgs& args) = nullptr;
-  void (*weights_int8_tile)(const Int8TileArgs& tile, const WeightsArgs& args) = nullptr;
+  KvKernels kv[kNumKvForms];  // by Index(KvForm); empty where the form is not built in
+  void (*mask_words)(const MaskWordsArgs& args) = nullptr;
+  void (*finish)(const FinishArgs& args) = nullptr;
   // 2^x of each value, which are at most 0; for tests.
   void (*exp2)(const float* input, float* output, size_t count) = nullptr;
   void (*tanh)(const float* input, float* output, size_t count) = nullptr;

@@ -52,6 +52,7 @@ const char* StatusCodeName(StatusCode code) {
     case StatusCode::kMisaligned: return "misaligned";
     case StatusCode::kOverLimit: return "over limit";
     case StatusCode::kBlockTooSmall: return "block too small";
+    case StatusCode::kStalePlan: return "stale plan";
     case StatusCode::kBadMagic: return "not a heed file";
     case StatusCode::kBadVersion: return "bad version";
     case StatusCode::kBadChecksum: return "bad checksum";

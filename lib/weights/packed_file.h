@@ -23,6 +23,7 @@
 #include <cstdint>
 
 #include "heed/weights.h"
+#include "lib/support/matrix.h"
 #include "lib/support/partner.h"
 
 namespace heed {
@@ -51,20 +52,6 @@ enum HeaderFlag : uint32_t {
   kFlagBiasKv = 16,
   kFlagZeroAttn = 32,
   kAllHeaderFlags = 63,
-};
-
-// One projection of a packed file.
-struct Matrix {
-  WeightType type = WeightType::kF32;
-  const void* panels = nullptr;
-  const float* bias = nullptr;
-  const float* scales = nullptr;  // int8
-  const int32_t* sums = nullptr;  // int8
-  const uint16_t* block_scales = nullptr;  // int4
-  size_t columns = 0;  // outputs
-  size_t depth = 0;    // inputs
-
-  size_t num_panels() const { return sizes::DivideUp(columns, sizes::kPanelColumns); }
 };
 
 // weight [columns][depth] and bias (null: zeros) into a matrix whose sections are the caller's.

@@ -35,7 +35,8 @@ Status UnpackProjection(const Weights& weights, ProjectionKind kind, MutableByte
   const size_t bytes = UnpackedProjectionBytes(weights.config(), kind);
   HEED_RETURN_IF_ERROR(
       CheckMemory("buffer", buffer, "UnpackedProjectionBytes(config, kind)", bytes));
-  HEED_RETURN_IF_ERROR(CheckOutsideFile("buffer", buffer.data, bytes, weights.bytes()));
+  HEED_RETURN_IF_ERROR(CheckApart("buffer", MutableBytes(buffer.data, bytes),
+                                  "no memory shared with the packed file", weights.bytes()));
   float* weight = reinterpret_cast<float*>(buffer.data);
   const size_t columns = matrix->columns;
   const size_t depth = matrix->depth;

@@ -10,8 +10,9 @@
 enum { kWidth = 8, kLen = 4, kFileBytes = 2560, kBlockBytes = 30848 };
 
 static const heed_attention_config kConfig = {
-    .embed_dim = kWidth, .num_heads = 2, .q_bias = 1, .k_bias = 1, .v_bias = 1, .out_bias = 1};
-static const heed_limits kLimits = {.max_batch = 1, .max_query_len = kLen};
+    .size = sizeof(heed_attention_config), .embed_dim = kWidth, .num_heads = 2,
+    .q_bias = 1, .k_bias = 1, .v_bias = 1, .out_bias = 1};
+static const heed_limits kLimits = {.size = sizeof(heed_limits), .max_query_len = kLen};
 
 static unsigned char file_memory[kFileBytes + HEED_ALIGNMENT];
 static unsigned char block_memory[kBlockBytes + HEED_ALIGNMENT];
@@ -42,7 +43,7 @@ int main(void) {
   /* A trained layer comes packed by `heed pack`, in flash or mapped; this one is made up here. */
   static float zero[kWidth * kWidth], identity[kWidth * kWidth];
   for (size_t i = 0; i < kWidth; ++i) identity[i * kWidth + i] = 1.0f;
-  heed_layer_tensors tensors = {0};
+  heed_layer_tensors tensors = HEED_LAYER_TENSORS_INIT;
   tensors.q_weight = tensors.k_weight = zero; /* equal scores: all visible keys weigh the same */
   tensors.v_weight = tensors.out_weight = identity;
   tensors.q_bias = tensors.k_bias = tensors.v_bias = tensors.out_bias = zero;
@@ -58,7 +59,7 @@ int main(void) {
 
   float x[kLen * kWidth], y[kLen * kWidth];
   for (size_t i = 0; i < kLen * kWidth; ++i) x[i] = (float)(1 + i / kWidth);
-  heed_forward_args args = {0};
+  heed_forward_args args = HEED_FORWARD_ARGS_INIT;
   args.query = heed_const_tensor_3d(x, 1, kLen, kWidth);
   args.causal = 1;
   args.output = heed_tensor_3d(y, 1, kLen, kWidth);

@@ -1,16 +1,16 @@
-/* tests/capi/capi_defaults_test.c: all-zero structs mean the defaults; statuses become sentences;
+/* tests/capi/capi_defaults_test.c: zeros mean the defaults; statuses become sentences;
  * the library tells its versions and targets. */
 #include "layer.h"
 
 static void zeros_are_defaults(void) {
   small_layer* d = make_small_layer();  /* most of limits and config is 0 */
-  const heed_limits spelled_out = {1, kSmallLen, kSmallLen, 1};
+  const heed_limits spelled_out = {sizeof(heed_limits), 1, kSmallLen, kSmallLen, 1};
   CHECK(heed_workspace_bytes(&d->config, &spelled_out) == d->block_bytes);
-  heed_attention_config resolved;
+  heed_attention_config resolved = HEED_ATTENTION_CONFIG_INIT;
   CHECK_OK(heed_resolve_config(&d->config, &resolved));
   CHECK(resolved.num_kv_heads == 2 && resolved.head_dim == 4 && resolved.kdim == kSmallEmbed &&
         resolved.vdim == kSmallEmbed && resolved.scale == 0.5f && resolved.window == 0);
-  const heed_limits zero = {0, 0, 0, 0};
+  const heed_limits zero = HEED_LIMITS_INIT;
   CHECK(heed_workspace_bytes(&d->config, &zero) == 0);
   CHECK_REFUSED(heed_attention_create(&zero, &d->weights, d->block, d->block_bytes, &d->layer,
                                       NULL),
@@ -18,8 +18,8 @@ static void zeros_are_defaults(void) {
   CHECK_OK(heed_attention_forward(&d->layer, &d->args));
   float once[kSmallLen * kSmallEmbed];
   memcpy(once, d->y, sizeof once);
-  heed_executor executor = {0};
-  const heed_create_options options = {0};
+  heed_executor executor = HEED_EXECUTOR_INIT;
+  const heed_create_options options = HEED_CREATE_OPTIONS_INIT;
   d->args.executor = &executor;
   CHECK_OK(heed_attention_create(&d->limits, &d->weights, d->block, d->block_bytes, &d->layer,
                                  &options));
@@ -28,7 +28,8 @@ static void zeros_are_defaults(void) {
   executor.num_workers = 2; /* without run it counts as one */
   CHECK_OK(heed_attention_forward(&d->layer, &d->args));
 
-  heed_forward_args empty = {0}; /* absent query: a batch of zero length, whose columns are wrong */
+  heed_forward_args empty = HEED_FORWARD_ARGS_INIT;
+  /* An absent query is a batch of zero length, whose columns are wrong. */
   CHECK_REFUSED(heed_attention_forward(&d->layer, &empty), HEED_BAD_SHAPE, "query");
 }
 

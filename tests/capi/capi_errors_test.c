@@ -4,10 +4,10 @@
 
 static void null_pointers(void) {
   small_layer* d = make_small_layer();
-  heed_attention_config config;
+  heed_attention_config config = HEED_ATTENTION_CONFIG_INIT;
   heed_weights weights;
   heed_attention layer;
-  heed_explanation e;
+  heed_explanation e = HEED_EXPLANATION_INIT;
   const void* bytes;
   size_t size;
   CHECK_REFUSED(heed_resolve_config(NULL, &config), HEED_NULL_POINTER, "config");
@@ -67,7 +67,7 @@ static void null_pointers(void) {
 
 static void closed_objects(void) {
   small_layer* d = make_small_layer();
-  heed_attention_config config;
+  heed_attention_config config = HEED_ATTENTION_CONFIG_INIT;
   const void* bytes;
   size_t size;
   heed_weights weights;
@@ -83,7 +83,7 @@ static void closed_objects(void) {
                                         NULL),
                   HEED_NULL_POINTER, "weights");
     CHECK_REFUSED(heed_attention_forward(&layer, &d->args), HEED_NULL_POINTER, "layer");
-    heed_explanation e;
+    heed_explanation e = HEED_EXPLANATION_INIT;
     CHECK_REFUSED(heed_attention_explain(&layer, &d->args, &e), HEED_NULL_POINTER, "layer");
   }
 }
@@ -117,6 +117,7 @@ static void bad_configs(void) {
                                               d->block_bytes, &d->layer, NULL),
                 HEED_CONFIG_MISMATCH, "config.num_heads");
   memset(&bad, 0, sizeof bad);
+  bad.size = sizeof bad;
   CHECK_REFUSED(heed_check_config(&bad), HEED_BAD_CONFIG, "config.embed_dim");
   CHECK(heed_packed_weights_bytes(&bad) == 0);
 }
@@ -138,7 +139,7 @@ static void bad_memory(void) {
   CHECK_REFUSED(heed_attention_create(&d->limits, &d->weights, d->block + 8, d->block_bytes,
                                       &layer, NULL),
                 HEED_MISALIGNED, "block");
-  const heed_create_options options = {"PDP11"};
+  const heed_create_options options = {sizeof options, "PDP11"};
   CHECK_REFUSED(heed_attention_create(&d->limits, &d->weights, d->block, d->block_bytes, &layer,
                                       &options),
                 HEED_UNKNOWN_TARGET, "options.target");

@@ -59,7 +59,8 @@ static void compare(const char* name, const layer_data* layer, heed_forward_args
       naive_merge(heads_out, &n, layer->tensors.out_weight, layer->tensors.out_bias, c->embed_dim);
   const double* mean = naive_average(weights, n.batch, n.heads, per_head);
 
-  heed_limits limits = {(uint32_t)n.batch, (uint32_t)n.query_len, (uint32_t)n.key_len, 4};
+  const heed_limits limits = {sizeof limits, (uint32_t)n.batch, (uint32_t)n.query_len,
+                              (uint32_t)n.key_len, 4};
   const size_t block_bytes = heed_workspace_bytes(c, &limits);
   CHECK(block_bytes != 0);
   void* block = aligned(block_bytes);
@@ -76,7 +77,7 @@ static void compare(const char* name, const layer_data* layer, heed_forward_args
       args.attention_weights = heed_tensor_3d(seen, n.batch, n.query_len, columns);
       args.average_weights = 200; /* any value but 0 */
     }
-    heed_explanation e;
+    heed_explanation e = HEED_EXPLANATION_INIT;
     CHECK_OK(heed_attention_explain(&made, &args, &e));
     CHECK(e.target != NULL && e.flops != 0 && e.workspace_bytes == block_bytes);
     CHECK(e.core == c->core);
@@ -100,14 +101,14 @@ static void run_backwards(void* context, size_t num_tasks, heed_task_function fu
 enum { kBatch = 2, kQueries = 7, kKeys = 70, kEmbed = 20, kHeads = 4 };
 
 static void self_attention(void) {
-  heed_attention_config config = {0};
+  heed_attention_config config = HEED_ATTENTION_CONFIG_INIT;
   config.embed_dim = kEmbed;
   config.num_heads = kHeads;
   config.q_bias = config.k_bias = config.v_bias = config.out_bias = 255; /* any but 0 is true */
   const layer_data layer = make_layer(config, 1);
   uint64_t seed = 2;
   const float* x = random_floats(&seed, kBatch * kKeys * kEmbed, 1.7);
-  heed_forward_args args = {0};
+  heed_forward_args args = HEED_FORWARD_ARGS_INIT;
   args.query = heed_const_tensor_3d(x, kBatch, kKeys, kEmbed);
   compare("self", &layer, args);
   args.causal = 128;
@@ -121,7 +122,7 @@ static void self_attention(void) {
   args.query.row_stride = 2 * kEmbed;
   compare("self, strided", &layer, args);
 
-  heed_executor executor = {0};
+  heed_executor executor = HEED_EXECUTOR_INIT;
   size_t calls = 0;
   executor.context = &calls;
   args.executor = &executor;
@@ -137,7 +138,7 @@ static void self_attention(void) {
 }
 
 static void cross_attention(void) {
-  heed_attention_config config = {0};
+  heed_attention_config config = HEED_ATTENTION_CONFIG_INIT;
   config.embed_dim = kEmbed;
   config.num_heads = kHeads;
   config.num_kv_heads = 2;
@@ -149,7 +150,7 @@ static void cross_attention(void) {
   config.scale = 0.25f;
   const layer_data layer = make_layer(config, 3);
   uint64_t seed = 4;
-  heed_forward_args plain = {0};
+  heed_forward_args plain = HEED_FORWARD_ARGS_INIT;
   plain.query = heed_const_tensor_3d(random_floats(&seed, kBatch * kQueries * kEmbed, 1.7),
                                      kBatch, kQueries, kEmbed);
   plain.key =
@@ -207,7 +208,7 @@ static void cross_attention(void) {
 }
 
 static void added_keys_and_window(void) {
-  heed_attention_config config = {0};
+  heed_attention_config config = HEED_ATTENTION_CONFIG_INIT;
   config.embed_dim = kEmbed;
   config.num_heads = kHeads;
   config.num_kv_heads = 1;
@@ -216,7 +217,7 @@ static void added_keys_and_window(void) {
   config.add_zero_attn = 4;
   const layer_data layer = make_layer(config, 5);
   uint64_t seed = 6;
-  heed_forward_args args = {0};
+  heed_forward_args args = HEED_FORWARD_ARGS_INIT;
   args.query = heed_const_tensor_3d(random_floats(&seed, kBatch * kKeys * kEmbed, 1.7), kBatch,
                                     kKeys, kEmbed);
   compare("added keys, window of the file", &layer, args);

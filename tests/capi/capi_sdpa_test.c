@@ -25,6 +25,7 @@ static inputs make_inputs(void) {
   float* output = (float*)aligned((size_t)kBatch * kHeads * kQueries * kValueDim * sizeof(float));
   inputs in;
   memset(&in, 0, sizeof in);
+  in.args.size = sizeof in.args;
   in.args.query = heed_const_tensor_4d(q, kBatch, kHeads, kQueries, kDim);
   in.args.key = heed_const_tensor_4d(k, kBatch, kKvHeads, kKeys, kDim);
   in.args.value = heed_const_tensor_4d(v, kBatch, kKvHeads, kKeys, kValueDim);
@@ -43,7 +44,8 @@ static inputs make_inputs(void) {
   return in;
 }
 
-static const heed_sdpa_limits kLimits = {kKeys, kDim, 0, 0};
+static const heed_sdpa_limits kLimits = {
+    .size = sizeof(heed_sdpa_limits), .max_key_len = kKeys, .max_head_dim = kDim};
 
 static void compare(const char* name, const inputs* in) {
   const int failures_before = failures;
@@ -117,13 +119,12 @@ static void calls(void) {
 
 static void explains(void) {
   inputs in = make_inputs();
-  heed_explanation e;
-  memset(&e, 0, sizeof e);
+  heed_explanation e = HEED_EXPLANATION_INIT;
   CHECK_OK(heed_sdpa_explain(&in.args, &kLimits, &e, NULL));
   CHECK(e.target != NULL && e.workspace_bytes == heed_sdpa_workspace_bytes(&kLimits));
   CHECK(e.flops != 0 && e.tensor_bytes != 0);
   CHECK(e.tiles != 0 && e.tiles == e.tiles_full + e.tiles_masked + e.tiles_skipped);
-  const heed_create_options reference = {"REFERENCE"};
+  const heed_create_options reference = {sizeof reference, "REFERENCE"};
   CHECK_OK(heed_sdpa_explain(&in.args, &kLimits, &e, &reference));
   CHECK(same_text(e.target, "REFERENCE"));
 }
@@ -131,7 +132,7 @@ static void explains(void) {
 static void refusals(void) {
   inputs in = make_inputs();
   heed_sdpa_args* args = &in.args;
-  heed_explanation e;
+  heed_explanation e = HEED_EXPLANATION_INIT;
   const size_t bytes = heed_sdpa_workspace_bytes(&kLimits);
   unsigned char* block = (unsigned char*)aligned(bytes + 64);
   CHECK_REFUSED(heed_sdpa(NULL, &kLimits, block, bytes, NULL), HEED_NULL_POINTER, "args");
@@ -143,12 +144,12 @@ static void refusals(void) {
   CHECK_REFUSED(heed_sdpa_explain(args, NULL, &e, NULL), HEED_NULL_POINTER, "limits");
   CHECK_REFUSED(heed_sdpa_explain(args, &kLimits, NULL, NULL), HEED_NULL_POINTER, "explanation");
   CHECK(heed_sdpa_workspace_bytes(NULL) == 0);
-  const heed_sdpa_limits zero = {0, 0, 0, 0};
+  const heed_sdpa_limits zero = HEED_SDPA_LIMITS_INIT;
   CHECK(heed_sdpa_workspace_bytes(&zero) == 0);
   CHECK_REFUSED(heed_sdpa(args, &zero, block, bytes, NULL), HEED_BAD_VALUE, "limits");
-  const heed_sdpa_limits small = {kKeys - 1, kDim, 0, 0};
+  const heed_sdpa_limits small = {sizeof small, kKeys - 1, kDim, 0, 0};
   CHECK_REFUSED(heed_sdpa(args, &small, block, bytes, NULL), HEED_OVER_LIMIT, "key");
-  const heed_create_options options = {"PDP11"};
+  const heed_create_options options = {sizeof options, "PDP11"};
   CHECK_REFUSED(heed_sdpa(args, &kLimits, block, bytes, &options), HEED_UNKNOWN_TARGET,
                 "options.target");
   args->query.data = NULL;
@@ -166,6 +167,7 @@ static void refusals(void) {
   args->softcap = -1.0f;
   CHECK_REFUSED(heed_sdpa(args, &kLimits, block, bytes, NULL), HEED_BAD_VALUE, "softcap");
   memset(args, 0, sizeof *args);
+  args->size = sizeof *args;
   CHECK(heed_sdpa(args, &kLimits, block, bytes, NULL).code != HEED_OK);
 }
 

@@ -13,7 +13,11 @@ typedef struct layer_data {
 
 static inline layer_data make_layer(heed_attention_config config, uint64_t seed) {
   layer_data layer;
+  const heed_attention_config no_config = HEED_ATTENTION_CONFIG_INIT;
+  const heed_layer_tensors no_tensors = HEED_LAYER_TENSORS_INIT;
   memset(&layer, 0, sizeof layer);
+  layer.config = no_config;
+  layer.tensors = no_tensors;
   CHECK_OK(heed_check_config(&config));
   CHECK_OK(heed_resolve_config(&config, &layer.config));
   const heed_attention_config* c = &layer.config;
@@ -39,6 +43,7 @@ static inline layer_data make_layer(heed_attention_config config, uint64_t seed)
   CHECK_OK(heed_weights_verify(&layer.weights));
   heed_attention_config read;
   memset(&read, 0xff, sizeof read);
+  read.size = sizeof read;
   CHECK_OK(heed_weights_config(&layer.weights, &read));
   CHECK(memcmp(&read, c, offsetof(heed_attention_config, add_zero_attn) + 1) == 0);
   CHECK(read.weights == c->weights && read.core == c->core);
@@ -69,6 +74,9 @@ typedef struct small_layer {
 
 static inline small_layer* make_small_layer(void) {
   small_layer* s = (small_layer*)aligned(sizeof(small_layer));
+  s->config.size = sizeof s->config;
+  s->limits.size = sizeof s->limits;
+  s->args.size = sizeof s->args;
   s->config.embed_dim = kSmallEmbed;
   s->config.num_heads = 2;
   const layer_data data = make_layer(s->config, 21);

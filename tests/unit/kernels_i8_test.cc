@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "lib/support/core_i8.h"
+#include "lib/support/bits.h"
 #include "lib/support/kernel_table.h"
 #include "tests/support/effort.h"
 #include "tests/support/memory.h"
@@ -41,49 +41,6 @@ Floats HostileRows(Random& random, size_t rows, size_t stride) {
     for (float& value : values) value = std::copysign(1.0f, value);
   }
   return values;
-}
-
-TEST_CASE("keys and values become the scalar code's integers, scales and sums on every target") {
-  for (int round = 0; round < kRounds; ++round) {
-    const uint64_t seed = 900 + static_cast<uint64_t>(round);
-    Random random(seed);
-    const size_t rows = random.Between(1, kKeyBlock);
-    const size_t columns = random.Between(1, 150);
-    const size_t stride = columns + random.Below(3);
-    Floats source = HostileRows(random, rows, stride);
-    source.resize((rows - 1) * stride + columns);
-    if (random.Chance(30)) source[random.Below(source.size())] = __builtin_nanf("");
-    if (random.Chance(30)) source[random.Below(source.size())] = -__builtin_huge_valf();
-    CompareTables(seed, 0.0, [&](const KernelTable& table, Side side) {
-      const Guarded<float> input(source, side);
-      Int8LayOutArgs args;
-      args.source = input.data();
-      args.source_stride = stride;
-      args.rows = rows;
-      args.columns = columns;
-      Floats written;
-
-      const Guarded<int8_t> key_block(sizes::Int8KeyBlockBytes(columns), side);
-      args.block = key_block.data();
-      table.lay_out_int8_keys(args);
-      const auto keys = Int8Keys(key_block.data(), columns);
-      const size_t panels_of_keys = sizes::DivideUp(rows, kPanelColumns);
-      const size_t keys_end = panels_of_keys * kPanelColumns;
-      Append(keys.integers, keys_end * sizes::RoundUp(columns, 4), &written);
-      Append(keys.scales, keys_end, &written);
-      Append(keys.sums, keys_end, &written);
-
-      const size_t panels = sizes::DivideUp(columns, kPanelColumns);
-      const Guarded<int8_t> value_block(sizes::Int8ValueBlockBytes(columns), side);
-      args.block = value_block.data();
-      table.lay_out_int8_values(args);
-      const auto values = Int8Values(value_block.data(), panels);
-      Append(values.integers, panels * kPanelColumns * kKeyBlock, &written);
-      Append(values.scales, kKeyBlock, &written);
-      Append(values.sums, panels * kPanelColumns, &written);
-      return written;
-    });
-  }
 }
 
 // Two tiles of one query block, so that the second rescales what the first left.
@@ -124,7 +81,7 @@ struct TileCase {
   }
 };
 
-TEST_CASE("two tiles of the int8 core, their end and their weights equal the scalar ones") {
+TEST_CASE("two tiles of the int8 core, their end and their probabilities equal the scalar ones") {
   for (int round = 0; round < 2 * kRounds; ++round) {
     const uint64_t seed = 2000 + static_cast<uint64_t>(round);
     Random random(seed);
@@ -134,18 +91,19 @@ TEST_CASE("two tiles of the int8 core, their end and their weights equal the sca
       const size_t columns = panels * kPanelColumns;
       const Guarded<float> query(c.query, side), bias(c.bias, side);
       const Guarded<uint64_t> visible(c.visible, side);
-      const Guarded<int8_t> keys(sizes::Int8KeyBlockBytes(c.head_dim), side);
-      const Guarded<int8_t> values(sizes::Int8ValueBlockBytes(c.value_dim), side);
-      const auto lay_out = [&c](const Floats& rows, size_t dim, const Guarded<int8_t>& block) {
-        Int8LayOutArgs args;
+      const Guarded<int8_t> keys(sizes::KeyBlockBytes(KvForm::kInt8Blocks, c.head_dim), side);
+      const Guarded<int8_t> values(sizes::ValueBlockBytes(KvForm::kInt8Blocks, c.value_dim), side);
+      const KvKernels& kernels = table.kv[Index(KvForm::kInt8Blocks)];
+      const auto put_args = [&c](const Floats& rows, size_t dim, const Guarded<int8_t>& block) {
+        PutArgs args;
         args.source = rows.data();
         args.source_stride = args.columns = dim;
         args.rows = c.block_keys;
         args.block = block.data();
         return args;
       };
-      table.lay_out_int8_keys(lay_out(c.keys, c.head_dim, keys));
-      table.lay_out_int8_values(lay_out(c.values, c.value_dim, values));
+      kernels.put_keys(put_args(c.keys, c.head_dim, keys));
+      kernels.put_values(put_args(c.values, c.value_dim, values));
 
       const size_t query_bytes = sizes::RoundUp(c.head_dim, 4);
       const Guarded<int8_t> int8_query(c.rows * query_bytes, side);
@@ -163,20 +121,22 @@ TEST_CASE("two tiles of the int8 core, their end and their weights equal the sca
       const Guarded<float> scores(kQueryBlock * kKeyBlock, side), factors(kQueryBlock, side);
       const Guarded<float> accumulator(c.rows * columns, side), maximum(kQueryBlock, side);
       const Guarded<float> sums(c.rows * 16, side), inverse(kQueryBlock, side);
-      const Guarded<float> weight_scales(kQueryBlock, side), weight_inverses(kQueryBlock, side);
-      const Guarded<int8_t> weight_bytes(kQueryBlock * kKeyBlock, side);
-      const Guarded<float> output(c.rows * c.value_dim, side), weights(c.rows * c.num_keys, side);
+      const Guarded<float> probability_scales(kQueryBlock, side);
+      const Guarded<float> probability_inverses(kQueryBlock, side);
+      const Guarded<int8_t> probability_bytes(kQueryBlock * kKeyBlock, side);
+      const Guarded<float> output(c.rows * c.value_dim, side);
+      const Guarded<float> probabilities(c.rows * c.num_keys, side);
       for (size_t r = 0; r < c.rows; ++r) maximum.data()[r] = -__builtin_huge_valf();
       memset(accumulator.data(), 0, accumulator.bytes().size);
       memset(sums.data(), 0, sums.bytes().size);
 
-      Int8TileArgs tile;
+      TileArgs tile;
       tile.step = table.integer_step;
       tile.rows = c.rows;
       tile.head_dim = c.head_dim;
       tile.value_panels = panels;
       tile.num_keys = c.num_keys;
-      tile.block_keys = c.block_keys;
+      tile.kv.num_keys = c.block_keys;
       tile.visible = c.masked ? visible.data() : nullptr;
       tile.bias = c.biased ? bias.data() : nullptr;
       tile.bias_row_stride = c.bias_row_stride;
@@ -190,14 +150,14 @@ TEST_CASE("two tiles of the int8 core, their end and their weights equal the sca
       tile.int8_query = int8_query.data();
       tile.int8_query_stride = query_bytes;
       tile.query_scales = query_scales.data();
-      tile.int8_keys = keys.data();
-      tile.int8_values = values.data();
-      tile.weights = weight_bytes.data();
-      tile.weight_scales = weight_scales.data();
-      tile.weight_inverses = weight_inverses.data();
-      table.attend_int8_tile(tile);
+      tile.kv.keys = keys.data();
+      tile.kv.values = values.data();
+      tile.int8_probabilities = probability_bytes.data();
+      tile.probability_scales = probability_scales.data();
+      tile.probability_inverses = probability_inverses.data();
+      kernels.attend(tile);
       tile.bias = nullptr;  // other scores, so that the second tile rescales the first
-      table.attend_int8_tile(tile);
+      kernels.attend(tile);
 
       FinishArgs finish;
       finish.rows = c.rows;
@@ -208,15 +168,15 @@ TEST_CASE("two tiles of the int8 core, their end and their weights equal the sca
       finish.output = output.data();
       finish.output_stride = finish.value_dim = c.value_dim;
       table.finish(finish);
-      WeightsArgs wanted;
+      ProbabilityArgs wanted;
       wanted.inverse = inverse.data();
-      wanted.output = weights.data();
+      wanted.output = probabilities.data();
       wanted.output_stride = c.num_keys;
-      table.weights_int8_tile(tile, wanted);
+      kernels.probabilities(tile, wanted);
       wanted.add = true;
-      table.weights_int8_tile(tile, wanted);
+      kernels.probabilities(tile, wanted);
       Floats written = output.Copy();
-      Append(weights.data(), weights.size(), &written);
+      Append(probabilities.data(), probabilities.size(), &written);
       return written;
     });
   }

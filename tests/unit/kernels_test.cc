@@ -55,16 +55,20 @@ struct ProjectCase {
       }
     }
   }
-  ProjectArgs Args(const Guarded<float>& in, const Guarded<float>& w,
-                   const Guarded<float>& b) const {
+  Matrix MatrixOf(const Guarded<float>& w, const Guarded<float>& b) const {
+    Matrix matrix;
+    matrix.panels = w.data();
+    matrix.bias = b.data();
+    matrix.columns = columns;
+    matrix.depth = depth;
+    return matrix;
+  }
+  ProjectArgs Args(const Guarded<float>& in, const Matrix& matrix) const {
     ProjectArgs args;
     args.input = in.data();
     args.input_stride = input_stride;
     args.rows = rows;
-    args.depth = depth;
-    args.panels = w.data();
-    args.bias = b.data();
-    args.columns = columns;
+    args.matrix = &matrix;
     args.panel_end = panels;
     return args;
   }
@@ -78,7 +82,8 @@ TEST_CASE("a projection to rows equals the scalar one at any size and misalignme
     CompareTables(seed, [&](const KernelTable& table, Side side) {
       const Guarded<float> input(c.input, side), weights(c.weights, side), bias(c.bias, side);
       const Guarded<float> output((c.rows - 1) * c.output_stride + c.columns, side);
-      ProjectArgs args = c.Args(input, weights, bias);
+      const Matrix matrix = c.MatrixOf(weights, bias);
+      ProjectArgs args = c.Args(input, matrix);
       args.output = output.data();
       args.output_stride = c.output_stride;
       args.scale = 0.3f;
@@ -88,80 +93,11 @@ TEST_CASE("a projection to rows equals the scalar one at any size and misalignme
   }
 }
 
-TEST_CASE("keys and values are projected into their places as the scalar code does") {
-  for (int round = 0; round < kRounds; ++round) {
-    const uint64_t seed = 300 + static_cast<uint64_t>(round);
-    Random random(seed);
-    const ProjectCase c(random);
-    const size_t first_key = kKeyBlock * random.Below(2);
-    const size_t keys = first_key + c.rows;
-    CompareTables(seed, [&](const KernelTable& table, Side side) {
-      const Guarded<float> input(c.input, side), weights(c.weights, side), bias(c.bias, side);
-      const Guarded<float> scratch(kKeyBlock * 32, side);
-      ProjectArgs args = c.Args(input, weights, bias);
-      args.head_dim = c.head_dim;
-      args.first_key = first_key;
-      args.scratch = scratch.data();
-      const size_t key_floats = sizes::KeyBytes(keys, c.head_dim) / sizeof(float);
-      const Guarded<float> key_heads(c.num_heads * key_floats, side);
-      args.heads = key_heads.data();
-      args.head_stride = key_floats;
-      table.project_keys(args);
-
-      const size_t value_floats = sizes::ValueBytes(keys, c.head_dim) / sizeof(float);
-      const Guarded<float> value_heads(c.num_heads * value_floats, side);
-      const size_t blocks = sizes::DivideUp(keys, kKeyBlock);
-      const Guarded<uint8_t> flags(c.panels * blocks, side);
-      args.heads = value_heads.data();
-      args.head_stride = value_floats;
-      args.flags = flags.data();
-      args.flag_stride = blocks;
-      table.project_values(args);
-      Floats written = Concat(key_heads.Copy(), value_heads.Copy());
-      for (const uint8_t flag : flags.Copy()) written.push_back(flag);
-      return written;
-    });
-  }
-}
-
-TEST_CASE("keys and values without projections are laid out as the scalar code does") {
-  for (int round = 0; round < kRounds; ++round) {
-    const uint64_t seed = 500 + static_cast<uint64_t>(round);
-    Random random(seed);
-    const ProjectCase c(random);  // its input is [rows][depth]
-    const size_t rows = c.rows < kKeyBlock ? c.rows : kKeyBlock;
-    const size_t first_key = kKeyBlock * random.Below(2);
-    const size_t keys = first_key + rows;
-    CompareTables(seed, [&](const KernelTable& table, Side side) {
-      const Guarded<float> source(c.input, side);
-      LayOutArgs args;
-      args.source = source.data();
-      args.source_stride = c.input_stride;
-      args.rows = rows;
-      args.columns = c.depth;
-      args.first_key = first_key;
-      const Guarded<float> key_head(sizes::KeyBytes(keys, c.depth) / sizeof(float), side);
-      args.head = key_head.data();
-      table.lay_out_keys(args);
-      const Guarded<float> value_head(sizes::ValueBytes(keys, c.depth) / sizeof(float), side);
-      const size_t blocks = sizes::DivideUp(keys, kKeyBlock);
-      const Guarded<uint8_t> flags(sizes::DivideUp(c.depth, kPanelColumns) * blocks, side);
-      args.head = value_head.data();
-      args.flags = flags.data();
-      args.flag_stride = blocks;
-      table.lay_out_values(args);
-      Floats written = Concat(key_head.Copy(), value_head.Copy());
-      for (const uint8_t flag : flags.Copy()) written.push_back(flag);
-      return written;
-    });
-  }
-}
-
 // Two tiles of one query block, so that the second rescales what the first left.
 struct TileCase {
   size_t rows, head_dim, value_dim, panels, num_keys, query_stride, output_stride;
-  bool masked, row_wise, biased;
-  size_t kv_row_stride = 0;
+  bool masked, has_non_finite, biased;
+  size_t row_stride = 0;  // keys and values are rows; 0: blocks
   size_t bias_row_stride, bias_key_stride;
   float softcap;
   Floats query, keys, values, bias;
@@ -176,7 +112,7 @@ struct TileCase {
     query_stride = head_dim + random.Below(3);
     output_stride = value_dim + random.Below(3);
     masked = random.Chance(60);
-    row_wise = masked && random.Chance(40);
+    has_non_finite = masked && random.Chance(40);
     biased = random.Chance(50);
     bias_row_stride = random.Chance(70) ? 200 : 0;
     bias_key_stride = random.Below(4);
@@ -185,26 +121,24 @@ struct TileCase {
     keys = BellVector(random, kKeyBlock * head_dim);
     values = BellVector(random, panels * kKeyBlock * kPanelColumns);
     const size_t hidden_value = random.Below(num_keys);
-    const bool has_nan = row_wise;
-    if (random.Chance(25)) {  // as rows
-      row_wise = true;
-      kv_row_stride = std::max(head_dim, value_dim) + random.Below(3);
-      keys.resize((num_keys - 1) * kv_row_stride + head_dim, 0.5f);
-      values.resize((num_keys - 1) * kv_row_stride + panels * kPanelColumns, 0.5f);
+    if (random.Chance(25)) {
+      row_stride = std::max(head_dim, value_dim) + random.Below(3);
+      keys.resize((num_keys - 1) * row_stride + head_dim, 0.5f);
+      values.resize((num_keys - 1) * row_stride + panels * kPanelColumns, 0.5f);
     }
-    const size_t stride = kv_row_stride != 0 ? kv_row_stride : kPanelColumns;
-    if (has_nan) values[hidden_value * stride] = __builtin_nanf("");
+    const size_t stride = row_stride != 0 ? row_stride : kPanelColumns;
+    if (has_non_finite) values[hidden_value * stride] = __builtin_nanf("");
     bias = BellVector(random, (rows - 1) * bias_row_stride + (num_keys - 1) * bias_key_stride + 1);
     if (random.Chance(30)) bias[0] = -__builtin_huge_valf();
     const uint64_t all = num_keys == 64 ? ~uint64_t{0} : (uint64_t{1} << num_keys) - 1;
     for (size_t r = 0; r < rows; ++r) {
       visible.push_back(random.Chance(20) ? 0 : random.Next() & all);
-      if (has_nan) visible.back() &= ~(uint64_t{1} << hidden_value);
+      if (has_non_finite) visible.back() &= ~(uint64_t{1} << hidden_value);
     }
   }
 };
 
-TEST_CASE("two tiles, their end and their weights equal the scalar ones") {
+TEST_CASE("two tiles, their end and their probabilities equal the scalar ones") {
   for (int round = 0; round < 2 * kRounds; ++round) {
     const uint64_t seed = 700 + static_cast<uint64_t>(round);
     Random random(seed);
@@ -218,7 +152,7 @@ TEST_CASE("two tiles, their end and their weights equal the scalar ones") {
       const Guarded<float> accumulator(c.rows * columns, side), maximum(kQueryBlock, side);
       const Guarded<float> sums(c.rows * 16, side), inverse(kQueryBlock, side);
       const Guarded<float> output((c.rows - 1) * c.output_stride + c.value_dim, side);
-      const Guarded<float> weights(c.rows * c.num_keys, side);
+      const Guarded<float> probabilities(c.rows * c.num_keys, side);
       for (size_t r = 0; r < c.rows; ++r) maximum.data()[r] = -__builtin_huge_valf();
       memset(accumulator.data(), 0, accumulator.bytes().size);
       memset(sums.data(), 0, sums.bytes().size);
@@ -228,14 +162,14 @@ TEST_CASE("two tiles, their end and their weights equal the scalar ones") {
       tile.query_stride = c.query_stride;
       tile.rows = c.rows;
       tile.head_dim = c.head_dim;
-      tile.keys = keys.data();
-      tile.values = values.data();
-      tile.value_panel_stride = c.kv_row_stride != 0 ? kPanelColumns : kKeyBlock * kPanelColumns;
+      tile.kv.keys = keys.data();
+      tile.kv.values = values.data();
+      tile.kv.value_panel_stride = c.row_stride != 0 ? kPanelColumns : kKeyBlock * kPanelColumns;
+      tile.kv.row_stride = c.row_stride;
+      tile.kv.has_non_finite = c.has_non_finite;
       tile.value_panels = c.panels;
-      tile.kv_row_stride = c.kv_row_stride;
       tile.num_keys = c.num_keys;
       tile.visible = c.masked ? visible.data() : nullptr;
-      tile.row_wise = c.row_wise;
       tile.bias = c.biased ? bias.data() : nullptr;
       tile.bias_row_stride = c.bias_row_stride;
       tile.bias_key_stride = c.bias_key_stride;
@@ -245,9 +179,11 @@ TEST_CASE("two tiles, their end and their weights equal the scalar ones") {
       tile.maximum = maximum.data();
       tile.sums = sums.data();
       tile.factors = factors.data();
-      table.attend_tile(tile);
+      const KvKernels& kernels =
+          table.kv[Index(c.row_stride != 0 ? KvForm::kRows : KvForm::kF32Blocks)];
+      kernels.attend(tile);
       tile.bias = nullptr;  // other scores, so that the second tile rescales the first
-      table.attend_tile(tile);
+      kernels.attend(tile);
 
       FinishArgs finish;
       finish.rows = c.rows;
@@ -259,14 +195,14 @@ TEST_CASE("two tiles, their end and their weights equal the scalar ones") {
       finish.output_stride = c.output_stride;
       finish.value_dim = c.value_dim;
       table.finish(finish);
-      WeightsArgs wanted;
+      ProbabilityArgs wanted;
       wanted.inverse = inverse.data();
-      wanted.output = weights.data();
+      wanted.output = probabilities.data();
       wanted.output_stride = c.num_keys;
-      table.weights_tile(tile, wanted);
+      kernels.probabilities(tile, wanted);
       wanted.add = true;
-      table.weights_tile(tile, wanted);
-      return Concat(output.Copy(), weights.Copy());
+      kernels.probabilities(tile, wanted);
+      return Concat(output.Copy(), probabilities.Copy());
     });
   }
 }

@@ -91,7 +91,6 @@ struct Case {
     return kDepths[random.Below(sizeof(kDepths) / sizeof(kDepths[0]))];
   }
 
-  // All that rows, keys and values give.
   std::vector<float> Run(const KernelTable& table, Side side) const;
 };
 
@@ -102,7 +101,7 @@ std::vector<float> Case::Run(const KernelTable& table, Side side) const {
   const size_t stride = sizes::RoundUp(depth, is_int4 ? kInt4Block : kDepthGroup);
   const Guarded<int8_t> integers(rows * stride, side);
   const Guarded<int32_t> block_offsets(rows * sizes::DivideUp(depth, kInt4Block), side);
-  const Guarded<float> row_scales(rows, side), scratch(64 * 32, side);
+  const Guarded<float> row_scales(rows, side);
   QuantizeArgs quantize;
   quantize.input = x.data();
   quantize.input_stride = quantize.columns = depth;
@@ -118,45 +117,19 @@ std::vector<float> Case::Run(const KernelTable& table, Side side) const {
   args.input = x.data();
   args.input_stride = depth;
   args.rows = rows;
-  args.depth = depth;
-  args.weights = matrix.type;
+  args.matrix = &matrix;
   args.step = table.integer_step;
-  args.panels = matrix.panels;
-  args.bias = matrix.bias;
-  args.columns = matrix.columns;
   args.panel_end = matrix.num_panels();
   args.quantized = integers.data();
   args.quantized_stride = stride;
   args.row_scales = row_scales.data();
-  args.column_scales = matrix.scales;
-  args.column_sums = matrix.sums;
-  args.block_scales = matrix.block_scales;
   args.block_offsets = block_offsets.data();
-  args.scratch = scratch.data();
   args.scale = 0.3f;
   const Guarded<float> output(rows * matrix.columns, side);
   args.output = output.data();
   args.output_stride = matrix.columns;
   table.project_rows(args);
-  std::vector<float> written = output.Copy();
-
-  const size_t key_len = first_key + rows;
-  args.first_key = first_key;
-  args.head_dim = head_dim;
-  args.flag_stride = sizes::DivideUp(key_len, kKeyBlock);
-  const Guarded<uint8_t> flags(matrix.num_panels() * args.flag_stride, side);
-  args.flags = flags.data();
-  for (const bool is_key : {true, false}) {
-    args.head_stride = (is_key ? sizes::KeyBytes(key_len, head_dim)
-                               : sizes::ValueBytes(key_len, head_dim)) / sizeof(float);
-    const Guarded<float> heads(num_heads * args.head_stride, side);
-    memset(heads.data(), 0, heads.bytes().size);
-    args.heads = heads.data();
-    (is_key ? table.project_keys : table.project_values)(args);
-    const std::vector<float> laid_out = heads.Copy();
-    written.insert(written.end(), laid_out.begin(), laid_out.end());
-  }
-  return written;
+  return output.Copy();
 }
 
 // Every usable table against the scalar one.

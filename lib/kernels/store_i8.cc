@@ -1,8 +1,9 @@
-// lib/kernels/layout_i8.cc: rows of q, k and v to the integers of lib/support/core_i8.h.
+// lib/kernels/store_i8.cc: puts rows of keys and values into the blocks of integers of
+// lib/support/core_i8.h, and rows of queries into integers.
 #include "lib/kernels/ops.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "lib/kernels/layout_i8.cc"
+#define HWY_TARGET_INCLUDE "lib/kernels/store_i8.cc"
 #include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
 #include "hwy/highway.h"
 
@@ -10,7 +11,7 @@
 #include <cstring>
 
 #include "lib/kernels/dot4-inl.h"
-#include "lib/kernels/layout-inl.h"
+#include "lib/kernels/transpose-inl.h"
 #include "lib/kernels/row_scales-inl.h"
 #include "lib/support/core_i8.h"
 
@@ -70,17 +71,18 @@ void QuantizeQuery(const QuantizeArgs& args) {
   for (size_t r = 0; r < args.rows; ++r) QuantizePaddedRow(args, r, inverses[r], kInputFlip);
 }
 
-// A panel of 16 keys is laid out as 16 keys of floats are: four integers are one word.
-void LayOutInt8Keys(const Int8LayOutArgs& args) {
-  const auto keys = Int8Keys(args.block, args.columns);
+void PutKeysInt8(const PutArgs& args) {
+  const auto keys = Int8Keys(static_cast<int8_t*>(args.block), args.columns);
   const size_t groups = sizes::DivideUp(args.columns, 4);
-  const LayoutTarget target = {reinterpret_cast<float*>(keys.integers), 0, groups};
-  float inverses[kKeyBlock];
-  Scales(args.source, args.source_stride, args.rows, args.columns, keys.scales, inverses);
-  const size_t end = sizes::RoundUp(args.rows, kPanelColumns);
-  memset(keys.scales + args.rows, 0, (end - args.rows) * sizeof(float));
-  for (size_t row = 0; row < args.rows; row += kPanelColumns) {
-    const size_t rows = Min(kPanelColumns, args.rows - row);
+  alignas(64) float inverses[kKeyBlock];
+  alignas(64) float scales[kKeyBlock];
+  Scales(args.source, args.source_stride, args.rows, args.columns, scales, inverses);
+  memcpy(keys.scales + args.first_key, scales, args.rows * sizeof(float));
+  for (size_t row = 0; row < args.rows;) {
+    const size_t key = args.first_key + row;
+    const size_t into_panel = key % kPanelColumns;
+    const size_t rows = Min(kPanelColumns - into_panel, args.rows - row);
+    int8_t* const panel = keys.integers + key / kPanelColumns * kPanelColumns * groups * 4;
     for (size_t c = 0; c < args.columns; c += kChunk) {
       alignas(64) int8_t chunk[kPanelColumns * kChunk];
       const size_t columns = Min(kChunk, args.columns - c);
@@ -89,31 +91,42 @@ void LayOutInt8Keys(const Int8LayOutArgs& args) {
         QuantizeRow(args.source + (row + r) * args.source_stride + c, columns, inverses[row + r], 0,
                     chunk + r * kChunk);
       }
-      const LayoutSource source = {reinterpret_cast<const float*>(chunk), kChunk / 4, rows,
-                                   sizes::DivideUp(columns, 4),           c / 4,      row};
-      StoreKeys(source, target);
+      // A panel of 16 keys lies as 16 keys of floats do: four integers are one word.
+      const size_t words = sizes::DivideUp(columns, 4);
+      int8_t* const out = panel + c * kPanelColumns;
+      if (into_panel == 0) {
+        TransposePanel(reinterpret_cast<const float*>(chunk), kChunk / 4, rows, words,
+                       reinterpret_cast<float*>(out));
+        continue;
+      }
+      for (size_t r = 0; r < rows; ++r) {
+        for (size_t w = 0; w < words; ++w) {
+          memcpy(out + (w * kPanelColumns + into_panel + r) * 4, chunk + r * kChunk + w * 4, 4);
+        }
+      }
     }
-    SumColumns(keys.integers + row * groups * 4, groups, keys.sums + row);
+    if (into_panel == 0) {
+      memset(keys.scales + key + rows, 0, (kPanelColumns - rows) * sizeof(float));
+    }
+    SumColumns(panel, groups, keys.sums + key - into_panel);
+    row += rows;
   }
 }
 
-void LayOutInt8Values(const Int8LayOutArgs& args) {
+namespace {
+
+// All of a block: rows that begin at its first key, and zeros after them.
+void PutWholeBlock(const PutArgs& args, const float* inverses, int8_t* integers, int32_t* sums) {
   const Int32Tag di;
   const Int8Tag d8;
   const size_t lanes = hn::Lanes(di);
   const auto ones = hn::Set(d8, int8_t{1});
   const size_t rows = args.rows, columns = args.columns, stride = args.source_stride;
-  const size_t panels = sizes::DivideUp(columns, kPanelColumns);
-  const auto values = Int8Values(args.block, panels);
-  float inverses[kKeyBlock];
-  Scales(args.source, stride, rows, columns, values.scales, inverses);
-  memset(values.scales + rows, 0, (kKeyBlock - rows) * sizeof(float));
-  memset(inverses + rows, 0, (kKeyBlock - rows) * sizeof(float));  // rows that are missing
-  for (size_t c = 0; c < panels * kPanelColumns; c += lanes) {
+  for (size_t c = 0; c < sizes::RoundUp(columns, kPanelColumns); c += lanes) {
     const size_t count = c < columns ? columns - c : 0;
     const float* HWY_RESTRICT source = args.source + Min(c, columns);
-    int8_t* HWY_RESTRICT out = values.integers + c / kPanelColumns * kPanelColumns * kKeyBlock +
-                               c % kPanelColumns * 4;
+    int8_t* HWY_RESTRICT out =
+        integers + c / kPanelColumns * kPanelColumns * kKeyBlock + c % kPanelColumns * 4;
     auto sum = hn::Zero(di);
     for (size_t row = 0; row < kKeyBlock; row += 4) {
       auto four = hn::Zero(d8);
@@ -123,8 +136,41 @@ void LayOutInt8Values(const Int8LayOutArgs& args) {
       sum = Dot4(sum, ones, four);
       hn::StoreU(four, d8, out + row * kPanelColumns);
     }
-    hn::StoreU(sum, di, values.sums + c);
+    hn::StoreU(sum, di, sums + c);
   }
+}
+
+// Some keys of a block: their integers alone change, and the sums of what lies there then.
+void PutIntoBlock(const PutArgs& args, const float* inverses, int8_t* integers, int32_t* sums) {
+  const size_t columns = sizes::RoundUp(args.columns, kPanelColumns);
+  for (size_t c = 0; c < columns; c += kPanelColumns) {
+    int8_t* const panel = integers + c * kKeyBlock;
+    for (size_t r = 0; r < args.rows; ++r) {
+      const size_t key = args.first_key + r;
+      int8_t row[kPanelColumns] = {};
+      QuantizeRow(args.source + r * args.source_stride + c, Min(kPanelColumns, args.columns - c),
+                  inverses[r], 0, row);
+      int8_t* const slot = panel + key / 4 * kPanelColumns * 4 + key % 4;
+      for (size_t i = 0; i < kPanelColumns; ++i) slot[i * 4] = row[i];
+    }
+    SumColumns(panel, kKeyBlock / 4, sums + c);
+  }
+}
+
+}  // namespace
+
+void PutValuesInt8(const PutArgs& args) {
+  const size_t rows = args.rows;
+  const auto values = Int8Values(static_cast<int8_t*>(args.block),
+                                 sizes::DivideUp(args.columns, kPanelColumns));
+  alignas(64) float inverses[kKeyBlock];
+  alignas(64) float scales[kKeyBlock];
+  Scales(args.source, args.source_stride, rows, args.columns, scales, inverses);
+  memcpy(values.scales + args.first_key, scales, rows * sizeof(float));
+  if (args.first_key != 0) return PutIntoBlock(args, inverses, values.integers, values.sums);
+  memset(values.scales + rows, 0, (kKeyBlock - rows) * sizeof(float));
+  memset(inverses + rows, 0, (kKeyBlock - rows) * sizeof(float));  // rows that are missing
+  PutWholeBlock(args, inverses, values.integers, values.sums);
 }
 
 }  // namespace heed::HWY_NAMESPACE

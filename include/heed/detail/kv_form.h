@@ -1,0 +1,57 @@
+// heed/detail/kv_form.h: the forms in which keys and values lie in memory, and their sizes.
+//
+//   kRows        [keys][num_kv_heads][head_dim] floats, as a projection writes them: few keys
+//   kF32Blocks   blocks of 64 keys of one head. Keys: [4 panels][head_dim][16 keys] floats;
+//                values: [panels of 16 columns][64 keys][16 columns] floats
+//   kInt8Blocks  blocks of 64 keys of one head, as integers with scales (lib/support/core_i8.h)
+//
+// Blocks begin at absolute positions: key j is key j % 64 of block j / 64.
+#ifndef HEED_DETAIL_KV_FORM_H_
+#define HEED_DETAIL_KV_FORM_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/sizes.h"
+
+namespace heed {
+
+enum class KvForm : uint8_t { kRows, kF32Blocks, kInt8Blocks };
+inline constexpr size_t kNumKvForms = 3;
+constexpr size_t Index(KvForm form) { return static_cast<size_t>(form); }
+
+namespace sizes {
+
+// Bytes of one block of 64 keys of one head; 0 for kRows, which has no blocks.
+constexpr size_t KeyBlockBytes(KvForm form, size_t head_dim) {
+  switch (form) {
+    case KvForm::kRows: return 0;
+    case KvForm::kF32Blocks: return Mul(head_dim, kKeyBlock * sizeof(float));
+    case KvForm::kInt8Blocks:  // [4][head_dim / 4][16][4] int8, a scale and an int32 sum a key
+      return Mul(Add(RoundUp(head_dim, 4), sizeof(float) + sizeof(int32_t)), kKeyBlock);
+  }
+  return 0;
+}
+
+// The same for the block's values.
+constexpr size_t ValueBlockBytes(KvForm form, size_t value_dim) {
+  const size_t columns = RoundUp(value_dim, kPanelColumns);
+  switch (form) {
+    case KvForm::kRows: return 0;
+    case KvForm::kF32Blocks: return Mul(columns, kKeyBlock * sizeof(float));
+    case KvForm::kInt8Blocks:  // [panels][16][16][4] int8, a scale a key, an int32 sum a column
+      return Add(Mul(columns, kKeyBlock + sizeof(int32_t)), kKeyBlock * sizeof(float));
+  }
+  return 0;
+}
+
+// Bytes that say of each block whether its values hold a NaN or an infinity; kF32Blocks alone needs
+// to know.
+constexpr size_t NonFiniteBytes(KvForm form, size_t num_blocks) {
+  return form == KvForm::kF32Blocks ? num_blocks : 0;
+}
+
+}  // namespace sizes
+}  // namespace heed
+
+#endif  // HEED_DETAIL_KV_FORM_H_

@@ -1,0 +1,82 @@
+// heed/detail/layer_map.h: the memory of one layer. Its plan belongs to the layer alone; its
+// workspace may be shared by layers that do not run at the same time.
+#ifndef HEED_DETAIL_LAYER_MAP_H_
+#define HEED_DETAIL_LAYER_MAP_H_
+
+#include <cstddef>
+
+#include "heed/detail/memory_map.h"
+#include "heed/weights.h"
+
+namespace heed::detail {
+
+struct LayerShape {
+  AttentionConfig config;  // resolved
+  size_t max_batch = 0, max_query_len = 0, max_key_len = 0, max_workers = 0;
+  bool has_backend = false;  // a ProjectionBackend runs the projections
+};
+
+constexpr KvForm KvFormOf(const AttentionConfig& config) {
+  return config.core == CoreType::kInt8 ? KvForm::kInt8Blocks : KvForm::kF32Blocks;
+}
+
+struct PlanMap {
+  Part plan;
+  KvMap added;  // the added keys in the int8 form; f32 ones stay in the packed file
+  size_t bytes = 0;
+};
+
+constexpr PlanMap PlanMapOf(const AttentionConfig& c) {
+  PlanMap map;
+  Parts parts;
+  map.plan = parts.Take(sizes::kPlanBytes);
+  if (c.core == CoreType::kInt8 && sizes::AddedKeys(c) != 0) {
+    const KvShape shape = {KvForm::kInt8Blocks, 1,          c.num_kv_heads,
+                           c.head_dim,          c.head_dim, sizes::AddedKeys(c)};
+    map.added = TakeKv(shape, &parts);
+  }
+  map.bytes = parts.end();
+  return map;
+}
+
+struct WorkspaceMap {
+  Part heads;  // float [batch][query_len][num_heads * head_dim]: q, which becomes the merged heads
+  KvMap kv;
+  Part workers;  // [workers] ranges laid out as `worker` says
+  WorkerMap worker;
+  // With integer weights. The merged heads take the place of the query's integers.
+  QuantizedMap quantized_query, quantized_key, quantized_value;
+  Part backend_rows;  // with a backend: float [batch][key_len][num_kv_heads * head_dim]
+  size_t bytes = 0;
+};
+
+constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
+  const AttentionConfig& c = shape.config;
+  const size_t query_rows = sizes::Mul(shape.max_batch, shape.max_query_len);
+  const size_t key_rows = sizes::Mul(shape.max_batch, shape.max_key_len);
+  const size_t q_dim = size_t{c.num_heads} * c.head_dim;
+  const size_t kv_dim = size_t{c.num_kv_heads} * c.head_dim;
+  WorkspaceMap map;
+  Parts parts;
+  map.heads = parts.Take<float>(sizes::Mul(query_rows, q_dim));
+  map.kv = TakeKv({KvFormOf(c), shape.max_batch, c.num_kv_heads, c.head_dim, c.head_dim,
+                   shape.max_key_len},
+                  &parts);
+  map.worker = WorkerMapOf(
+      {KvFormOf(c), c.head_dim, c.head_dim, shape.max_key_len, shape.has_backend});
+  map.workers = parts.Take(sizes::Mul(shape.max_workers, map.worker.bytes));
+  if (sizes::QuantizesInputs(c.weights)) {
+    const bool offsets = c.weights == WeightType::kInt4;
+    const size_t widest = c.embed_dim > q_dim ? c.embed_dim : q_dim;
+    map.quantized_query = TakeQuantized(query_rows, widest, offsets, &parts);
+    map.quantized_key = TakeQuantized(key_rows, c.kdim, offsets, &parts);
+    map.quantized_value = TakeQuantized(key_rows, c.vdim, offsets, &parts);
+  }
+  if (shape.has_backend) map.backend_rows = parts.Take<float>(sizes::Mul(key_rows, kv_dim));
+  map.bytes = parts.end();
+  return map;
+}
+
+}  // namespace heed::detail
+
+#endif  // HEED_DETAIL_LAYER_MAP_H_

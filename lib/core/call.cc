@@ -1,0 +1,77 @@
+#include "lib/core/call.h"
+
+#include "lib/support/fail.h"
+
+namespace heed {
+namespace {
+
+Status CheckTensors(const CallRequest& r) {
+  const size_t batch = r.query.batch, query_len = r.query.rows, key_len = r.key.rows;
+  HEED_RETURN_IF_ERROR(
+      CheckTensor("query", r.query, {batch, r.query_heads, query_len, r.query_columns}));
+  HEED_RETURN_IF_ERROR(CheckTensor("key", r.key, {batch, r.kv_heads, key_len, r.key_columns}));
+  HEED_RETURN_IF_ERROR(
+      CheckTensor("value", r.value, {batch, r.kv_heads, key_len, r.value_columns}));
+  HEED_RETURN_IF_ERROR(
+      CheckTensor("output", r.output, {batch, r.query_heads, query_len, r.output_columns}));
+  HEED_RETURN_IF_ERROR(CheckOutputStrides("output", r.output));
+  if (!r.probabilities.present()) return Status();
+  const size_t heads = r.average_probabilities ? 1 : r.num_heads;
+  HEED_RETURN_IF_ERROR(CheckTensor("attention_weights", r.probabilities,
+                                   {batch, heads, query_len, key_len + r.num_added}));
+  return CheckOutputStrides("attention_weights", r.probabilities);
+}
+
+}  // namespace
+
+Status CheckBounds(const Bound* bounds, size_t count) {
+  for (const Bound* bound = bounds; bound != bounds + count; ++bound) {
+    if (bound->actual > bound->highest) {
+      return Fail(StatusCode::kOverLimit, bound->argument, bound->expectation, bound->highest,
+                  bound->actual);
+    }
+  }
+  return Status();
+}
+
+Status CheckCall(const CallRequest& r, const MaskArgs& masks, AttendPlan* plan) {
+  HEED_RETURN_IF_ERROR(CheckTensors(r));
+  HEED_RETURN_IF_ERROR(CheckExecutor(r.executor, r.max_workers));
+  HEED_RETURN_IF_ERROR(MakeMaskPlan(masks, r.query.batch, r.num_heads, r.query.rows, r.key.rows,
+                                    r.default_window, &plan->masks));
+  OverlapArgs overlap;
+  overlap.output = r.output;
+  overlap.probabilities = r.probabilities;
+  overlap.query = r.query;
+  if (r.has_key) overlap.key = r.key;
+  if (r.has_value) overlap.value = r.value;
+  overlap.masks = plan->masks;
+  overlap.batch = r.query.batch;
+  overlap.heads = r.num_heads;
+  overlap.query_len = r.query.rows;
+  overlap.lent[0] = r.lent[0];
+  overlap.lent[1] = r.lent[1];
+  overlap.file = r.file;
+  HEED_RETURN_IF_ERROR(CheckOverlap(overlap));
+  plan->batch_end = r.query.batch;
+  plan->num_heads = plan->head_end = r.num_heads;
+  plan->query_len = r.query.rows;
+  plan->num_added = r.num_added;
+  plan->probabilities = r.probabilities;
+  plan->average_probabilities = r.average_probabilities;
+  return Status();
+}
+
+void ExplainCall(const AttendPlan& plan, Explanation* e) {
+  e->target = plan.kernels->name;
+  plan.kernels->tile_size(&e->gemm_rows, &e->gemm_columns);
+  e->query_block = kQueryBlock;
+  e->key_block = kKeyBlock;
+  if (plan.query_len != 0) CountTiles(plan, e);
+}
+
+uint64_t TensorBytes(const ConstTensorView& t) {
+  return uint64_t{t.batch} * t.heads * t.rows * t.columns * sizeof(float);
+}
+
+}  // namespace heed

@@ -1,0 +1,239 @@
+// lib/core/forward.cc: Attention::Forward projects, attends and projects again; Explain says what
+// that would be.
+#include "heed/attention.h"
+#include "lib/core/attend_tasks.h"
+#include "lib/core/backend.h"
+#include "lib/core/call.h"
+#include "lib/core/plan.h"
+#include "lib/core/project.h"
+#include "lib/core/quantize_inputs.h"
+#include "lib/core/run.h"
+#include "lib/support/built.h"
+#include "lib/support/fail.h"
+#include "lib/support/log2_units.h"
+
+namespace heed {
+namespace {
+
+// A checked call, ready to run.
+struct Call {
+  ConstTensorView key, value;  // query where absent
+  KvStore store;
+  AttendPlan attend;
+};
+
+// So few keys stay rows. Their blocks would touch 16 times the memory of one key, and that of a
+// single row comes from memory beside its weights: 13 of 85 us at embed_dim 768, int4 (Zen 3).
+constexpr size_t kFewKeys = 4;
+
+KvForm FormOf(const Plan& plan, size_t key_len) {
+  if (built::IsInt8(plan.config.core)) return KvForm::kInt8Blocks;
+  return 0 < key_len && key_len <= kFewKeys ? KvForm::kRows : KvForm::kF32Blocks;
+}
+
+// The block, or the plan and the workspace where they lie apart.
+void SetLentMemory(const Plan& plan, LentMemory* lent) {
+  const MutableBytes& memory = plan.plan_memory;
+  const MutableBytes& workspace = plan.workspace;
+  if (memory.data + memory.size == workspace.data) {
+    lent[0] = {"block", "no memory shared with the block",
+               {memory.data, memory.size + workspace.size}};
+    return;
+  }
+  lent[0] = {"plan", "no memory shared with the plan", {memory.data, memory.size}};
+  lent[1] = {"workspace", "no memory shared with the workspace",
+             {workspace.data, workspace.size}};
+}
+
+Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
+  const AttentionConfig& config = plan.config;
+  const ConstTensorView& query = args.query;
+  if (args.value.present() && !args.key.present()) {
+    return Fail(StatusCode::kBadShape, "key", "given where value is given", 1, 0);
+  }
+  call->key = args.key.present() ? args.key : query;
+  call->value = args.value.present() ? args.value : call->key;
+  const Bound bounds[] = {
+      {"query", "batch dimension at most limits.max_batch", plan.limits.max_batch, query.batch},
+      {"query", "length at most limits.max_query_len", plan.limits.max_query_len, query.rows},
+      {"key", "length at most limits.max_key_len", plan.limits.max_key_len, call->key.rows},
+  };
+  HEED_RETURN_IF_ERROR(CheckBounds(bounds, sizeof(bounds) / sizeof(bounds[0])));
+  CallRequest request;
+  request.query = query;
+  request.key = call->key;
+  request.value = call->value;
+  request.has_key = args.key.present();
+  request.has_value = args.value.present();
+  request.output = args.output;
+  request.probabilities = args.attention_weights;
+  request.average_probabilities = args.average_weights;
+  request.query_columns = request.output_columns = config.embed_dim;
+  request.key_columns = config.kdim;
+  request.value_columns = config.vdim;
+  request.num_heads = config.num_heads;
+  request.num_added = sizes::AddedKeys(config);
+  request.default_window = config.window;
+  request.executor = args.executor;
+  request.max_workers = plan.limits.max_workers;
+  SetLentMemory(plan, request.lent);
+  request.file = {plan.file.data, plan.file.size};
+  return CheckCall(request, MaskArgsOf(args), &call->attend);
+}
+
+Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
+  HEED_RETURN_IF_ERROR(CheckRequest(plan, args, call));
+  const AttentionConfig& config = plan.config;
+  const size_t head_dim = config.head_dim;
+  const size_t key_len = call->key.rows;
+  const detail::KvShape shape = {FormOf(plan, key_len), args.query.batch, config.num_kv_heads,
+                                 head_dim,              head_dim,         key_len};
+  call->store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.non_finite);
+  AttendPlan& attend = call->attend;
+  attend.kernels = plan.kernels;
+  attend.group = config.num_heads / config.num_kv_heads;
+  attend.head_dim = attend.value_dim = head_dim;
+  attend.softcap = InLog2Units(config.softcap);
+  const size_t width = config.num_heads * head_dim;
+  TensorView heads(plan.heads, args.query.batch, config.num_heads, args.query.rows, head_dim);
+  heads.batch_stride = args.query.rows * width;
+  heads.head_stride = head_dim;
+  heads.row_stride = width;
+  attend.query = heads;
+  attend.output = heads;  // each task reads its part of q before it writes the same part
+  if (HasBackend(plan)) attend.query_scale = InLog2Units(config.scale);
+  attend.kv = call->store.view();
+  attend.added = plan.added;
+  return Status();
+}
+
+Projection BaseJob(const Plan& plan, const Matrix& matrix, const ConstTensorView& input) {
+  Projection job;
+  job.kernels = plan.kernels;
+  job.matrix = &matrix;
+  job.input = input;
+  return job;
+}
+
+Projection QueryJob(const Plan& plan, const ForwardArgs& args) {
+  Projection job = BaseJob(plan, plan.weights.q, args.query);
+  job.places = plan.quantized_query;
+  job.scale = InLog2Units(plan.config.scale);
+  job.output = TensorView(plan.heads, args.query.batch, args.query.rows, plan.weights.q.columns);
+  return job;
+}
+
+Projection OutputJob(const Plan& plan, const ForwardArgs& args) {
+  const Matrix& matrix = plan.weights.out;
+  Projection job = BaseJob(
+      plan, matrix, TensorView(plan.heads, args.query.batch, args.query.rows, matrix.depth));
+  job.places = plan.quantized_query;
+  job.output = args.output;
+  return job;
+}
+
+Projection KvJob(const Plan& plan, const Call& call, KvSide side) {
+  const bool are_keys = side == KvSide::kKeys;
+  const Matrix& matrix = are_keys ? plan.weights.k : plan.weights.v;
+  Projection job = BaseJob(plan, matrix, are_keys ? call.key : call.value);
+  job.places = are_keys ? plan.quantized_key : plan.quantized_value;
+  job.needed =
+      NeededRows(call.attend.masks, plan.kernels->mask_words, call.attend.query_len);
+  if (call.store.view().form == KvForm::kRows) {  // project to where they stay
+    job.output =
+        TensorView(call.store.RowsOf(side), job.input.batch, job.input.rows, matrix.columns);
+  } else {
+    job.store = &call.store;
+    job.side = side;
+  }
+  return job;
+}
+
+void RunProjections(const Plan& plan, const Executor* executor, Projection* jobs,
+                    size_t num_jobs) {
+  uint64_t multiply_adds = 0;
+  for (size_t j = 0; j < num_jobs; ++j) multiply_adds += jobs[j].multiply_adds();
+  executor = ExecutorFor(executor, multiply_adds);
+  if (built::kInt8 && sizes::QuantizesInputs(built::Type(plan.config.weights))) {
+    QuantizeInputs(*plan.kernels, executor, jobs, num_jobs);
+  }
+  const size_t scratch_floats = plan.workers.map.bytes / sizeof(float);
+  size_t num_tasks = 0;
+  for (size_t j = 0; j < num_jobs; ++j) {
+    num_tasks += jobs[j].Split(NumWorkers(executor), scratch_floats);
+  }
+  RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
+    const Projection* job = jobs;
+    for (; task >= job->num_tasks; ++job) task -= job->num_tasks;
+    job->Run(task, plan.workers[worker]);
+  });
+}
+
+// The plan of a layer, if it is still the one that Create wrote.
+Status PlanOf(const void* memory, uint64_t check, const Plan** plan) {
+  if (memory == nullptr) return Fail(StatusCode::kNullPointer, "layer", "created");
+  *plan = static_cast<const Plan*>(memory);
+  if ((*plan)->check == check) return Status();
+  return Fail(StatusCode::kStalePlan, "layer",
+              "the plan that Create wrote (each layer needs plan memory of its own)");
+}
+
+}  // namespace
+
+Status Attention::Forward(const ForwardArgs& args) const {
+  const Plan* found = nullptr;
+  HEED_RETURN_IF_ERROR(PlanOf(plan_, check_, &found));
+  const Plan& plan = *found;
+  Call call;
+  HEED_RETURN_IF_ERROR(CheckForward(plan, args, &call));
+  if (args.query.batch == 0 || args.query.rows == 0) return Status();
+
+  AttendPlan& attend = call.attend;
+  if (HasBackend(plan)) {
+    HEED_RETURN_IF_ERROR(
+        ProjectInputsByBackend(plan, args, call.key, call.value, attend, call.store));
+  } else {
+    Projection inputs[] = {QueryJob(plan, args), KvJob(plan, call, KvSide::kKeys),
+                           KvJob(plan, call, KvSide::kValues)};
+    RunProjections(plan, args.executor, inputs, 3);
+  }
+  const Executor* executor = ExecutorFor(args.executor, attend.multiply_adds());
+  const size_t num_tasks = attend.Split(NumWorkers(executor));
+  RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
+    AttendTask(attend, task, plan.workers[worker]);
+  });
+  if (HasBackend(plan)) return ProjectOutputByBackend(plan, args);
+  Projection output = OutputJob(plan, args);
+  RunProjections(plan, args.executor, &output, 1);
+  return Status();
+}
+
+Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) const {
+  const Plan* found = nullptr;
+  HEED_RETURN_IF_ERROR(PlanOf(plan_, check_, &found));
+  const Plan& plan = *found;
+  if (explanation == nullptr) return Fail(StatusCode::kNullPointer, "explanation", "not null");
+  Call call;
+  HEED_RETURN_IF_ERROR(CheckForward(plan, args, &call));
+  Explanation e;
+  e.core = plan.config.core;
+  e.weight_bytes = plan.file.size;
+  e.workspace_bytes = plan.plan_memory.size + plan.workspace.size;
+  e.tensor_bytes = TensorBytes(args.query) + TensorBytes(args.key) + TensorBytes(args.value) +
+                   TensorBytes(args.output) + TensorBytes(args.attention_weights);
+  ExplainCall(call.attend, &e);
+  if (HasBackend(plan)) e.gemm_rows = e.gemm_columns = 0;
+  const PackedView& w = plan.weights;
+  const uint64_t per_query_row = 2 * (w.q.columns * w.q.depth + w.out.columns * w.out.depth);
+  const uint64_t per_key_row = 2 * (w.k.columns * w.k.depth + w.v.columns * w.v.depth);
+  const NeededRows needed(call.attend.masks, plan.kernels->mask_words, args.query.rows);
+  for (size_t b = 0; args.query.rows != 0 && b < args.query.batch; ++b) {
+    const KeyInterval keys = needed.Of(b, call.key.rows);
+    const size_t key_rows = keys.end - Min(keys.end, keys.begin);
+    e.flops += per_query_row * args.query.rows + per_key_row * key_rows;
+  }
+  *explanation = e;
+  return Status();
+}
+
+}  // namespace heed

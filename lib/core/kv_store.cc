@@ -1,0 +1,74 @@
+#include "lib/core/kv_store.h"
+
+#include "lib/support/bits.h"
+
+namespace heed {
+namespace {
+
+// The memory of a store is its caller's to write.
+template <typename T>
+T* Writable(const std::byte* place) {
+  return static_cast<T*>(static_cast<void*>(const_cast<std::byte*>(place)));
+}
+
+KvView::Side BlocksOf(const std::byte* data, size_t num_heads, size_t num_blocks, size_t bytes) {
+  return {data, num_heads * num_blocks * bytes, num_blocks * bytes, bytes};
+}
+
+}  // namespace
+
+KvStore::KvStore(const detail::KvShape& shape, const KernelTable& kernels, std::byte* keys,
+                 std::byte* values, std::byte* non_finite)
+    : kernels_(&kernels.kv[Index(shape.form)]), num_kv_heads_(shape.num_kv_heads),
+      head_dim_(shape.head_dim), value_dim_(shape.value_dim) {
+  view_.form = shape.form;
+  view_.capacity = shape.capacity;
+  if (shape.form == KvForm::kRows) {
+    view_.row_stride = shape.num_kv_heads * shape.head_dim;
+    const size_t row_bytes = view_.row_stride * sizeof(float);
+    view_.keys = {keys, shape.capacity * row_bytes, shape.head_dim * sizeof(float), 0};
+    view_.values = {values, shape.capacity * row_bytes, shape.head_dim * sizeof(float), 0};
+    view_.value_panel_stride = kPanelColumns;
+    return;
+  }
+  const size_t blocks = sizes::DivideUp(shape.capacity, kKeyBlock);
+  view_.keys = BlocksOf(keys, shape.num_kv_heads, blocks,
+                        sizes::KeyBlockBytes(shape.form, shape.head_dim));
+  view_.values = BlocksOf(values, shape.num_kv_heads, blocks,
+                          sizes::ValueBlockBytes(shape.form, shape.value_dim));
+  view_.value_panel_stride = kKeyBlock * kPanelColumns;
+  if (shape.form == KvForm::kF32Blocks) {
+    view_.non_finite = BlocksOf(non_finite, shape.num_kv_heads, blocks, 1);
+  }
+}
+
+void KvStore::Put(const KvRows& rows) const {
+  const bool are_keys = rows.side == KvSide::kKeys;
+  const KvView::Side& side = are_keys ? view_.keys : view_.values;
+  void (*const put)(const PutArgs&) = are_keys ? kernels_->put_keys : kernels_->put_values;
+  PutArgs args;
+  args.source_stride = rows.stride;
+  args.columns = are_keys ? head_dim_ : value_dim_;
+  args.row_stride = view_.row_stride;
+  for (size_t row = 0; row < rows.count; row += args.rows) {
+    const size_t key = rows.first_key + row;
+    const size_t block = key / kKeyBlock;
+    args.first_key = key % kKeyBlock;
+    args.rows = Min(kKeyBlock - args.first_key, rows.count - row);
+    for (size_t h = 0; h < rows.num_heads; ++h) {
+      const size_t head = rows.first_head + h;
+      args.source = rows.data + row * rows.stride + h * args.columns;
+      args.block = Writable<void>(side.At(rows.batch, head, block));
+      if (view_.non_finite.data != nullptr) {
+        args.non_finite = Writable<uint8_t>(view_.non_finite.At(rows.batch, head, block));
+      }
+      put(args);
+    }
+  }
+}
+
+float* KvStore::RowsOf(KvSide side) const {
+  return Writable<float>(side == KvSide::kKeys ? view_.keys.data : view_.values.data);
+}
+
+}  // namespace heed

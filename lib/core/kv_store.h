@@ -1,0 +1,96 @@
+// lib/core/kv_store.h: the one home of keys and values. Whatever makes them (projections, a
+// backend, the caller of sdpa, Create for added keys) puts rows into a KvStore, for any first key
+// and any number of them; a tile reads blocks of 64 keys through a KvView.
+#ifndef HEED_LIB_CORE_KV_STORE_H_
+#define HEED_LIB_CORE_KV_STORE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heed/detail/memory_map.h"
+#include "lib/support/kernel_table.h"
+
+namespace heed {
+
+// Keys and values of [batch entries][heads][blocks of 64 keys], to be read.
+struct KvView {
+  struct Side {
+    const std::byte* data = nullptr;
+    size_t batch_stride = 0, head_stride = 0, block_stride = 0;  // bytes
+
+    const std::byte* At(size_t batch, size_t head, size_t block) const {
+      return data + batch * batch_stride + head * head_stride + block * block_stride;
+    }
+  };
+
+  KvForm form = KvForm::kF32Blocks;
+  size_t capacity = 0;  // keys of one batch entry
+  Side keys, values;
+  Side non_finite;                // one byte a block; no data: no block needs it
+  size_t value_panel_stride = 0;  // as in KvBlock
+  size_t row_stride = 0;
+
+  // Block `block` of a head, which a tile reads up to its key `num_keys`.
+  KvBlock Block(size_t batch, size_t head, size_t block) const {
+    KvBlock result;
+    result.keys = keys.At(batch, head, block);
+    result.values = values.At(batch, head, block);
+    result.value_panel_stride = value_panel_stride;
+    result.row_stride = row_stride;
+    const size_t keys_from_here = capacity - block * kKeyBlock;
+    result.num_keys = keys_from_here < kKeyBlock ? keys_from_here : kKeyBlock;
+    result.has_non_finite = non_finite.data != nullptr &&
+                            *non_finite.At(batch, head, block) != std::byte{0};
+    return result;
+  }
+};
+
+// Keys or values: the two sides of a store.
+enum class KvSide : uint8_t { kKeys, kValues };
+
+// A run of rows of k or v, heads side by side, and where in the store they belong.
+struct KvRows {
+  KvSide side = KvSide::kKeys;
+  const float* data = nullptr;  // [count][num_heads][head_dim or value_dim]
+  size_t stride = 0;            // floats from one row to the next
+  size_t batch = 0;             // the batch entry
+  size_t first_head = 0;
+  size_t num_heads = 0;
+  size_t first_key = 0;
+  size_t count = 0;
+};
+
+// Keys and values in memory that the store may write.
+class KvStore {
+ public:
+  KvStore() = default;
+  // `shape.capacity` keys of each batch entry, in memory of at least what detail::TakeKv takes for
+  // the shape, aligned to 64. kRows needs head_dim == value_dim and a capacity of at most 64; it
+  // fits into the memory of either form of blocks.
+  KvStore(const detail::KvShape& shape, const KernelTable& kernels, std::byte* keys,
+          std::byte* values, std::byte* non_finite);
+
+  const KvView& view() const { return view_; }
+  size_t head_dim() const { return head_dim_; }
+  size_t num_kv_heads() const { return num_kv_heads_; }
+
+  // Puts rows into their places. Keys of a block are put in ascending order; a put that begins a
+  // block makes it new, and one in the middle of a block leaves what is before it as it is and what
+  // lies after it readable (PutArgs).
+  void Put(const KvRows& rows) const;
+
+  // kRows: where row 0 of a side lies, [batch][capacity][num_kv_heads * head_dim]. A projection may
+  // write there instead of calling Put.
+  float* RowsOf(KvSide side) const;
+
+ private:
+  KvView view_;
+  const KvKernels* kernels_ = nullptr;
+  size_t num_kv_heads_ = 0;
+  size_t head_dim_ = 0;
+  size_t value_dim_ = 0;
+};
+
+}  // namespace heed
+
+#endif  // HEED_LIB_CORE_KV_STORE_H_

@@ -1,0 +1,133 @@
+#include "lib/core/overlap.h"
+
+#include "lib/core/check.h"
+#include "lib/support/fail.h"
+
+namespace heed {
+namespace {
+
+using sizes::Mul;
+
+Memory MemoryOf(const ConstTensorView& tensor) {
+  return Memory{tensor.data, Mul(ExtentOf(tensor), sizeof(float))};
+}
+
+bool Intersect(const Memory& a, const Memory& b) {
+  if (a.bytes == 0 || b.bytes == 0) return false;
+  const uintptr_t a_begin = reinterpret_cast<uintptr_t>(a.data);
+  const uintptr_t b_begin = reinterpret_cast<uintptr_t>(b.data);
+  return a_begin < b_begin + b.bytes && b_begin < a_begin + a.bytes;
+}
+
+bool IsMultipleOf(size_t pitch, size_t count, size_t stride) {
+  return count <= 1 || (pitch != 0 && stride % pitch == 0);
+}
+
+// Whether two tensors touch a common element. Exact where ranges are disjoint or where both are
+// columns of rows with one pitch (a fused buffer); else true, to be safe.
+bool TensorsIntersect(const ConstTensorView& a, const ConstTensorView& b) {
+  if (!Intersect(MemoryOf(a), MemoryOf(b))) return false;
+  const size_t pitch = a.row_stride;
+  if (pitch != b.row_stride || pitch < a.columns || pitch < b.columns) return true;
+  const auto has_pitch = [pitch](const ConstTensorView& t) {
+    return IsMultipleOf(pitch, t.batch, t.batch_stride) &&
+           IsMultipleOf(pitch, t.heads, t.head_stride);
+  };
+  if (!has_pitch(a) || !has_pitch(b)) return true;
+  const uintptr_t a_begin = reinterpret_cast<uintptr_t>(a.data);
+  const uintptr_t b_begin = reinterpret_cast<uintptr_t>(b.data);
+  const uintptr_t distance = (a_begin < b_begin ? b_begin - a_begin : a_begin - b_begin);
+  if (distance % sizeof(float) != 0) return true;
+  const size_t shift = distance / sizeof(float) % pitch;  // columns from the lower to the higher
+  const size_t lower_columns = a_begin < b_begin ? a.columns : b.columns;
+  const size_t higher_columns = a_begin < b_begin ? b.columns : a.columns;
+  return !(shift >= lower_columns && shift + higher_columns <= pitch);
+}
+
+bool SameTensor(const ConstTensorView& a, const ConstTensorView& b) {
+  const auto same_stride = [](size_t count, size_t x, size_t y) { return count <= 1 || x == y; };
+  return a.data == b.data && a.batch == b.batch && a.heads == b.heads && a.rows == b.rows &&
+         a.columns == b.columns && same_stride(a.batch, a.batch_stride, b.batch_stride) &&
+         same_stride(a.heads, a.head_stride, b.head_stride) &&
+         same_stride(a.rows, a.row_stride, b.row_stride);
+}
+
+}  // namespace
+
+Status CheckOverlap(const OverlapArgs& args) {
+  struct Output {
+    const char* name;
+    const ConstTensorView& tensor;
+  };
+  struct Input {
+    const char* expectation;
+    const char* name;
+    const ConstTensorView& tensor;
+  };
+  struct Range {
+    const char* expectation;
+    Memory memory;
+  };
+  const MaskPlan& m = args.masks;
+  const auto mask_range = [&args, &m](const auto& mask) {
+    return Memory{mask.data, mask.data == nullptr
+                                 ? 0
+                                 : Mul(ExtentOf(mask, args.batch, args.heads, args.query_len,
+                                                m.key_len),
+                                       sizeof(*mask.data))};
+  };
+  const Output outputs[] = {{"output", args.output}, {"attention_weights", args.probabilities}};
+  const Input inputs[] = {
+      {"no memory shared with query, unless it is exactly query", "query", args.query},
+      {"no memory shared with key", "key", args.key},
+      {"no memory shared with value", "value", args.value},
+  };
+  const Range ranges[] = {
+      {"no memory shared with the packed file", args.file},
+      {"no memory shared with keep", mask_range(m.keep)},
+      {"no memory shared with ignore", mask_range(m.ignore)},
+      {"no memory shared with key_padding", mask_range(m.key_padding)},
+      {"no memory shared with bias", mask_range(m.bias)},
+      {"no memory shared with lengths",
+       Memory{m.lengths, m.lengths == nullptr ? 0 : args.batch * sizeof(int32_t)}},
+      {"no memory shared with offsets",
+       Memory{m.offsets, m.offsets == nullptr ? 0 : args.batch * sizeof(int64_t)}},
+  };
+  for (const Output& output : outputs) {
+    for (const Input& input : inputs) {
+      const bool is_in_place = &output == &outputs[0] && &input == &inputs[0] &&
+                               SameTensor(output.tensor, input.tensor);
+      if (!is_in_place && TensorsIntersect(output.tensor, input.tensor)) {
+        return Fail(StatusCode::kOverlap, output.name, input.expectation);
+      }
+    }
+    for (const Range& range : ranges) {
+      if (Intersect(MemoryOf(output.tensor), range.memory)) {
+        return Fail(StatusCode::kOverlap, output.name, range.expectation);
+      }
+    }
+    for (const LentMemory& lent : args.lent) {
+      if (Intersect(MemoryOf(output.tensor), lent.memory)) {
+        return Fail(StatusCode::kOverlap, output.name, lent.expectation);
+      }
+    }
+  }
+  if (TensorsIntersect(args.output, args.probabilities)) {
+    return Fail(StatusCode::kOverlap, "attention_weights", "no memory shared with output");
+  }
+  for (const LentMemory& lent : args.lent) {
+    for (const Input& input : inputs) {
+      if (Intersect(MemoryOf(input.tensor), lent.memory)) {
+        return Fail(StatusCode::kOverlap, input.name, lent.expectation);
+      }
+    }
+    for (const Range& range : ranges) {
+      if (Intersect(range.memory, lent.memory)) {
+        return Fail(StatusCode::kOverlap, lent.name, range.expectation);
+      }
+    }
+  }
+  return Status();
+}
+
+}  // namespace heed
