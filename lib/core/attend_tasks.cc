@@ -10,6 +10,10 @@ namespace {
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
+// Keys and values of heads that share a task, at most: 512 KB of floats stay in the second-level
+// cache from one query block to the next. Words of larger calls are little work beside their tiles.
+constexpr size_t kSharedFloats = size_t{1} << 17;
+
 // Some rows of one batch entry, and the head that is attended.
 struct Block {
   size_t batch, head;
@@ -198,7 +202,8 @@ size_t AttendPlan::Split(size_t num_workers) {
   heads_per_task = 1;
   if (probabilities.present() && average_probabilities) {
     heads_per_task = heads;  // a task sums its heads in order
-  } else if (masks.is_dense() && masks.differs_by_row() && !masks.differs_by_head()) {
+  } else if (masks.is_dense() && !masks.differs_by_head() &&
+             heads * masks.key_len * (head_dim + value_dim) <= kSharedFloats) {
     // Heads of one task share the words of their masks. Four tasks a worker even out their ends.
     const size_t wanted = num_workers == 1 ? 1 : 4 * num_workers;
     heads_per_task = heads;

@@ -39,20 +39,7 @@ Status CheckCall(const CallRequest& r, const MaskArgs& masks, AttendPlan* plan) 
   HEED_RETURN_IF_ERROR(CheckExecutor(r.executor, r.max_workers));
   HEED_RETURN_IF_ERROR(MakeMaskPlan(masks, r.query.batch, r.num_heads, r.query.rows, r.key.rows,
                                     r.default_window, &plan->masks));
-  OverlapArgs overlap;
-  overlap.output = r.output;
-  overlap.probabilities = r.probabilities;
-  overlap.query = r.query;
-  if (r.has_key) overlap.key = r.key;
-  if (r.has_value) overlap.value = r.value;
-  overlap.masks = plan->masks;
-  overlap.batch = r.query.batch;
-  overlap.heads = r.num_heads;
-  overlap.query_len = r.query.rows;
-  overlap.lent[0] = r.lent[0];
-  overlap.lent[1] = r.lent[1];
-  overlap.file = r.file;
-  HEED_RETURN_IF_ERROR(CheckOverlap(overlap));
+  HEED_RETURN_IF_ERROR(CheckOverlap(r, plan->masks));
   plan->batch_end = r.query.batch;
   plan->num_heads = plan->head_end = r.num_heads;
   plan->query_len = r.query.rows;

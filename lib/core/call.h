@@ -8,7 +8,6 @@
 
 #include "lib/core/attend_tasks.h"
 #include "lib/core/check.h"
-#include "lib/core/overlap.h"
 
 namespace heed {
 
@@ -19,6 +18,18 @@ struct Bound {
   size_t highest, actual;
 };
 Status CheckBounds(const Bound* bounds, size_t count);
+
+struct Memory {
+  const void* data = nullptr;
+  size_t bytes = 0;
+};
+
+// The plan, the workspace or the block; empty where there is none.
+struct LentMemory {
+  const char* name = nullptr;         // "block"
+  const char* expectation = nullptr;  // "no memory shared with the block"
+  Memory memory;
+};
 
 struct CallRequest {
   ConstTensorView query, key, value;
@@ -39,6 +50,10 @@ struct CallRequest {
   LentMemory lent[2];
   Memory file;
 };
+
+// Outputs share memory with nothing else, but `output` may be exactly `query`; inputs share none
+// with what is lent.
+Status CheckOverlap(const CallRequest& request, const MaskPlan& masks);
 
 // Checks everything but the bounds, in this order: tensors, executor, masks, overlaps. Fills the
 // plan's masks, ranges, query_len and probabilities.

@@ -1,5 +1,6 @@
-#include "lib/core/overlap.h"
-
+// lib/core/overlap.cc: a call's outputs share memory with nothing else, and its inputs share none
+// with the memory that the application lends.
+#include "lib/core/call.h"
 #include "lib/core/check.h"
 #include "lib/support/fail.h"
 
@@ -54,7 +55,7 @@ bool SameTensor(const ConstTensorView& a, const ConstTensorView& b) {
 
 }  // namespace
 
-Status CheckOverlap(const OverlapArgs& args) {
+Status CheckOverlap(const CallRequest& args, const MaskPlan& m) {
   struct Output {
     const char* name;
     const ConstTensorView& tensor;
@@ -68,19 +69,20 @@ Status CheckOverlap(const OverlapArgs& args) {
     const char* expectation;
     Memory memory;
   };
-  const MaskPlan& m = args.masks;
   const auto mask_range = [&args, &m](const auto& mask) {
     return Memory{mask.data, mask.data == nullptr
                                  ? 0
-                                 : Mul(ExtentOf(mask, args.batch, args.heads, args.query_len,
-                                                m.key_len),
+                                 : Mul(ExtentOf(mask, args.query.batch, args.num_heads,
+                                                args.query.rows, m.key_len),
                                        sizeof(*mask.data))};
   };
-  const Output outputs[] = {{"output", args.output}, {"attention_weights", args.probabilities}};
+  const ConstTensorView absent;
+  const ConstTensorView output = args.output, probabilities = args.probabilities;
+  const Output outputs[] = {{"output", output}, {"attention_weights", probabilities}};
   const Input inputs[] = {
       {"no memory shared with query, unless it is exactly query", "query", args.query},
-      {"no memory shared with key", "key", args.key},
-      {"no memory shared with value", "value", args.value},
+      {"no memory shared with key", "key", args.has_key ? args.key : absent},
+      {"no memory shared with value", "value", args.has_value ? args.value : absent},
   };
   const Range ranges[] = {
       {"no memory shared with the packed file", args.file},
@@ -89,30 +91,30 @@ Status CheckOverlap(const OverlapArgs& args) {
       {"no memory shared with key_padding", mask_range(m.key_padding)},
       {"no memory shared with bias", mask_range(m.bias)},
       {"no memory shared with lengths",
-       Memory{m.lengths, m.lengths == nullptr ? 0 : args.batch * sizeof(int32_t)}},
+       Memory{m.lengths, m.lengths == nullptr ? 0 : args.query.batch * sizeof(int32_t)}},
       {"no memory shared with offsets",
-       Memory{m.offsets, m.offsets == nullptr ? 0 : args.batch * sizeof(int64_t)}},
+       Memory{m.offsets, m.offsets == nullptr ? 0 : args.query.batch * sizeof(int64_t)}},
   };
-  for (const Output& output : outputs) {
+  for (const Output& written : outputs) {
     for (const Input& input : inputs) {
-      const bool is_in_place = &output == &outputs[0] && &input == &inputs[0] &&
-                               SameTensor(output.tensor, input.tensor);
-      if (!is_in_place && TensorsIntersect(output.tensor, input.tensor)) {
-        return Fail(StatusCode::kOverlap, output.name, input.expectation);
+      const bool is_in_place = &written == &outputs[0] && &input == &inputs[0] &&
+                               SameTensor(written.tensor, input.tensor);
+      if (!is_in_place && TensorsIntersect(written.tensor, input.tensor)) {
+        return Fail(StatusCode::kOverlap, written.name, input.expectation);
       }
     }
     for (const Range& range : ranges) {
-      if (Intersect(MemoryOf(output.tensor), range.memory)) {
-        return Fail(StatusCode::kOverlap, output.name, range.expectation);
+      if (Intersect(MemoryOf(written.tensor), range.memory)) {
+        return Fail(StatusCode::kOverlap, written.name, range.expectation);
       }
     }
     for (const LentMemory& lent : args.lent) {
-      if (Intersect(MemoryOf(output.tensor), lent.memory)) {
-        return Fail(StatusCode::kOverlap, output.name, lent.expectation);
+      if (Intersect(MemoryOf(written.tensor), lent.memory)) {
+        return Fail(StatusCode::kOverlap, written.name, lent.expectation);
       }
     }
   }
-  if (TensorsIntersect(args.output, args.probabilities)) {
+  if (TensorsIntersect(output, probabilities)) {
     return Fail(StatusCode::kOverlap, "attention_weights", "no memory shared with output");
   }
   for (const LentMemory& lent : args.lent) {

@@ -9,22 +9,19 @@ namespace {
 // Heads that are projected together, so that they begin and end where panels do; at least 64
 // columns, where there are as many.
 size_t HeadsTogether(const KvStore& store) {
-  const size_t head_dim = store.head_dim();
   size_t heads = 1;
-  while (heads * head_dim % kPanelColumns != 0 || heads * head_dim < kKeyBlock) heads *= 2;
+  while (heads * store.head_dim() % kPanelColumns != 0 || heads * store.head_dim() < kKeyBlock) {
+    heads *= 2;
+  }
   return Min(heads, store.num_kv_heads());
 }
 
-size_t PanelsTogether(const KvStore& store) {
-  return sizes::DivideUp(HeadsTogether(store) * store.head_dim(), kPanelColumns);
-}
-
-// Rows of the heads that are projected together, as many as the scratch holds: up to a block of
-// keys, and whole panels of 16, so that a put begins where a panel of keys does.
-size_t RowsOfPiece(const KvStore& store, size_t scratch_floats) {
-  const size_t rows = scratch_floats / (HeadsTogether(store) * store.head_dim());
-  if (rows >= kKeyBlock) return kKeyBlock;
-  return rows < kPanelColumns ? Max(rows, 1) : rows / kPanelColumns * kPanelColumns;
+// Rows of a piece, as many as the scratch holds: up to a block of keys, and whole panels of 16, so
+// that a put begins where a panel of keys does.
+size_t RowsTogether(size_t columns, size_t scratch_floats) {
+  if (columns * kKeyBlock <= scratch_floats) return kKeyBlock;
+  const size_t rows = scratch_floats / columns;
+  return rows < kPanelColumns ? rows : rows / kPanelColumns * kPanelColumns;
 }
 
 bool HasNoGap(const ConstTensorView& t) { return t.batch_stride == t.rows * t.row_stride; }
@@ -47,25 +44,29 @@ bool NeededRows::AreAll(size_t batch, size_t rows) const {
 }
 
 size_t Projection::Split(size_t num_workers, size_t scratch_floats) {
+  if (store != nullptr) {
+    heads_of_piece = HeadsTogether(*store);
+    panels_of_piece = sizes::DivideUp(heads_of_piece * store->head_dim(), kPanelColumns);
+    rows_of_piece = RowsTogether(heads_of_piece * store->head_dim(), scratch_floats);
+  }
   if (input.batch > 1 && HasNoGap(input) && needed.AreAll(input.batch, input.rows)) {
     needed = NeededRows();
     if (store == nullptr) {
       MergeBatch(&input, &output);
-    } else if (input.rows != 0) {
-      entries_together =
-          Min(input.batch, Max(1, RowsOfPiece(*store, scratch_floats) / input.rows));
+    } else if (input.rows != 0 && rows_of_piece >= 2 * input.rows) {
+      entries_of_piece = Min(input.batch, rows_of_piece / input.rows);
+      rows_of_piece = entries_of_piece * input.rows;
     }
   }
-  // Four tasks a worker even out their ends; one alone keeps the panels in one sweep.
-  const size_t entries = sizes::DivideUp(input.batch, entries_together);
-  const size_t cuts = num_workers == 1 ? 1 : sizes::DivideUp(4 * num_workers, entries);
-  panels_per_task = sizes::DivideUp(matrix->num_panels(), Min(cuts, matrix->num_panels()));
-  if (store != nullptr) {
-    panels_per_task = sizes::RoundUp(panels_per_task, PanelsTogether(*store));
+  const size_t entries = entries_of_piece > 1 ? 1 : input.batch;
+  panels_per_task = matrix->num_panels();
+  if (num_workers != 1) {  // four tasks a worker even out their ends
+    const size_t cuts = sizes::DivideUp(4 * num_workers, entries);
+    panels_per_task = sizes::DivideUp(panels_per_task, Min(cuts, panels_per_task));
+    if (store != nullptr) panels_per_task = sizes::RoundUp(panels_per_task, panels_of_piece);
   }
-  // Entries of one piece follow each other in a task's sweep over the rows.
-  num_tasks = (entries_together > 1 ? 1 : input.batch) *
-              sizes::DivideUp(matrix->num_panels(), panels_per_task);
+  tasks_per_entry = sizes::DivideUp(matrix->num_panels(), panels_per_task);
+  num_tasks = entries * tasks_per_entry;
   return num_tasks;
 }
 
@@ -95,10 +96,9 @@ void Projection::SetRows(size_t batch, size_t first_row, size_t rows, ProjectArg
 }
 
 void Projection::Run(size_t task, const WorkerScratch& scratch) const {
-  const size_t tasks_of_entry = sizes::DivideUp(matrix->num_panels(), panels_per_task);
-  const size_t batch = task / tasks_of_entry;
-  ProjectArgs args = PanelArgs(task % tasks_of_entry);
-  if (entries_together > 1) {
+  const size_t batch = task / tasks_per_entry;
+  ProjectArgs args = PanelArgs(task - batch * tasks_per_entry);
+  if (entries_of_piece > 1) {
     return RunIntoStore(0, {0, input.batch * input.rows}, args, scratch);
   }
   const KeyInterval rows = needed.Of(batch, input.rows);
@@ -115,36 +115,37 @@ void Projection::RunIntoStore(size_t batch, const KeyInterval& rows, const Proje
                               const WorkerScratch& scratch) const {
   ProjectArgs args = all;
   args.output = scratch.rows();
-  const size_t panels = PanelsTogether(*store);
-  const size_t rows_of_piece =
-      entries_together > 1 ? entries_together * input.rows
-                           : RowsOfPiece(*store, scratch.num_floats());
+  KvRows heads;
+  heads.side = side;
+  heads.first_head = all.panel_begin / panels_of_piece * heads_of_piece;
   for (; args.panel_begin < all.panel_end; args.panel_begin = args.panel_end) {
-    args.panel_end = Min(args.panel_begin + panels, all.panel_end);
-    args.output_stride = Min(args.panel_end * kPanelColumns, matrix->columns) -
-                         args.panel_begin * kPanelColumns;
+    args.panel_end = Min(args.panel_begin + panels_of_piece, all.panel_end);
+    heads.num_heads = Min(heads_of_piece, store->num_kv_heads() - heads.first_head);
+    heads.stride = args.output_stride = heads.num_heads * store->head_dim();
     for (size_t row = rows.begin; row < rows.end; row += rows_of_piece) {
       SetRows(batch, row, Min(rows_of_piece, rows.end - row), &args);
       kernels->project_rows(args);
-      StoreRows(args, batch, row);
+      StoreRows(args, batch, row, heads);
     }
+    heads.first_head += heads_of_piece;
   }
 }
 
 // The one place between projected rows of k or v and the store, where rows of whole heads are at
 // hand: rotary positions and norms of k belong here.
-void Projection::StoreRows(const ProjectArgs& made, size_t batch, size_t first_row) const {
-  KvRows rows;
-  rows.side = side;
-  rows.stride = made.output_stride;
-  rows.first_head = made.panel_begin * kPanelColumns / store->head_dim();
-  rows.num_heads = made.output_stride / store->head_dim();
-  for (size_t row = 0; row < made.rows; row += rows.count) {
-    rows.data = made.output + row * rows.stride;
-    rows.batch = batch + (first_row + row) / input.rows;
-    rows.first_key = (first_row + row) % input.rows;
-    rows.count = Min(input.rows - rows.first_key, made.rows - row);
+void Projection::StoreRows(const ProjectArgs& made, size_t batch, size_t first_row,
+                           KvRows rows) const {
+  rows.batch = batch;
+  rows.first_key = first_row;
+  rows.count = made.rows;
+  rows.data = made.output;
+  if (entries_of_piece == 1) return store->Put(rows);
+  rows.batch = first_row / input.rows;  // a piece is a number of whole entries
+  rows.first_key = 0;
+  rows.count = input.rows;
+  for (size_t row = 0; row < made.rows; row += input.rows, ++rows.batch) {
     store->Put(rows);
+    rows.data += input.rows * rows.stride;
   }
 }
 

@@ -61,9 +61,9 @@ struct Projection {
   KvSide side = KvSide::kKeys;
 
   // Set by Split.
-  size_t num_tasks = 0;
-  size_t panels_per_task = 0;
-  size_t entries_together = 1;  // batch entries that a piece of rows spans
+  size_t num_tasks = 0, tasks_per_entry = 0, panels_per_task = 0;
+  // For a store: a piece is so many rows of so many panels, and spans so many batch entries.
+  size_t rows_of_piece = 0, panels_of_piece = 0, heads_of_piece = 0, entries_of_piece = 1;
 
   uint64_t multiply_adds() const {
     return uint64_t{input.batch} * input.rows * matrix->depth * matrix->columns;
@@ -77,7 +77,7 @@ struct Projection {
   void SetRows(size_t batch, size_t first_row, size_t rows, ProjectArgs* args) const;
   void RunIntoStore(size_t batch, const KeyInterval& rows, const ProjectArgs& all,
                     const WorkerScratch& scratch) const;
-  void StoreRows(const ProjectArgs& made, size_t batch, size_t first_row) const;
+  void StoreRows(const ProjectArgs& made, size_t batch, size_t first_row, KvRows rows) const;
 };
 
 }  // namespace heed

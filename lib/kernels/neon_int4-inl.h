@@ -8,6 +8,7 @@
 #endif
 
 #include "lib/kernels/ops.h"
+#include "lib/kernels/rows-inl.h"
 
 #if HEED_HAS_NEON_STEPS
 #include <arm_neon.h>
@@ -24,8 +25,8 @@ struct Int4Call {
   size_t blocks;
 };
 
-// totals [kRows][16] of vectors [vector, vector + kVectors) of the panel: for each block of 32 k
-// its exact sum times its scale, added up in order.
+// Writes totals [kRows][16] of vectors [vector, vector + kVectors) of the panel: the exact sum of
+// each block of 32 k times its scale, added up in order.
 template <size_t kRows, size_t kVectors>
 __attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile(
     const Int4Call& call, size_t vector, float* HWY_RESTRICT totals) {
@@ -35,33 +36,31 @@ __attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile
   const size_t stride = call.a_stride;
   const uint8x16_t nibble = vdupq_n_u8(15);
   const int8x16_t none = vdupq_n_s8(0);
-#define HEED_FOR_ROWS(M, argument) M(0, argument) M(1, argument) M(2, argument) M(3, argument)
-#define HEED_FOR_VECTORS(M) M(0) M(1) M(2) M(3)
-#define HEED_DECLARE(i, unused)                               \
+#define HEED_DECLARE(i)                                       \
   float32x4_t t##i##_0 = vdupq_n_f32(0), t##i##_1 = t##i##_0; \
   float32x4_t t##i##_2 = t##i##_0, t##i##_3 = t##i##_0;
-  HEED_FOR_ROWS(HEED_DECLARE, )
+  HEED_FOR_ROWS(HEED_DECLARE)
 #undef HEED_DECLARE
   for (size_t block = 0; block < call.blocks; ++block, a += 32, b += 256) {
     // The first half of a block's k lies in lower nibbles, the second in upper ones.
-#define HEED_START(i, unused)                                                             \
-  const int32_t offset##i = i < kRows ? call.offsets[i * call.blocks + block] : 0;        \
-  int32x4_t c##i##_0 = vdupq_n_s32(offset##i), c##i##_1 = c##i##_0;                       \
-  int32x4_t c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;                                     \
-  [[maybe_unused]] const int8x16_t x##i = i < kRows ? vld1q_s8(a + i * stride) : none;    \
+#define HEED_START(i)                                                                  \
+  const int32_t offset##i = i < kRows ? call.offsets[i * call.blocks + block] : 0;     \
+  int32x4_t c##i##_0 = vdupq_n_s32(offset##i), c##i##_1 = c##i##_0;                    \
+  int32x4_t c##i##_2 = c##i##_0, c##i##_3 = c##i##_0;                                  \
+  [[maybe_unused]] const int8x16_t x##i = i < kRows ? vld1q_s8(a + i * stride) : none; \
   [[maybe_unused]] const int8x16_t y##i = i < kRows ? vld1q_s8(a + i * stride + 16) : none;
-    HEED_FOR_ROWS(HEED_START, )
+    HEED_FOR_ROWS(HEED_START)
 #undef HEED_START
 #define HEED_LOW(i, v, lane) \
   if constexpr (i < kRows) c##i##_##v = vdotq_laneq_s32(c##i##_##v, low, x##i, lane);
 #define HEED_HIGH(i, v, lane) \
   if constexpr (i < kRows) c##i##_##v = vdotq_laneq_s32(c##i##_##v, high, y##i, lane);
-#define HEED_VECTOR(v, lane)                                                             \
-  if constexpr (v < kVectors) {                                                          \
-    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both##v, nibble));                \
-    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both##v, 4));                  \
-    if constexpr (lane < 3) both##v = vld1q_u8(b + (lane + 1) * 64 + v * 16);            \
-    HEED_LOW(0, v, lane) HEED_LOW(1, v, lane) HEED_LOW(2, v, lane) HEED_LOW(3, v, lane)  \
+#define HEED_VECTOR(v, lane)                                                                \
+  if constexpr (v < kVectors) {                                                             \
+    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both##v, nibble));                   \
+    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both##v, 4));                     \
+    if constexpr (lane < 3) both##v = vld1q_u8(b + (lane + 1) * 64 + v * 16);               \
+    HEED_LOW(0, v, lane) HEED_LOW(1, v, lane) HEED_LOW(2, v, lane) HEED_LOW(3, v, lane)     \
     HEED_HIGH(0, v, lane) HEED_HIGH(1, v, lane) HEED_HIGH(2, v, lane) HEED_HIGH(3, v, lane) \
   }
 #define HEED_LOAD_B(v) \
@@ -78,11 +77,11 @@ __attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile
 #undef HEED_LOW
 #define HEED_ADD(i, v) \
   if constexpr (i < kRows) t##i##_##v = vfmaq_f32(t##i##_##v, vcvtq_f32_s32(c##i##_##v), scale);
-#define HEED_ADD_VECTOR(v)                                                                     \
-  if constexpr (v < kVectors) {                                                                \
-    const uint16x4_t bits = vld1_u16(call.scales + block * 16 + (vector + v) * 4);             \
-    const float32x4_t scale = vreinterpretq_f32_u32(vshll_n_u16(bits, 16));                    \
-    HEED_FOR_ROWS(HEED_ADD, v)                                                                 \
+#define HEED_ADD_VECTOR(v)                                                         \
+  if constexpr (v < kVectors) {                                                    \
+    const uint16x4_t bits = vld1_u16(call.scales + block * 16 + (vector + v) * 4); \
+    const float32x4_t scale = vreinterpretq_f32_u32(vshll_n_u16(bits, 16));        \
+    HEED_FOR_ROWS_WITH(HEED_ADD, v)                                                \
   }
     HEED_FOR_VECTORS(HEED_ADD_VECTOR)
 #undef HEED_ADD_VECTOR
@@ -91,12 +90,10 @@ __attribute__((noinline, target("arch=armv8.2-a+dotprod"))) void DotprodInt4Tile
 #define HEED_KEEP(i, v) \
   if constexpr (i < kRows) vst1q_f32(totals + i * 16 + (vector + v) * 4, t##i##_##v);
 #define HEED_KEEP_VECTOR(v) \
-  if constexpr (v < kVectors) { HEED_FOR_ROWS(HEED_KEEP, v) }
+  if constexpr (v < kVectors) { HEED_FOR_ROWS_WITH(HEED_KEEP, v) }
   HEED_FOR_VECTORS(HEED_KEEP_VECTOR)
 #undef HEED_KEEP_VECTOR
 #undef HEED_KEEP
-#undef HEED_FOR_VECTORS
-#undef HEED_FOR_ROWS
 }
 
 }  // namespace heed::HWY_NAMESPACE

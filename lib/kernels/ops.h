@@ -5,23 +5,23 @@
 #include "lib/support/kernel_table.h"
 
 // Highway's one-lane and emulated targets do not fuse: the scalar reference runs in their place.
-// Valid behind hwy/foreach_target.h.
+// Valid after hwy/foreach_target.h.
 #define HEED_IS_VECTOR_TARGET (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
 
 #define HEED_IS_NEON64 (HWY_TARGET_IS_NEON && HWY_ARCH_ARM_A64)
-// Whether its integer products also have forms with sdot and smmla: wherever the CPU is asked at
-// run time, or the compiler's flags promise them.
+// True if integer products also have forms with sdot and smmla: the CPU is asked at run time, or
+// the compiler's flags promise both.
 #if defined(HEED_DISPATCH_STATIC) && !defined(__ARM_FEATURE_DOTPROD)
 #define HEED_HAS_NEON_STEPS 0
 #else
 #define HEED_HAS_NEON_STEPS HEED_IS_NEON64
 #endif
 
-// Whether a single row reads several streams of weights: kStreams in vector-inl.h. Vectors are of
+// True if a single row reads several streams of weights, kStreams in vector-inl.h. Vectors are of
 // one size there, so that arrays can hold them.
 #define HEED_HAS_STREAMS (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
 
-// Whether pmaddubsw is the product of int8 rows, as split_i8-inl.h has it: CPUs without vpdpbusd.
+// True if pmaddubsw multiplies int8 rows, as in split_i8-inl.h: on CPUs without vpdpbusd.
 #define HEED_SPLITS_ROWS (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL)
 
 #endif  // HEED_LIB_KERNELS_OPS_H_

@@ -74,7 +74,7 @@ HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT values, size_t count, floa
   }
 }
 
-// Row r of args, and the padding behind it.
+// Quantizes row r of args and fills the padding after it.
 HWY_INLINE void QuantizePaddedRow(const QuantizeArgs& args, size_t r, float inverse,
                                   uint8_t flip) {
   int8_t* output = args.output + r * args.output_stride;

@@ -18,7 +18,7 @@ struct KeyRange {
   size_t begin, end;
 };
 
-// What some row of [row, row + rows) sees.
+// The keys from the first to the last that some row of [row, row + rows) sees.
 HWY_INLINE KeyRange RangeOf(const TileArgs& tile, size_t row, size_t rows) {
   uint64_t any = 0;
   for (size_t r = row; r < row + rows; ++r) any |= tile.visible[r];

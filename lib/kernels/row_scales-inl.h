@@ -1,5 +1,5 @@
 // lib/kernels/row_scales-inl.h: the scales of many short rows, without a horizontal step or a
-// division a row: RowScaleOf and WeightScaleOf of lib/support, lane by lane.
+// division for each: RowScaleOf and ProbabilityScaleOf of lib/support, lane by lane.
 
 #if defined(HEED_LIB_KERNELS_ROW_SCALES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_ROW_SCALES_INL_H_

@@ -1,10 +1,15 @@
 // lib/kernels/softmax-inl.h: online softmax over the rows of a tile of scores.
 //
 //   new   = max(old, visible scores)          pivot = new, or 0 where new is -inf
-//   factor = 2^(old - pivot)                  weight = 2^(score - pivot), 0 where hidden
-//   sums[l] = sums[l] * factor + weights of keys l, l + 16, l + 32, l + 48, in that order
+//   factor = 2^(old - pivot)                  probability = 2^(score - pivot), 0 where hidden
+//   sums[l] = sums[l] * factor + probabilities of keys l, l + 16, l + 32, l + 48, in that order
+//
+// These probabilities are not yet divided by their sum: FinishArgs and WeightsArgs do that.
 //
 // A row that sees nothing keeps its state: its factor is 1 (or it was empty and stays so).
+//
+// A maximum rounded to an integer would spare the subtraction and make factors powers of two: 1.5 %
+// of kws and 1 % of whisper. But a row's only key would have probability 1 only after rounding.
 
 #if defined(HEED_LIB_KERNELS_SOFTMAX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_SOFTMAX_INL_H_
@@ -47,7 +52,7 @@ HWY_INLINE V InLog2Units(D d, V x) {
   return hn::IfThenElse(hn::Le(hn::Abs(x), largest), finite, product);
 }
 
-// The bias of keys [first, first + lanes), any number for keys from num_keys on.
+// Returns the bias of keys [first, first + lanes), and any number for keys from num_keys on.
 template <class D>
 HWY_INLINE hn::Vec<D> LoadBias(D d, const TileArgs& tile, size_t row, size_t first) {
   const float* bias = tile.bias + row * tile.bias_row_stride + first * tile.bias_key_stride;
@@ -62,8 +67,9 @@ HWY_INLINE hn::Vec<D> LoadBias(D d, const TileArgs& tile, size_t row, size_t fir
 }
 
 // Applies softcap, bias and mask to one row of scores, in place; hidden keys of a vector with a
-// visible one become -inf, other vectors are not touched. Returns the largest, whatever it is where
-// a NaN is among them: the row's sum is NaN then.
+// visible one become -inf, other vectors are not touched. (Adding -inf would leave NaN where a
+// hidden score is NaN.) Returns the largest score. If a NaN is among them it may return any number:
+// the row's sum is NaN then.
 inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -89,7 +95,8 @@ inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
   return hn::ReduceMax(d, maximum);
 }
 
-// MaskedScores of a plain tile: only the vector behind the last key is touched.
+// MaskedScores for a tile whose scores stay as they are. Only the vector that goes past the last
+// key is changed.
 HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -105,7 +112,7 @@ HWY_INLINE float PlainScores(float* HWY_RESTRICT scores, size_t num_keys) {
   return hn::ReduceMax(d, maximum);
 }
 
-// MaskedScores of a row that sees every key, with a bias of contiguous keys and no softcap.
+// MaskedScores for a row that sees every key, with a bias of contiguous keys and no softcap.
 HWY_INLINE float BiasedScores(const TileArgs& tile, size_t row) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -143,17 +150,17 @@ HWY_INLINE void FinishScores(const TileArgs& tile) {
   }
 }
 
-// Weights in place of the scores of one vector of keys; returns them.
+// Turns the scores of one vector of keys into probabilities, in place, and returns them.
 template <class D, class V>
-HWY_INLINE V WeighVector(D d, float* HWY_RESTRICT scores, V pivot) {
-  const auto weight = Exp2(d, hn::Sub(hn::LoadU(d, scores), pivot));
-  hn::StoreU(weight, d, scores);
-  return weight;
+HWY_INLINE V VectorToProbabilities(D d, float* HWY_RESTRICT scores, V pivot) {
+  const auto probability = Exp2(d, hn::Sub(hn::LoadU(d, scores), pivot));
+  hn::StoreU(probability, d, scores);
+  return probability;
 }
 
-// Scores to weights, in place, up to the end of the last panel of 16 keys. Copies the tile: stores
-// of floats could change the one behind the reference.
-HWY_INLINE void WeighScores(const TileArgs tile) {
+// Turns scores into probabilities, in place, up to the end of the last panel of 16 keys. It copies
+// the tile, because the compiler must assume that stores of floats change the caller's.
+HWY_INLINE void ScoresToProbabilities(const TileArgs tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t end = sizes::RoundUp(tile.num_keys, kPanelColumns);
@@ -166,17 +173,17 @@ HWY_INLINE void WeighScores(const TileArgs tile) {
     for (size_t l = 0; l < kPanelColumns; l += lanes) {
       auto sum = hn::Mul(hn::LoadU(d, sums + l), factor);
       if (visible == ~uint64_t{0}) {
-        const auto w0 = WeighVector(d, scores + l, pivot);
-        const auto w1 = WeighVector(d, scores + l + 16, pivot);
-        const auto w2 = WeighVector(d, scores + l + 32, pivot);
-        const auto w3 = WeighVector(d, scores + l + 48, pivot);
-        sum = hn::Add(hn::Add(hn::Add(hn::Add(sum, w0), w1), w2), w3);
+        const auto p0 = VectorToProbabilities(d, scores + l, pivot);
+        const auto p1 = VectorToProbabilities(d, scores + l + 16, pivot);
+        const auto p2 = VectorToProbabilities(d, scores + l + 32, pivot);
+        const auto p3 = VectorToProbabilities(d, scores + l + 48, pivot);
+        sum = hn::Add(hn::Add(hn::Add(hn::Add(sum, p0), p1), p2), p3);
       } else {
         for (size_t j = l; j < end; j += kPanelColumns) {
           if ((visible >> j & LowBits(lanes)) == 0) {
             hn::StoreU(hn::Zero(d), d, scores + j);
           } else {
-            sum = hn::Add(sum, WeighVector(d, scores + j, pivot));
+            sum = hn::Add(sum, VectorToProbabilities(d, scores + j, pivot));
           }
         }
       }
@@ -185,7 +192,7 @@ HWY_INLINE void WeighScores(const TileArgs tile) {
   }
 }
 
-// The fixed tree over 16 partial sums, of 8 apart, then 4, 2 and 1, of four rows.
+// Adds up the 16 partial sums of each of four rows by the fixed tree: pairs 8 apart, then 4, 2, 1.
 HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> SumsOf16(const float* row0, const float* row1,
                                                    const float* row2, const float* row3) {
   const hn::FixedTag<float, 4> d;

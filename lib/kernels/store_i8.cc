@@ -21,13 +21,18 @@ namespace {
 
 constexpr size_t kChunk = 64;  // columns quantized at a time
 
-// One copy for q, k and v.
+// One copy for q, k and v; QuantizeColumns for keys and single values.
 HWY_NOINLINE void Scales(const float* source, size_t stride, size_t rows, size_t columns,
                          float* scales, float* inverses) {
   ScalesOfRows(source, stride, rows, columns, scales, inverses);
 }
+HWY_NOINLINE void QuantizeColumns(const float* values, size_t count, float inverse,
+                                  int8_t* output) {
+  QuantizeRow(values, count, inverse, 0, output);
+}
 // sums[c] = sum over k of a panel [groups][16 columns][4].
-void SumColumns(const int8_t* HWY_RESTRICT panel, size_t groups, int32_t* HWY_RESTRICT sums) {
+HWY_NOINLINE void SumColumns(const int8_t* HWY_RESTRICT panel, size_t groups,
+                             int32_t* HWY_RESTRICT sums) {
   const Int32Tag di;
   const Int8Tag d8;
   const auto ones = hn::Set(d8, int8_t{1});
@@ -88,8 +93,8 @@ void PutKeysInt8(const PutArgs& args) {
       const size_t columns = Min(kChunk, args.columns - c);
       if (columns % 4 != 0) memset(chunk, 0, sizeof(chunk));
       for (size_t r = 0; r < rows; ++r) {
-        QuantizeRow(args.source + (row + r) * args.source_stride + c, columns, inverses[row + r], 0,
-                    chunk + r * kChunk);
+        QuantizeColumns(args.source + (row + r) * args.source_stride + c, columns,
+                        inverses[row + r], chunk + r * kChunk);
       }
       // A panel of 16 keys lies as 16 keys of floats do: four integers are one word.
       const size_t words = sizes::DivideUp(columns, 4);
@@ -148,8 +153,8 @@ void PutIntoBlock(const PutArgs& args, const float* inverses, int8_t* integers, 
     for (size_t r = 0; r < args.rows; ++r) {
       const size_t key = args.first_key + r;
       int8_t row[kPanelColumns] = {};
-      QuantizeRow(args.source + r * args.source_stride + c, Min(kPanelColumns, args.columns - c),
-                  inverses[r], 0, row);
+      QuantizeColumns(args.source + r * args.source_stride + c,
+                      Min(kPanelColumns, args.columns - c), inverses[r], row);
       int8_t* const slot = panel + key / 4 * kPanelColumns * 4 + key % 4;
       for (size_t i = 0; i < kPanelColumns; ++i) slot[i * 4] = row[i];
     }

@@ -2,13 +2,13 @@
 //
 //   out[r][c] = (init[r][c] * init_factor[r] + sum over k of a[r][k] * b[k][c]) * scale
 //
-// The sum is of chains of 256 k, in order, one fused multiply-add each, every chain from zero;
-// chains are added in order to init * init_factor, which the first addition fuses. Vectors run
-// across columns, so the order is that of the scalar definition on every target. What a call does
-// not need (init, factors, scale) is branched over once a tile, which saves variants.
+// The sum is cut into chains of 256 k. A chain begins at zero and takes one fused multiply-add for
+// each k, in order; chains are added in order to init * init_factor, a product that is fused with
+// the first addition. Vectors run across columns, so every target adds in the order of the scalar
+// definition. A tile skips what its call does not need (init, factors, scale) by a branch, so that
+// there are fewer variants.
 //
-// b is cut in panels of 16 columns, of which one tile covers half, one or two. Accumulators have
-// names because scalable vectors cannot live in arrays.
+// b is cut into panels of 16 columns. One tile covers half a panel, one or two.
 
 #if defined(HEED_LIB_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_TILE_INL_H_
@@ -52,10 +52,10 @@ inline constexpr size_t kTileRows = 6;
 inline constexpr size_t kTileVectors = kVectorsPerPanelMax;
 inline constexpr size_t kTilePanels = 1;
 #endif
-// One panel, or up to kTilePanels side by side; `columns` of them exist.
+// Multiplies by up to kTilePanels panels side by side, of which `columns` columns exist.
 void RunPanels(const TileCall& call, size_t rows, size_t columns);
 
-// One row by kStreams panels, which lie b_panel_stride apart.
+// Multiplies one row by kStreams panels, which lie b_panel_stride apart.
 void RunStreams(const TileCall& call);
 
 }  // namespace heed::HWY_NAMESPACE

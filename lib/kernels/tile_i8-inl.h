@@ -2,9 +2,10 @@
 //
 //   sums[r][c] = sum over k of a[r][k] * b[k][c], exact
 //
-// Vectors run across columns. b is cut in panels [k / 4][16 columns][4 k], of which a tile covers
-// one or two. Sums leave the tile through memory and the caller makes floats of them, in a loop:
-// as part of the unrolled tile that would be several times the code.
+// Vectors run across columns. b is cut into panels [k / 4][16 columns][4 k]; a tile covers one or
+// two of them. Sums leave the tile through memory and the caller makes floats of them, in a loop:
+// as part of the unrolled tile that would be several times the code, and GCC 12 would store
+// every accumulator in every step of k, which takes three times as long.
 
 #if defined(HEED_LIB_KERNELS_TILE_I8_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_TILE_I8_INL_H_
@@ -20,8 +21,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 
-// Rows are bytes in one of two forms, which differ by 128: unsigned, integers in [-127, 127] being
-// stored 128 too large, or signed, weights of 0 to 255 being stored 128 too small.
+// Rows are bytes in one of two forms. In the unsigned form, integers in [-127, 127] are stored 128
+// too large; in the signed form, probabilities of 0 to 255 are stored 128 too small.
 inline constexpr bool kRowsAreUnsigned = kInputFlip != 0;
 
 struct Int8Call {
@@ -58,12 +59,14 @@ inline constexpr size_t kInt8Panels = 1;
 inline constexpr size_t kCachedInt8Rows = 6;
 inline constexpr size_t kCachedInt8Panels = 1;
 #endif
-// Below, rows are not worth splitting, and panels go one by one: kws would lose 5 % (Zen 3).
+// Rows of fewer groups are not worth splitting, and panels go one by one: kws would lose 5 % (Zen
+// 3).
 inline constexpr size_t kFewGroups = HEED_SPLITS_ROWS ? 8 : 0;
 inline constexpr size_t kInt8Sums = 24 * kPanelColumns;  // of the largest register tile
 
-// sums [rows done][panels * 16] of the first of `rows` rows; returns how many it did, at least 1.
-// One, two or four panels, at most kInt8Panels or kCachedInt8Panels; kStreams of a single row.
+// Writes sums [rows done][panels * 16] of the first of `rows` rows and returns how many it did, at
+// least 1. `panels` is 1, 2 or 4, at most kInt8Panels or kCachedInt8Panels, or kStreams for a
+// single row.
 size_t SumInt8(const Int8Call& call, size_t rows, size_t panels, int32_t* sums);
 
 // Calls finish(row, rows, column, columns, sums [rows][columns]) for register tiles that cover all

@@ -34,7 +34,12 @@ HWY_INLINE const T* VectorOfPanels(const T* panels, size_t panel_stride, size_t 
 }
 
 // A single row waits for its weights: four panels a quarter of the matrix apart are read side by
-// side, four long streams from memory instead of one, and as many more chains of additions.
+// side, four long streams from memory instead of one, and as many more chains of additions. Of the
+// time of panel after panel AVX-512 takes 0.7 with f32 and bf16, 0.75 with int8, 0.8 to 0.9 with
+// int4 (Zen 5), AVX2 0.58 to 0.66 and 0.7 to 0.75 (Zen 3). Neighbouring panels, or four parts of
+// one, are streams too short for the hardware's prefetchers: 1.0 to 1.6 times. Prefetching them
+// costs AVX-512 10 % with f32 and int8, AVX2 up to 8 % with int8 and int4, and gains nothing
+// elsewhere; fetching the first lines of the next projection gains nothing.
 inline constexpr size_t kStreams = HEED_HAS_STREAMS ? 4 : 1;
 inline constexpr size_t kStreamVectors = kStreams * kVectorsPerPanelMax;
 
@@ -95,6 +100,13 @@ HWY_INLINE V PowerOfTwo(D d, V shifted, V r) {
 }
 
 // 2^x, x <= 0: lib/reference/scalar.h, lane by lane. NaN stays NaN.
+//
+// The polynomial has degree 6, which is within 0.80 ULP on every input: degree 5 has a minimax
+// error of 1.54 * 2^-24, too much for 2 ULP after rounding. Estrin's scheme, whose chain is
+// shorter, takes 1.01 of the time of kws, 1.02 with the int8 core. exp in natural units, as
+// 2^(x log2(e)) by two fused steps, has half of the gain of powers of two, or a third with the step
+// that keeps it within 2 ULP at -87. There, computing two vectors in turns gained 0 to 2 % (AVX2,
+// Zen 3).
 template <class D, class V>
 HWY_INLINE V Exp2(D d, V x) {
   const V magic = hn::Set(d, kRoundMagic);

@@ -26,8 +26,10 @@ float QuantizeProbabilities(const TileArgs& tile, size_t r, const float* value_s
     const uint32_t bits = BitsOf(products[j]);
     max_bits = max_bits < bits ? bits : max_bits;
   }
-  const RowScale scale = WeightScaleOf(max_bits);
-  for (size_t j = 0; j < tile.num_keys; ++j) bytes[j] = QuantizeWeight(products[j], scale.inverse);
+  const RowScale scale = ProbabilityScaleOf(max_bits);
+  for (size_t j = 0; j < tile.num_keys; ++j) {
+    bytes[j] = QuantizeProbability(products[j], scale.inverse);
+  }
   return scale.scale;
 }
 

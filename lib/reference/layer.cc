@@ -219,13 +219,13 @@ void AddInt8Values(const Row& row, size_t begin, size_t end, const Visible& visi
     weights[j] *= scales[j - begin].scale;
     max_bits = max_bits < BitsOf(weights[j]) ? BitsOf(weights[j]) : max_bits;
   }
-  const RowScale scale = WeightScaleOf(max_bits);
+  const RowScale scale = ProbabilityScaleOf(max_bits);
   for (size_t d = 0; d < head_dim; ++d) {
     int32_t sum = 0;
     for (size_t j = begin; j < end; ++j) {
       if (!visible(j)) continue;
       const float value = row.value[j * row.key_stride + d];
-      sum += QuantizeWeight(weights[j], scale.inverse) *
+      sum += QuantizeProbability(weights[j], scale.inverse) *
              Quantize(value, scales[j - begin].inverse);
     }
     output[d] = output[d] * factor + static_cast<float>(sum) * scale.scale;

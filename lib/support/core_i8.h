@@ -3,9 +3,9 @@
 // q (scaled), k and v are quantized by row and head: integer x scale. Then, in this order and
 // nowhere fused,
 //   score = (float(q . k in integers) * scale_q) * scale_k     softcap, bias, mask, online softmax
-//   p = weight * scale_v of the key        byte = round(p * (255 / max p)), of a row and key block
+//   p = 2^(score - maximum) * scale_v      byte = round(p * (255 / max p)), of a row and key block
 //   accumulator = accumulator * factor + float(byte . v in integers) * (max p / 255)
-// The sum of a row's softmax is that of the unquantized weights. Where max p is below 2^-100 bytes
+// The sum of a row's softmax is that of the unquantized probabilities. Where max p is below 2^-100 bytes
 // and scale are 0, where it is NaN or infinite the scale is NaN. A NaN or infinity in q, k or v
 // makes its row's scale NaN and its integers 0, so it reaches the rows that see it and no other.
 //
@@ -49,16 +49,16 @@ Int8Block<Byte> Int8Values(Byte* block, size_t value_panels) {
 }
 
 // 255 / max and max / 255, both 0 or NaN as above.
-inline constexpr float kLargestWeight = 255.0f;
-inline RowScale WeightScaleOf(uint32_t max_bits) {
+inline constexpr float kLargestProbability = 255.0f;
+inline RowScale ProbabilityScaleOf(uint32_t max_bits) {
   if (max_bits >= kInfinityBits) return {__builtin_nanf(""), 0.0f};
   if (max_bits < kSmallestAbsmaxBits) return {0.0f, 0.0f};
   const float max = FloatOf(max_bits);
-  return {max / kLargestWeight, kLargestWeight / max};
+  return {max / kLargestProbability, kLargestProbability / max};
 }
 
 // round(x * inverse), half to even, 0..255.
-inline uint8_t QuantizeWeight(float x, float inverse) {
+inline uint8_t QuantizeProbability(float x, float inverse) {
   if (inverse == 0.0f) return 0;
   const float product = x * inverse;
   return static_cast<uint8_t>(BitsOf(product + kIntegerMagic) - BitsOf(kIntegerMagic));
