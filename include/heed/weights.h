@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heed/detail/weight_formats.h"
 #include "heed/sizes.h"
 #include "heed/status.h"
 #include "heed/tensor.h"
@@ -17,20 +18,21 @@ namespace heed {
 // The version of packed files that this library writes and reads.
 inline constexpr uint32_t kFileVersion = 1;
 
-// How weights are stored; part of the file format: appended, never renumbered.
+// How weights are stored. The numbers are part of the file format: appended, never renumbered.
 //   kBf16  rounded to nearest even; results are those of f32 weights so rounded, bit by bit
 //   kInt8  symmetric, in [-127, 127], one scale for each output column; the inputs of the
 //          projections become integers too, row by row, at run time
-//   kInt4  blocks of 32 along a row of PyTorch's weight with one bf16 scale each; inputs as kInt8.
-//          Each weight is rounded so that the layer's scores and outputs lose least, not the weight
-//          alone, by the layer's other weights; that takes no data (lib/support/partner.h)
+//   kInt4  blocks of 32 along a row of PyTorch's weight with one bf16 scale each; inputs become
+//          integers as with kInt8. Weights are rounded for the least error of the layer's scores
+//          and outputs, not each for itself; that takes no data (lib/rounding/partner.h)
 enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };
 // The arithmetic of scores and values.
 enum class CoreType : uint32_t { kF32 = 0, kInt8 = 1 };
 
-// The trained shape. A zero in the fields marked so means the default beside it; Resolved()
-// replaces zeros by values. What is trained is here and in the file; what belongs to one call
-// (masks, lengths, causal) is in ForwardArgs.
+// The trained shape. Where a field's comment begins with "0:", a zero means the default that it
+// names; Resolved() replaces these zeros by values. What is trained is here and in the file; what
+// belongs to one call (masks, lengths, causal) is in ForwardArgs. A new member also takes a line in
+// heed/detail/config_fields.h.
 struct AttentionConfig {
   uint32_t embed_dim = 0;     // columns of query and output
   uint32_t num_heads = 0;     // query heads
@@ -66,33 +68,23 @@ constexpr AttentionConfig Resolved(AttentionConfig config) {
 }
 
 namespace sizes {
-// Of a resolved config: shapes only.
+// True if the shape of a resolved config makes sense.
 constexpr bool ShapeOk(const AttentionConfig& c) {
   return DimensionOk(c.embed_dim) && DimensionOk(c.num_heads) && DimensionOk(c.num_kv_heads) &&
          DimensionOk(c.head_dim) && DimensionOk(c.kdim) && DimensionOk(c.vdim) &&
          c.num_heads % c.num_kv_heads == 0 &&
          DimensionOk(static_cast<uint64_t>(c.num_heads) * c.head_dim);
 }
-// Where weights are integers, inputs become integers too.
+// True where weights are integers, because inputs become integers too.
 constexpr bool QuantizesInputs(WeightType type) {
-  return type == WeightType::kInt8 || type == WeightType::kInt4;
+  return detail::FormatOf(type).is_integer;
 }
-// Sums of that many products of two integers in [-127, 127] fit in 32 bits.
+// Sums of so many products of two integers in [-127, 127] fit in 32 bits.
 inline constexpr uint32_t kMaxQuantizedDepth = 1u << 17;
 
-// One projection of the packed file, biases included.
+// Bytes of one projection of the packed file, its bias included.
 constexpr size_t MatrixBytes(WeightType type, size_t columns, size_t depth) {
-  const size_t floats = FloatBytes(RoundUp(columns, kPanelColumns));  // a float a column
-  if (type == WeightType::kBf16) return Add(Mul(floats, DivideUp(depth, 2)), floats);
-  if (type == WeightType::kInt4) {  // 16 bytes and a scale a block, a bias a column
-    const size_t blocks = Mul(RoundUp(columns, kPanelColumns), DivideUp(depth, kInt4Block));
-    return Add(Add(Mul(blocks, kInt4Block / 2), RoundUp(Mul(blocks, 2), kAlignment)), floats);
-  }
-  if (type == WeightType::kInt8) {  // the panels, a bias, a scale and a sum a column
-    const size_t group_bytes = RoundUp(columns, kPanelColumns) * kDepthGroup;
-    return Add(Mul(group_bytes, DivideUp(depth, kDepthGroup)), 3 * floats);
-  }
-  return Add(Mul(floats, depth), floats);
+  return detail::LayoutOf(type, columns, depth).bytes();
 }
 constexpr size_t AddedKeys(const AttentionConfig& config) {
   return (config.add_bias_kv ? 1u : 0u) + (config.add_zero_attn ? 1u : 0u);
@@ -112,10 +104,11 @@ constexpr size_t PackedWeightsBytes(const AttentionConfig& config) {
   const size_t q_dim = static_cast<size_t>(c.num_heads) * c.head_dim;
   const size_t kv_dim = static_cast<size_t>(c.num_kv_heads) * c.head_dim;
   size_t bytes = sizes::kHeaderBytes;
-  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, q_dim, c.embed_dim));
-  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, kv_dim, c.kdim));
-  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, kv_dim, c.vdim));
-  bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, c.embed_dim, q_dim));
+  const size_t matrices[][2] = {  // columns and depth of q, k, v and out
+      {q_dim, c.embed_dim}, {kv_dim, c.kdim}, {kv_dim, c.vdim}, {c.embed_dim, q_dim}};
+  for (const auto& matrix : matrices) {
+    bytes = sizes::Add(bytes, sizes::MatrixBytes(c.weights, matrix[0], matrix[1]));
+  }
   if (sizes::AddedKeys(c) != 0) {  // a key panel and two value rows for each key/value head
     const size_t value_columns = sizes::RoundUp(c.head_dim, sizes::kPanelColumns);
     bytes = sizes::Add(bytes, sizes::FloatBytes(sizes::Mul(
@@ -141,7 +134,7 @@ struct LayerTensors {
 };
 
 // Writes the packed file into out (at least PackedWeightsBytes, data aligned to 64). On failure
-// nothing is written. Allocates nothing. Costs a pass or two over the weights; with int4 more:
+// nothing is written. Allocates nothing. Takes a pass or two over the weights; int4 takes more:
 // 1.2 s for an embed_dim of 768 on an x86 core, 56 s for 4096.
 Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, MutableBytes out);
 

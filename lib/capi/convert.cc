@@ -1,7 +1,9 @@
 #include "lib/capi/convert.h"
 
 #include <cstddef>
+#include <type_traits>
 
+#include "heed/detail/config_fields.h"
 #include "lib/capi/sized.h"
 #include "lib/support/fail.h"
 
@@ -99,6 +101,14 @@ View MaskOf(const Mask& m) {
   return view;
 }
 
+// Copies every field between AttentionConfig and its twin.
+template <typename From, typename To>
+void CopyFields(const From& from, To* to) {
+  detail::VisitConfigFields([](detail::ConfigField, const auto& source, auto& target) {
+    target = static_cast<std::remove_reference_t<decltype(target)>>(source);
+  }, from, *to);
+}
+
 // What both kinds of call share.
 template <typename Args, typename CArgs>
 Status ArgsOf(const CArgs& c, Executor* executor, Args* result) {
@@ -139,23 +149,7 @@ heed_status ToC(const Status& status) {
 
 heed_attention_config ToC(const AttentionConfig& config) {
   heed_attention_config c = HEED_ATTENTION_CONFIG_INIT;
-  c.embed_dim = config.embed_dim;
-  c.num_heads = config.num_heads;
-  c.num_kv_heads = config.num_kv_heads;
-  c.head_dim = config.head_dim;
-  c.kdim = config.kdim;
-  c.vdim = config.vdim;
-  c.scale = config.scale;
-  c.softcap = config.softcap;
-  c.window = config.window;
-  c.q_bias = config.q_bias ? 1 : 0;
-  c.k_bias = config.k_bias ? 1 : 0;
-  c.v_bias = config.v_bias ? 1 : 0;
-  c.out_bias = config.out_bias ? 1 : 0;
-  c.add_bias_kv = config.add_bias_kv ? 1 : 0;
-  c.add_zero_attn = config.add_zero_attn ? 1 : 0;
-  c.weights = static_cast<uint32_t>(config.weights);
-  c.core = static_cast<uint32_t>(config.core);
+  CopyFields(config, &c);
   return c;
 }
 
@@ -198,23 +192,7 @@ Status ToCpp(const heed_attention_config& c, AttentionConfig* result) {
                 HEED_CORE_INT8, c.core);
   }
   AttentionConfig config;
-  config.embed_dim = c.embed_dim;
-  config.num_heads = c.num_heads;
-  config.num_kv_heads = c.num_kv_heads;
-  config.head_dim = c.head_dim;
-  config.kdim = c.kdim;
-  config.vdim = c.vdim;
-  config.scale = c.scale;
-  config.softcap = c.softcap;
-  config.window = c.window;
-  config.q_bias = c.q_bias != 0;
-  config.k_bias = c.k_bias != 0;
-  config.v_bias = c.v_bias != 0;
-  config.out_bias = c.out_bias != 0;
-  config.add_bias_kv = c.add_bias_kv != 0;
-  config.add_zero_attn = c.add_zero_attn != 0;
-  config.weights = static_cast<WeightType>(c.weights);
-  config.core = static_cast<CoreType>(c.core);
+  CopyFields(c, &config);
   *result = config;
   return Status();
 }

@@ -10,6 +10,7 @@
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/weights/config.h"
 
 namespace heed {
 namespace {
@@ -17,41 +18,6 @@ namespace {
 Status CheckLimit(const char* name, uint32_t value) {
   if (value < 1 || value > kMaxDimension) {
     return Fail(StatusCode::kBadValue, name, "1 to 2^20", kMaxDimension, value);
-  }
-  return Status();
-}
-
-Status CheckSameConfig(const AttentionConfig& expected, const AttentionConfig& actual) {
-  struct Field {
-    const char* name;
-    uint64_t expected, actual;
-  };
-  const AttentionConfig& e = expected;
-  const AttentionConfig& a = actual;
-  const Field fields[] = {
-      {"config.embed_dim", e.embed_dim, a.embed_dim},
-      {"config.num_heads", e.num_heads, a.num_heads},
-      {"config.num_kv_heads", e.num_kv_heads, a.num_kv_heads},
-      {"config.head_dim", e.head_dim, a.head_dim},
-      {"config.kdim", e.kdim, a.kdim},
-      {"config.vdim", e.vdim, a.vdim},
-      {"config.scale", BitsOf(e.scale), BitsOf(a.scale)},
-      {"config.softcap", BitsOf(e.softcap), BitsOf(a.softcap)},
-      {"config.window", e.window, a.window},
-      {"config.q_bias", e.q_bias, a.q_bias},
-      {"config.k_bias", e.k_bias, a.k_bias},
-      {"config.v_bias", e.v_bias, a.v_bias},
-      {"config.out_bias", e.out_bias, a.out_bias},
-      {"config.add_bias_kv", e.add_bias_kv, a.add_bias_kv},
-      {"config.add_zero_attn", e.add_zero_attn, a.add_zero_attn},
-      {"config.weights", static_cast<uint32_t>(e.weights), static_cast<uint32_t>(a.weights)},
-      {"config.core", static_cast<uint32_t>(e.core), static_cast<uint32_t>(a.core)},
-  };
-  for (const Field& field : fields) {
-    if (field.expected != field.actual) {
-      return Fail(StatusCode::kConfigMismatch, field.name, "the caller's (of floats the bits)",
-                  field.expected, field.actual);
-    }
   }
   return Status();
 }

@@ -9,9 +9,15 @@ namespace {
 
 using sizes::Mul;
 
-Memory MemoryOf(const ConstTensorView& tensor) {
-  return Memory{tensor.data, Mul(ExtentOf(tensor), sizeof(float))};
-}
+// A tensor of the call, and the memory from its first element to its last.
+struct Operand {
+  const char* name;
+  ConstTensorView tensor;
+  Memory memory;
+
+  Operand(const char* operand_name, const ConstTensorView& view)
+      : name(operand_name), tensor(view), memory{view.data, Mul(ExtentOf(view), sizeof(float))} {}
+};
 
 bool Intersect(const Memory& a, const Memory& b) {
   if (a.bytes == 0 || b.bytes == 0) return false;
@@ -26,8 +32,10 @@ bool IsMultipleOf(size_t pitch, size_t count, size_t stride) {
 
 // Whether two tensors touch a common element. Exact where ranges are disjoint or where both are
 // columns of rows with one pitch (a fused buffer); else true, to be safe.
-bool TensorsIntersect(const ConstTensorView& a, const ConstTensorView& b) {
-  if (!Intersect(MemoryOf(a), MemoryOf(b))) return false;
+bool TensorsIntersect(const Operand& first, const Operand& second) {
+  if (!Intersect(first.memory, second.memory)) return false;
+  const ConstTensorView& a = first.tensor;
+  const ConstTensorView& b = second.tensor;
   const size_t pitch = a.row_stride;
   if (pitch != b.row_stride || pitch < a.columns || pitch < b.columns) return true;
   const auto has_pitch = [pitch](const ConstTensorView& t) {
@@ -56,15 +64,6 @@ bool SameTensor(const ConstTensorView& a, const ConstTensorView& b) {
 }  // namespace
 
 Status CheckOverlap(const CallRequest& args, const MaskPlan& m) {
-  struct Output {
-    const char* name;
-    const ConstTensorView& tensor;
-  };
-  struct Input {
-    const char* expectation;
-    const char* name;
-    const ConstTensorView& tensor;
-  };
   struct Range {
     const char* expectation;
     Memory memory;
@@ -77,13 +76,13 @@ Status CheckOverlap(const CallRequest& args, const MaskPlan& m) {
                                        sizeof(*mask.data))};
   };
   const ConstTensorView absent;
-  const ConstTensorView output = args.output, probabilities = args.probabilities;
-  const Output outputs[] = {{"output", output}, {"attention_weights", probabilities}};
-  const Input inputs[] = {
-      {"no memory shared with query, unless it is exactly query", "query", args.query},
-      {"no memory shared with key", "key", args.has_key ? args.key : absent},
-      {"no memory shared with value", "value", args.has_value ? args.value : absent},
-  };
+  const Operand outputs[] = {{"output", args.output}, {"attention_weights", args.probabilities}};
+  const Operand inputs[] = {{"query", args.query},
+                            {"key", args.has_key ? args.key : absent},
+                            {"value", args.has_value ? args.value : absent}};
+  const char* const apart_from_input[] = {
+      "no memory shared with query, unless it is exactly query", "no memory shared with key",
+      "no memory shared with value"};
   const Range ranges[] = {
       {"no memory shared with the packed file", args.file},
       {"no memory shared with keep", mask_range(m.keep)},
@@ -95,31 +94,32 @@ Status CheckOverlap(const CallRequest& args, const MaskPlan& m) {
       {"no memory shared with offsets",
        Memory{m.offsets, m.offsets == nullptr ? 0 : args.query.batch * sizeof(int64_t)}},
   };
-  for (const Output& written : outputs) {
-    for (const Input& input : inputs) {
-      const bool is_in_place = &written == &outputs[0] && &input == &inputs[0] &&
-                               SameTensor(written.tensor, input.tensor);
-      if (!is_in_place && TensorsIntersect(written.tensor, input.tensor)) {
-        return Fail(StatusCode::kOverlap, written.name, input.expectation);
+  for (const Operand& output : outputs) {
+    if (output.memory.bytes == 0) continue;
+    for (size_t i = 0; i < 3; ++i) {
+      const bool is_in_place =
+          &output == &outputs[0] && i == 0 && SameTensor(output.tensor, inputs[i].tensor);
+      if (!is_in_place && TensorsIntersect(output, inputs[i])) {
+        return Fail(StatusCode::kOverlap, output.name, apart_from_input[i]);
       }
     }
     for (const Range& range : ranges) {
-      if (Intersect(MemoryOf(written.tensor), range.memory)) {
-        return Fail(StatusCode::kOverlap, written.name, range.expectation);
+      if (Intersect(output.memory, range.memory)) {
+        return Fail(StatusCode::kOverlap, output.name, range.expectation);
       }
     }
     for (const LentMemory& lent : args.lent) {
-      if (Intersect(MemoryOf(written.tensor), lent.memory)) {
-        return Fail(StatusCode::kOverlap, written.name, lent.expectation);
+      if (Intersect(output.memory, lent.memory)) {
+        return Fail(StatusCode::kOverlap, output.name, lent.expectation);
       }
     }
   }
-  if (TensorsIntersect(output, probabilities)) {
+  if (TensorsIntersect(outputs[0], outputs[1])) {
     return Fail(StatusCode::kOverlap, "attention_weights", "no memory shared with output");
   }
   for (const LentMemory& lent : args.lent) {
-    for (const Input& input : inputs) {
-      if (Intersect(MemoryOf(input.tensor), lent.memory)) {
+    for (const Operand& input : inputs) {
+      if (Intersect(input.memory, lent.memory)) {
         return Fail(StatusCode::kOverlap, input.name, lent.expectation);
       }
     }

@@ -1,6 +1,7 @@
 // lib/reference/layer.h: the whole layer in plain loops, in the order that defines every bit. It
-// knows no panel, no tile and no register: read it to learn what heed computes. Kernels and core
-// must give the same bits on every FMA target (tests/numeric/layer_bits_test.cc).
+// knows no panel, no tile and no register: read layer.cc, then linear.cc and attend_row.cc, to
+// learn what heed computes. Kernels and core must give the same bits on every FMA target
+// (tests/numeric/layer_bits_test.cc).
 //
 // It does not check its arguments; Attention::Forward documents them.
 #ifndef HEED_LIB_REFERENCE_LAYER_H_
@@ -11,14 +12,14 @@
 
 namespace heed::reference {
 
-// Memory of the caller, for one batch entry.
+// The caller's memory, for one batch entry.
 struct LayerBuffers {
   float* query = nullptr;   // [query_len][num_heads * head_dim]
-  float* key = nullptr;     // [key_len + 2][num_kv_heads * head_dim]; added keys are the last
+  float* key = nullptr;     // [key_len + 2][num_kv_heads * head_dim]; added keys come last
   float* value = nullptr;   // likewise
   float* merged = nullptr;  // [query_len][num_heads * head_dim]
   float* scores = nullptr;  // [key_len + 2]
-  // For int4 weights: of q, k, v and out, one behind another, [columns][ceil(depth / 32)] each.
+  // With int4 weights the blocks of q, then k, v and out, each [columns][ceil(depth / 32)].
   Int4Block* blocks = nullptr;
 };
 

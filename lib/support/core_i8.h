@@ -5,11 +5,11 @@
 //   score = (float(q . k in integers) * scale_q) * scale_k     softcap, bias, mask, online softmax
 //   p = 2^(score - maximum) * scale_v      byte = round(p * (255 / max p)), of a row and key block
 //   accumulator = accumulator * factor + float(byte . v in integers) * (max p / 255)
-// The sum of a row's softmax is that of the unquantized probabilities. Where max p is below 2^-100 bytes
-// and scale are 0, where it is NaN or infinite the scale is NaN. A NaN or infinity in q, k or v
-// makes its row's scale NaN and its integers 0, so it reaches the rows that see it and no other.
+// The sum of a row's softmax is that of the unquantized probabilities. Where max p is below 2^-100
+// bytes and scale are 0, where it is NaN or infinite the scale is NaN. A NaN or infinity in q, k or
+// v makes its row's scale NaN and its integers 0, so it reaches the rows that see it and no other.
 //
-// One block of 64 keys of one head (heed/sizes.h has the sizes; it is aligned to 64):
+// One block of 64 keys of one head (heed/detail/kv_form.h has the sizes; it is aligned to 64):
 //   keys    [4][ceil(head_dim / 4)][16 keys][4] int8   scales [64] float   sums [64] int32
 //   values  [panels][16][16 columns][4 keys] int8      scales [64] float   sums [columns] int32
 // A key takes a place of its own in every array, and adds to the sums of the values' columns.

@@ -1,4 +1,4 @@
-// lib/weights/config.cc: which configs make sense.
+// lib/weights/config.cc: checks a config, and says which of its fields is wrong.
 #include "heed/weights.h"
 #include "lib/support/bits.h"
 #include "lib/support/built.h"
@@ -33,21 +33,30 @@ Status CheckQuantizedDepths(const AttentionConfig& c) {
   return Status();
 }
 
-// Each a static string, because a Status points to it.
-const char* WithoutWeights(WeightType type) {
-  switch (type) {
-    case WeightType::kBf16: return "weights that this library is built with, not bf16";
-    case WeightType::kInt8: return "weights that this library is built with, not int8";
-    case WeightType::kInt4: return "weights that this library is built with, not int4";
-    default: return "weights that this library is built with, not f32";
+// For each weight type the text for a library that is built without it. A Status points to its
+// text, so these are constants.
+struct WithoutWeights {
+  char texts[detail::kNumWeightTypes][50] = {};
+
+  constexpr WithoutWeights() {
+    for (uint32_t type = 0; type < detail::kNumWeightTypes; ++type) {
+      const char* const parts[] = {"weights that this library is built with, not ",
+                                   detail::kWeightFormats[type].name};
+      char* end = texts[type];
+      for (const char* part : parts) {
+        while (*part != '\0') *end++ = *part++;
+      }
+    }
   }
-}
+};
+constexpr WithoutWeights kWithoutWeights;
 
 Status CheckBuilt(const AttentionConfig& c) {
   constexpr auto kWeights = built::Type(WeightType::kF32);
   constexpr auto kCore = built::kF32 ? CoreType::kF32 : CoreType::kInt8;
   if (!built::Has(c.weights)) {
-    return Fail(StatusCode::kUnsupported, "config.weights", WithoutWeights(c.weights),
+    return Fail(StatusCode::kUnsupported, "config.weights",
+                kWithoutWeights.texts[static_cast<uint32_t>(c.weights)],
                 static_cast<uint32_t>(kWeights), static_cast<uint32_t>(c.weights));
   }
   if (!built::Has(c.core)) {
@@ -93,9 +102,9 @@ Status CheckConfig(const AttentionConfig& config) {
   if (c.window > uint32_t{INT32_MAX}) {
     return Fail(StatusCode::kBadConfig, "config.window", "at most 2^31 - 1", INT32_MAX, c.window);
   }
-  if (c.weights > WeightType::kInt4) {
-    return Fail(StatusCode::kUnsupported, "config.weights", "f32 (0) to int4 (3)", 3,
-                static_cast<uint32_t>(c.weights));
+  if (static_cast<uint32_t>(c.weights) >= detail::kNumWeightTypes) {
+    return Fail(StatusCode::kUnsupported, "config.weights", "a weight type, which is at most",
+                detail::kNumWeightTypes - 1, static_cast<uint32_t>(c.weights));
   }
   if (built::kInt8 && sizes::QuantizesInputs(c.weights)) {
     HEED_RETURN_IF_ERROR(CheckQuantizedDepths(c));

@@ -1,9 +1,11 @@
-// lib/weights/matrix_int4.cc: a projection of int4 weights, into panels and back.
+// lib/weights/matrix_int4.cc: a projection of int4 weights, into panels and back; lib/rounding
+// chooses the integers.
 #include <cstring>
 
+#include "lib/rounding/quantize_int4.h"
+#include "lib/rounding/refine_int4.h"
+#include "lib/rounding/round_int4.h"
 #include "lib/support/int4.h"
-#include "lib/support/refine_int4.h"
-#include "lib/support/round_int4.h"
 #include "lib/weights/packed_file.h"
 
 namespace heed {
@@ -48,8 +50,8 @@ class PanelBlocks {
     return to;
   }
 
-  // Number k of a block has the lower half of byte k, number k + 16 the upper; bytes are groups of
-  // four, kPanelColumns of them apart.
+  // Weight k of a block is in the lower half of byte k, weight k + 16 in the upper half. The bytes
+  // of a block are groups of four, and a group of each of the 16 columns lies between two of them.
   uint8_t* BytesOf(size_t column, size_t block) const {
     const size_t row = (column / kPanelColumns * blocks_ + block) * (kHalf / kDepthGroup);
     return panels_ + (row * kPanelColumns + column % kPanelColumns) * kDepthGroup;

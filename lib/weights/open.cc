@@ -1,40 +1,20 @@
-// lib/weights/open.cc: the validator. Nothing of a file is believed before its header CRC and the
-// sizes recomputed from its config have been compared.
+// lib/weights/open.cc: opens and verifies a packed file. Nothing in a file is believed before its
+// header's CRC and the size that its config gives have been compared.
 #include <cstring>
 
-#include "lib/support/bits.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/weights/config.h"
 #include "lib/weights/packed_file.h"
 
 namespace heed {
 namespace {
 
-AttentionConfig ConfigOf(const FileHeader& header) {
-  AttentionConfig c;
-  c.embed_dim = header.embed_dim;
-  c.num_heads = header.num_heads;
-  c.num_kv_heads = header.num_kv_heads;
-  c.head_dim = header.head_dim;
-  c.kdim = header.kdim;
-  c.vdim = header.vdim;
-  c.scale = FloatOf(header.scale_bits);
-  c.softcap = FloatOf(header.softcap_bits);
-  c.window = header.window;
-  c.q_bias = (header.flags & kFlagQBias) != 0;
-  c.k_bias = (header.flags & kFlagKBias) != 0;
-  c.v_bias = (header.flags & kFlagVBias) != 0;
-  c.out_bias = (header.flags & kFlagOutBias) != 0;
-  c.add_bias_kv = (header.flags & kFlagBiasKv) != 0;
-  c.add_zero_attn = (header.flags & kFlagZeroAttn) != 0;
-  c.weights = static_cast<WeightType>(header.weights);
-  c.core = static_cast<CoreType>(header.core);
-  return c;
-}
-
-// Fields that a writer has no choice in; the CRC holds, so a mismatch is a faulty writer.
-Status CheckFixedFields(const FileHeader& header, const std::byte* file) {
+// Checks the fields that a writer has no choice in. The CRC was right, so a wrong one comes from a
+// faulty writer.
+Status CheckFixedFields(const FileHeader& header, const AttentionConfig& c,
+                        const std::byte* file) {
   if (header.header_bytes != sizes::kHeaderBytes) {
     return Fail(StatusCode::kBadHeader, "header_bytes", "this version's header",
                 sizes::kHeaderBytes, header.header_bytes);
@@ -43,16 +23,16 @@ Status CheckFixedFields(const FileHeader& header, const std::byte* file) {
     return Fail(StatusCode::kBadHeader, "panel_columns", "this version's panels",
                 sizes::kPanelColumns, header.panel_columns);
   }
-  if ((header.flags & ~uint32_t{kAllHeaderFlags}) != 0) {
-    return Fail(StatusCode::kBadHeader, "flags", "known flags", kAllHeaderFlags, header.flags);
+  const uint32_t flags = header.config[kFlagsWord];
+  if ((flags & ~kKnownFlags) != 0) {
+    return Fail(StatusCode::kBadHeader, "flags", "known flags", kKnownFlags, flags);
   }
   for (size_t i = sizeof(FileHeader); i < sizes::kHeaderBytes; ++i) {
     if (file[i] != std::byte{0}) {
       return Fail(StatusCode::kBadHeader, "reserved", "zero", 0, static_cast<uint8_t>(file[i]));
     }
   }
-  if (header.num_kv_heads == 0 || header.head_dim == 0 || header.kdim == 0 || header.vdim == 0 ||
-      FloatOf(header.scale_bits) == 0.0f) {
+  if (c.num_kv_heads == 0 || c.head_dim == 0 || c.kdim == 0 || c.vdim == 0 || c.scale == 0.0f) {
     return Fail(StatusCode::kBadHeader, "config", "no field left to a default", 1, 0);
   }
   return Status();
@@ -86,8 +66,8 @@ Status Weights::Open(ConstBytes file, Weights* weights) {
   if (crc != header.header_crc) {
     return Fail(StatusCode::kBadChecksum, "file", "header CRC-32C", header.header_crc, crc);
   }
-  HEED_RETURN_IF_ERROR(CheckFixedFields(header, file.data));
   const AttentionConfig config = ConfigOf(header);
+  HEED_RETURN_IF_ERROR(CheckFixedFields(header, config, file.data));
   HEED_RETURN_IF_ERROR(CheckConfig(config));
   const size_t bytes = PackedWeightsBytes(config);
   if (header.file_bytes != bytes) {

@@ -1,10 +1,11 @@
-// lib/weights/pack.cc: the packed file: where its sections are, and writing it.
+// lib/weights/pack.cc: where the parts of a packed file are, and how it is written.
 #include <cstring>
 
 #include "lib/support/built.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/weights/config.h"
 #include "lib/weights/packed_file.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -16,7 +17,7 @@ namespace {
 
 using sizes::kPanelColumns;
 
-// bias_k, bias_v [H_kv * D] become key 0; the zero key follows, all zeros.
+// Writes the added keys and values: bias_k and bias_v [H_kv * D] are the first, zeros the second.
 void PackAddedKeys(const AttentionConfig& config, const LayerTensors& tensors,
                    const PackedView& view) {
   const size_t dim = config.head_dim;
@@ -61,13 +62,6 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
   return Status();
 }
 
-uint32_t FlagsOf(const AttentionConfig& c) {
-  const auto flag = [](bool is_set, uint32_t value) { return is_set ? value : 0; };
-  return flag(c.q_bias, kFlagQBias) | flag(c.k_bias, kFlagKBias) | flag(c.v_bias, kFlagVBias) |
-         flag(c.out_bias, kFlagOutBias) | flag(c.add_bias_kv, kFlagBiasKv) |
-         flag(c.add_zero_attn, kFlagZeroAttn);
-}
-
 }  // namespace
 
 PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
@@ -78,27 +72,22 @@ PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
     return section;
   };
   const auto matrix = [&](size_t columns, size_t depth) {
+    const WeightType type = built::Type(config.weights);
+    const detail::MatrixLayout layout = detail::LayoutOf(type, columns, depth);
+    const std::byte* begin = take(layout.bytes());
+    // A part that the type lacks is null.
+    const auto part = [&](detail::MatrixPart which) -> const void* {
+      return detail::FormatOf(type).bytes[which] != 0 ? begin + layout.begin[which] : nullptr;
+    };
     Matrix m;
-    m.type = built::Type(config.weights);
+    m.type = type;
     m.columns = columns;
     m.depth = depth;
-    const size_t floats = sizes::FloatBytes(m.num_panels() * kPanelColumns);
-    const size_t blocks = sizes::DivideUp(depth, sizes::kInt4Block);
-    const size_t block_scale_bytes =
-        m.type == WeightType::kInt4
-            ? sizes::RoundUp(m.num_panels() * kPanelColumns * blocks * 2, sizes::kAlignment)
-            : 0;
-    const size_t behind_panels =
-        block_scale_bytes + (m.type == WeightType::kInt8 ? 3 * floats : floats);
-    m.panels = take(sizes::MatrixBytes(m.type, columns, depth) - behind_panels);
-    if (m.type == WeightType::kInt4) {
-      m.block_scales = reinterpret_cast<const uint16_t*>(take(block_scale_bytes));
-    }
-    m.bias = reinterpret_cast<const float*>(take(floats));
-    if (m.type == WeightType::kInt8) {
-      m.scales = reinterpret_cast<const float*>(take(floats));
-      m.sums = reinterpret_cast<const int32_t*>(take(floats));
-    }
+    m.panels = part(detail::kPanels);
+    m.block_scales = static_cast<const uint16_t*>(part(detail::kGroupScales));
+    m.bias = static_cast<const float*>(part(detail::kBias));
+    m.scales = static_cast<const float*>(part(detail::kColumnScales));
+    m.sums = static_cast<const int32_t*>(part(detail::kColumnSums));
     return m;
   };
   const size_t dim = config.head_dim;
@@ -141,18 +130,7 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   header.file_bytes = bytes;
   header.payload_crc = Crc32c(out.data + sizes::kHeaderBytes, bytes - sizes::kHeaderBytes);
   header.panel_columns = kPanelColumns;
-  header.embed_dim = c.embed_dim;
-  header.num_heads = c.num_heads;
-  header.num_kv_heads = c.num_kv_heads;
-  header.head_dim = c.head_dim;
-  header.kdim = c.kdim;
-  header.vdim = c.vdim;
-  memcpy(&header.scale_bits, &c.scale, sizeof(float));
-  memcpy(&header.softcap_bits, &c.softcap, sizeof(float));
-  header.window = c.window;
-  header.flags = FlagsOf(c);
-  header.weights = static_cast<uint32_t>(c.weights);
-  header.core = static_cast<uint32_t>(c.core);
+  WriteConfig(c, &header);
   memset(out.data, 0, sizes::kHeaderBytes);
   memcpy(out.data, &header, sizeof(header));
   header.header_crc = Crc32c(out.data, sizes::kHeaderBytes);

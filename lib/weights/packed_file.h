@@ -1,18 +1,20 @@
 // lib/weights/packed_file.h: the packed file, version 1. Little-endian; every section begins at a
 // multiple of 64 and follows the one before without a gap, so the config alone gives every offset.
 //
-//   0    header, 256 bytes (FileHeader, then zeros)
-//   256  q, H D columns of depth embed_dim, then k, H_kv D of kdim, v, H_kv D of vdim, and
-//        out, E of H D
-//        added keys [H_kv][D][16], added values [H_kv][ceil(D / 16)][2][16], where there are any
-// and each of q, k, v, out, with P = ceil(columns / 16):
-//   f32   panels [P][depth][16], bias [16 P]
-//   bf16  panels [P][ceil(depth / 2)][16][2], bias
-//   int8  panels [P][ceil(depth / 4)][16][4], bias, scales [16 P] float, sums [16 P] int32: the
-//         integers of each column added up, for CPUs that multiply them by inputs + 128
-//   int4  panels [P][ceil(depth / 32)][4][16][4] bytes of two nibbles, as kernel_table.h draws
-//         them, scales [P][ceil(depth / 32)][16] bf16 and zeros up to a multiple of 64 bytes, bias
-// Columns and depth beyond the matrix are zero; absent biases are zeros.
+//   0    the header, 256 bytes: FileHeader, then zeros
+//   256  q    H D columns of depth embed_dim
+//        k    H_kv D columns of depth kdim
+//        v    H_kv D columns of depth vdim
+//        out  E columns of depth H D
+//        added keys [H_kv][D][16] and added values [H_kv][ceil(D / 16)][2][16], if there are any
+//
+// heed/detail/weight_formats.h lays out each of q, k, v and out. Panels are, with
+// P = ceil(columns / 16):
+//   f32   [P][depth][16]
+//   bf16  [P][ceil(depth / 2)][16][2]
+//   int8  [P][ceil(depth / 4)][16][4]; the sums are for CPUs that multiply by inputs + 128
+//   int4  [P][ceil(depth / 32)][4][16][4] bytes of two weights each, as kernel_table.h draws them
+// Columns and depth beyond the matrix are zero, and so is a bias that the layer does not have.
 //
 // A new weight type takes a new number and no new version: a library that does not know it refuses
 // it by that number (kUnsupported). A change to what is drawn here takes a new version.
@@ -21,10 +23,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "heed/detail/config_fields.h"
 #include "heed/weights.h"
+#include "lib/rounding/partner.h"
 #include "lib/support/matrix.h"
-#include "lib/support/partner.h"
 
 namespace heed {
 
@@ -34,33 +38,30 @@ struct FileHeader {
   uint32_t header_bytes;
   uint32_t header_crc;  // CRC-32C of the 256 bytes with this field zero
   uint64_t file_bytes;
-  uint32_t payload_crc;  // CRC-32C of everything behind the header
+  uint32_t payload_crc;  // CRC-32C of everything after the header
   uint32_t panel_columns;
-  uint32_t embed_dim, num_heads, num_kv_heads, head_dim, kdim, vdim;
-  uint32_t scale_bits, softcap_bits;  // float
-  uint32_t window;
-  uint32_t flags;  // HeaderFlag
-  uint32_t weights, core;
+  uint32_t config[12];  // the words that heed/detail/config_fields.h names; word 9 holds the flags
 };
 static_assert(sizeof(FileHeader) == 80, "no padding");
 
-enum HeaderFlag : uint32_t {
-  kFlagQBias = 1,
-  kFlagKBias = 2,
-  kFlagVBias = 4,
-  kFlagOutBias = 8,
-  kFlagBiasKv = 16,
-  kFlagZeroAttn = 32,
-  kAllHeaderFlags = 63,
-};
+inline constexpr size_t kFlagsWord = 9;
+// A bit for each bool of a config.
+inline constexpr uint32_t kKnownFlags = [] {
+  uint32_t flags = 0;
+  const AttentionConfig config;
+  detail::VisitConfigFields([&flags](detail::ConfigField field, const auto& value) {
+    if (std::is_same_v<decltype(value), const bool&>) flags |= uint32_t{1} << field.slot;
+  }, config);
+  return flags;
+}();
 
-// weight [columns][depth] and bias (null: zeros) into a matrix whose sections are the caller's.
-// int4 weights are rounded for their partner (round_int4.h), other types each by itself.
+// Writes weight [columns][depth] and bias (null for zeros) into a matrix in the caller's memory.
+// int4 weights are rounded for their partner (lib/rounding), those of other types each by itself.
 void PackMatrix(const Matrix& matrix, const float* weight, const float* bias,
                 const Partner& partner = {});
 void PackInt4(const Matrix& matrix, const float* weight, const Partner& partner);
 float Int4At(const Matrix& matrix, size_t n, size_t k);
-// The weight that a product with element k of an input row gives to column n.
+// The weight of column n by which element k of an input row is multiplied.
 float WeightAt(const Matrix& matrix, size_t n, size_t k);
 
 // Pointers into a packed file.
@@ -70,10 +71,10 @@ struct PackedView {
   const float* added_values = nullptr;
 };
 
-// Rounds all int4 weights of a packed layer again, for each other (refine_int4.h).
+// Rounds all int4 weights of a packed layer again, for each other (lib/rounding/refine_int4.h).
 void RefineInt4(const PackedView& view, const LayerTensors& tensors, const Partners& partners);
 
-// The sections of the file that begins at `base`, for a resolved config that CheckConfig accepts.
+// The parts of the file that begins at `base`, for a resolved config that CheckConfig accepts.
 PackedView ViewOf(const AttentionConfig& config, const std::byte* base);
 
 }  // namespace heed

@@ -1,5 +1,5 @@
-// lib/weights/unpack.cc: a projection out of its panels, for backends that pack in a way of their
-// own.
+// lib/weights/unpack.cc: copies a projection out of its panels, for backends that have a layout of
+// their own.
 #include <cstring>
 
 #include "heed/projection_backend.h"

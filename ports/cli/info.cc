@@ -4,6 +4,7 @@
 #include <string>
 
 #include <heed/attention.h>
+#include <heed/detail/config_fields.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -16,30 +17,22 @@ namespace {
 
 using nlohmann::ordered_json;
 
+template <typename T>
+T Shown(T value) {
+  return value;
+}
+const char* Shown(WeightType type) { return NameOf(type); }
+const char* Shown(CoreType core) { return NameOf(core); }
+
 ordered_json Describe(const Weights& weights) {
   const AttentionConfig& config = weights.config();
-  return {
-      {"version", kFileVersion},
-      {"weights", kWeightNames[static_cast<size_t>(config.weights)]},
-      {"core", kCoreNames[static_cast<size_t>(config.core)]},
-      {"embed_dim", config.embed_dim},
-      {"kdim", config.kdim},
-      {"vdim", config.vdim},
-      {"num_heads", config.num_heads},
-      {"num_kv_heads", config.num_kv_heads},
-      {"head_dim", config.head_dim},
-      {"scale", config.scale},
-      {"softcap", config.softcap},
-      {"window", config.window},
-      {"has_bias", config.q_bias || config.k_bias || config.v_bias || config.out_bias},
-      {"q_bias", config.q_bias},
-      {"k_bias", config.k_bias},
-      {"v_bias", config.v_bias},
-      {"out_bias", config.out_bias},
-      {"add_bias_kv", config.add_bias_kv},
-      {"add_zero_attn", config.add_zero_attn},
-      {"bytes", weights.bytes().size},
-  };
+  ordered_json description = {{"version", kFileVersion}};
+  detail::VisitConfigFields([&description](detail::ConfigField field, const auto& value) {
+    description[field.name()] = Shown(value);
+  }, config);
+  description["has_bias"] = config.q_bias || config.k_bias || config.v_bias || config.out_bias;
+  description["bytes"] = weights.bytes().size;
+  return description;
 }
 
 void Info(const std::string& path, bool as_json) {

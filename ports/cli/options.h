@@ -8,12 +8,16 @@
 #include <string>
 
 #include <CLI/CLI.hpp>
+#include <heed/weights.h>
 
 namespace heed::cli {
 
-// Names of the weight and core types, by their numbers.
-inline constexpr const char* kWeightNames[] = {"f32", "bf16", "int8", "int4"};
+// Names of the core types, by their numbers.
 inline constexpr const char* kCoreNames[] = {"f32", "int8"};
+inline constexpr uint32_t kNumCores = sizeof(kCoreNames) / sizeof(kCoreNames[0]);
+
+inline const char* NameOf(CoreType core) { return kCoreNames[static_cast<uint32_t>(core)]; }
+inline const char* NameOf(WeightType type) { return detail::FormatOf(type).name; }
 
 // A decimal integer with an optional sign.
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,

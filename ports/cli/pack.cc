@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <heed/weights.h>
 
@@ -26,7 +28,7 @@ struct Options {
 };
 
 void ReadOptions(const Options& options, AttentionConfig* config) {
-  while (options.weights != kWeightNames[static_cast<uint32_t>(config->weights)]) {
+  while (options.weights != NameOf(config->weights)) {
     config->weights = static_cast<WeightType>(static_cast<uint32_t>(config->weights) + 1);
   }
   if (options.core == "int8") config->core = CoreType::kInt8;
@@ -92,9 +94,11 @@ void AddPack(CLI::App& program) {
       command->add_flag("--list", options->list, "print the layers found, and pack nothing");
   list->excludes(output);
   CLI::Option* heads = AddLayerOptions(command, &options->layer, list);
+  std::vector<std::string> weights;
+  for (const detail::WeightFormat& format : detail::kWeightFormats) weights.push_back(format.name);
   AddText(command, "--weights", &options->weights,
           "how weights are stored: f32, bf16, int8 or int4")
-      ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
+      ->check(CLI::IsMember(weights))
       ->excludes(list);
   AddText(command, "--core", &options->core, "arithmetic of scores and values: f32 or int8")
       ->check(CLI::IsMember({"f32", "int8"}))

@@ -24,16 +24,12 @@ struct Options {
   CallOptions call;
 };
 
-constexpr uint32_t kNumWeightTypes = sizeof(kWeightNames) / sizeof(kWeightNames[0]);
-constexpr uint32_t kNumCores = sizeof(kCoreNames) / sizeof(kCoreNames[0]);
-
 void PrintRow(const AttentionConfig& config, const std::string& part,
               const ErrorFigures& figures) {
   const std::string row =
       std::to_string(figures.worst_batch) + "," + std::to_string(figures.worst_query);
   std::printf("%-8s %-5s %-8s %-12.6g %-9.2f %-12.6g %s\n",
-              kWeightNames[static_cast<uint32_t>(config.weights)],
-              kCoreNames[static_cast<uint32_t>(config.core)], part.c_str(), figures.Relative(),
+              NameOf(config.weights), NameOf(config.core), part.c_str(), figures.Relative(),
               figures.SqnrDb(), figures.WorstRow(), row.c_str());
 }
 
@@ -50,7 +46,8 @@ void Report(const Options& options) {
   const LayerTensors tensors = layer.tensors();
   std::vector<ErrorFigures> heads(layer.config.num_heads);
   bool header = false;
-  for (uint32_t type = 1; type < kNumWeightTypes * kNumCores; ++type) {  // 0: the float layer
+  constexpr uint32_t kNumTypes = detail::kNumWeightTypes * kNumCores;
+  for (uint32_t type = 1; type < kNumTypes; ++type) {  // 0 would be the float layer
     layer.config.weights = static_cast<WeightType>(type / kNumCores);
     layer.config.core = static_cast<CoreType>(type % kNumCores);
     const Status supported = CheckConfig(layer.config);

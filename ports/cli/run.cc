@@ -32,7 +32,7 @@ std::vector<size_t> ResultShape(std::vector<size_t> shape, bool batched) {
 
 void Print(const Explanation& e) {
   std::printf("target          %s\n", e.target);
-  std::printf("core            %s\n", kCoreNames[static_cast<size_t>(e.core)]);
+  std::printf("core            %s\n", NameOf(e.core));
   const std::pair<const char*, uint64_t> rows[] = {
       {"flops", e.flops},
       {"weight_bytes", e.weight_bytes},

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "heed/detail/config_fields.h"
 #include "heed/version.h"
 #include "tests/cli/files.h"
 #include "tests/cli/program.h"
@@ -156,6 +157,9 @@ TEST_CASE("info --json has every field of the file, and info without it the same
     REQUIRE(json.contains(field.first));
     CHECK((json[field.first] == field.second));
   }
+  detail::VisitConfigFields([&json](detail::ConfigField field) {
+    CHECK_MESSAGE(json.contains(field.name()), field.name());
+  });
   REQUIRE(json["scale"].is_number());
   CHECK(json["scale"].get<float>() == 0.3f);
   CHECK(json["softcap"].get<float>() == 30.5f);

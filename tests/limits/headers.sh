@@ -3,8 +3,8 @@
 set -euo pipefail
 root=$1 cc=$2 cxx=$3
 flags=(-I "$root/include" -Wall -Wextra -Wshadow -Wpedantic -Werror -fsyntax-only)
-for header in "$root"/include/heed/*.h; do
-  echo "#include \"heed/$(basename "$header")\"" |
+for header in "$root"/include/heed/*.h "$root"/include/heed/detail/*.h; do
+  echo "#include \"${header#"$root/include/"}\"" |
     "$cxx" -std=c++17 "${flags[@]}" -Wdouble-promotion -fno-exceptions -fno-rtti -x c++ -
   for macro in $(sed -n 's/^ *# *define \([A-Za-z_0-9]*\).*/\1/p' "$header"); do
     case $macro in
@@ -16,4 +16,4 @@ done
 if [ -f "$root/include/heed/heed.h" ]; then
   echo '#include "heed/heed.h"' | "$cc" -std=c99 "${flags[@]}" -x c -
 fi
-! grep -ln 'hwy' "$root"/include/heed/*.h || { echo "a public header names Highway"; exit 1; }
+! grep -rln 'hwy' "$root/include/heed" || { echo "a public header names Highway"; exit 1; }

@@ -7,6 +7,7 @@ files() { find include lib ports tests bench -name '*.h' -o -name '*.cc' -o -nam
 # check FILE...: prints every include that the rule forbids.
 #   tests, bench -> anything     ports -> include     lib/capi -> lib/core
 #   lib/core -> lib/kernels, lib/weights, lib/reference -> lib/support -> include
+#   lib/weights, lib/reference -> lib/rounding (int4 weights, offline) -> lib/support
 #   Highway in lib/kernels alone; of ports, XNNPACK in ports/xnnpack, pthreadpool there and in
 #   ports/threads
 check() {
@@ -18,8 +19,9 @@ check() {
     BEGIN {
       allowed["include"] = "^heed/"
       allowed["lib/support"] = "^(heed|lib/support)/"
-      allowed["lib/reference"] = "^(heed|lib/support|lib/reference)/"
-      allowed["lib/weights"] = "^(heed|lib/support|lib/weights)/"
+      allowed["lib/rounding"] = "^(heed|lib/support|lib/rounding)/"
+      allowed["lib/reference"] = "^(heed|lib/support|lib/rounding|lib/reference)/"
+      allowed["lib/weights"] = "^(heed|lib/support|lib/rounding|lib/weights)/"
       allowed["lib/kernels"] = "^(heed|lib/support|lib/kernels|hwy)/|^sys/auxv[.]h$"
       allowed["lib/core"] = "^(heed|lib/(support|kernels|weights|reference|core))/"
       allowed["lib/capi"] = "^(heed|lib/(support|core|capi))/"
@@ -49,14 +51,17 @@ found=$(check $(files))
 # The check itself: planted includes must be found.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/lib/kernels" "$work/lib/reference" "$work/ports/cli" "$work/include/heed"
+mkdir -p "$work/lib/"{kernels,reference,rounding,support} "$work/ports/cli" "$work/include/heed"
 echo '#include "lib/core/plan.h"' > "$work/lib/kernels/a.cc"
 echo '#include "hwy/highway.h"' > "$work/lib/reference/a.cc"
+echo '#include "lib/weights/packed_file.h"' > "$work/lib/rounding/a.cc"
+echo '#include "lib/rounding/partner.h"' > "$work/lib/support/a.cc"
+echo '#include "lib/rounding/partner.h"' > "$work/lib/kernels/b.cc"
 echo '#include "lib/support/bits.h"' > "$work/ports/cli/a.cc"
 echo '#include "lib/support/bits.h"' > "$work/include/heed/a.h"
 echo '#include <xnnpack.h>' > "$work/ports/cli/b.cc"
 echo '#include <pthreadpool.h>' > "$work/ports/cli/c.cc"
-planted=(lib/kernels/a.cc lib/reference/a.cc ports/cli/{a,b,c}.cc include/heed/a.h)
+planted=(lib/kernels/{a,b}.cc lib/{reference,rounding,support}/a.cc ports/cli/{a,b,c}.cc include/heed/a.h)
 count=$(cd "$work" && check "${planted[@]}" | wc -l)
 [ "$count" = ${#planted[@]} ] ||
   { echo "planted includes: expected ${#planted[@]} finds, got $count"; exit 1; }

@@ -55,6 +55,7 @@ struct RandomCall {
   std::vector<float> query, key, value, bias;
   std::vector<uint8_t> keep, ignore, padding;
   std::vector<int32_t> lengths;
+  std::vector<int64_t> offsets;
   ForwardArgs args;
   WeightsWanted wanted = WeightsWanted::kNone;
 
@@ -131,6 +132,10 @@ RandomCall::RandomCall(uint64_t seed, WeightType weights, CoreType core) {
   if (random.Chance(35)) {
     args.causal = true;
     args.offset = random.Chance(50) ? 0 : random.BetweenSigned(-70, 130);
+    if (args.offset == 0 && random.Chance(50)) {
+      for (size_t b = 0; b < batch; ++b) offsets.push_back(random.BetweenSigned(-70, 130));
+      args.offsets = Offsets(offsets.data(), batch);
+    }
   }
   if (random.Chance(15)) args.window = random.BetweenSigned(1, 80);
   if (random.Chance(25)) {

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "lib/support/error_feedback.h"
+#include "lib/rounding/error_feedback.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/float_mode.h"
 #include "tests/support/layer.h"

@@ -10,7 +10,7 @@
 
 #include "lib/kernels/table.h"
 #include "lib/reference/kernels.h"
-#include "lib/support/int4.h"
+#include "lib/rounding/quantize_int4.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/compare.h"
 #include "tests/support/effort.h"
@@ -33,15 +33,20 @@ struct PackedMatrix {
   Guarded<uint16_t> block_scales;
 
   PackedMatrix(WeightType type, size_t columns, size_t depth, Random& random)
+      : PackedMatrix(type, columns, depth, detail::LayoutOf(type, columns, depth), random) {}
+  void Pack() { PackMatrix(matrix, weight.data(), biases.data()); }
+
+ private:
+  PackedMatrix(WeightType type, size_t columns, size_t depth, const detail::MatrixLayout& layout,
+               Random& random)
       : weight(BellVector(random, columns * depth)),
-        panels(sizes::MatrixBytes(type, columns, depth) -
-                   (type == WeightType::kInt8 ? 3 : 1) * ColumnBytes(columns) -
-                   BlockScaleBytes(type, columns, depth),
-               Side::kRight),
-        bias(ColumnBytes(columns) / sizeof(float), Side::kRight),
+        panels(layout.begin[detail::kGroupScales], Side::kRight),
+        bias((layout.begin[detail::kColumnScales] - layout.begin[detail::kBias]) / sizeof(float),
+             Side::kRight),
         scales(bias.size(), Side::kRight),
         sums(bias.size(), Side::kRight),
-        block_scales(BlockScaleBytes(type, columns, depth) / 2, Side::kRight) {
+        block_scales((layout.begin[detail::kBias] - layout.begin[detail::kGroupScales]) / 2,
+                     Side::kRight) {
     matrix.type = type;
     matrix.columns = columns;
     matrix.depth = depth;
@@ -52,15 +57,6 @@ struct PackedMatrix {
     matrix.block_scales = block_scales.data();
     biases = BellVector(random, columns);
     Pack();
-  }
-  void Pack() { PackMatrix(matrix, weight.data(), biases.data()); }
-  static size_t BlockScaleBytes(WeightType type, size_t columns, size_t depth) {
-    if (type != WeightType::kInt4) return 0;
-    return sizes::RoundUp(
-        sizes::RoundUp(columns, kPanelColumns) * sizes::DivideUp(depth, kInt4Block) * 2, 64);
-  }
-  static size_t ColumnBytes(size_t columns) {
-    return sizes::FloatBytes(sizes::RoundUp(columns, kPanelColumns));
   }
 };
 

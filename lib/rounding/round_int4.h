@@ -1,17 +1,28 @@
-// lib/support/round_int4.h: a weight [columns][depth] as blocks of int4, wherever they are kept.
-#ifndef HEED_LIB_SUPPORT_ROUND_INT4_H_
-#define HEED_LIB_SUPPORT_ROUND_INT4_H_
+// lib/rounding/round_int4.h: the first step of int4 rounding. Each weight of a projection is
+// rounded so that it compensates the errors of earlier ones (error_feedback.h), as far as the
+// partner's weights let errors cancel (partner.h).
+//
+// Errors of trained layers beside those of Q4_0, in the geometric mean: 0.94 where each weight is
+// rounded by itself, 0.54 with this step (ppocrv4_rec 0.95 of what each by itself leaves, silero
+// 0.85, kwt1 0.46). Without shares in the errors of earlier groups of 32, kwt1 loses a quarter.
+// The damping of H (0.3 to 30 %) and Partner::between_heads (0 to 1) move the mean by 3 % and
+// single layers by 20 %, either way. Without gain: the scale fitted again under H, and columns in
+// the order of their weight in H.
+#ifndef HEED_LIB_ROUNDING_ROUND_INT4_H_
+#define HEED_LIB_ROUNDING_ROUND_INT4_H_
 
 #include <cstddef>
 
+#include "lib/rounding/partner.h"
+#include "lib/rounding/quantize_int4.h"
 #include "lib/support/bits.h"
 #include "lib/support/int4.h"
-#include "lib/support/partner.h"
 
 namespace heed {
 
-// A weight and the blocks it becomes. Blocks has void Set(size_t column, size_t block, const
-// Int4Block&) and Int4Block Get(size_t column, size_t block), which may read what Set wrote.
+// A weight and the blocks that it becomes, wherever those are kept. Blocks has the functions
+//   void Set(size_t column, size_t block, const Int4Block&) const
+//   Int4Block Get(size_t column, size_t block) const, which returns what Set wrote.
 template <class Blocks>
 struct Int4Matrix {
   Blocks blocks;
@@ -42,9 +53,10 @@ class Int4Rounding {
 
  private:
   static constexpr size_t kBlock = sizes::kInt4Block;
-  static_assert(ErrorFeedback::kMaxCount == kBlock, "a block of inputs is a group");
+  static_assert(ErrorFeedback::kMaxCount == kBlock, "a block of inputs is one group");
 
-  // wanted += share * what a column's block, already rounded, left; nothing where it is NaN.
+  // wanted += share * the errors of a column's block, which is rounded already. A block whose scale
+  // is NaN adds nothing.
   void AddErrors(size_t column, size_t block, float share, float* wanted) const {
     const Int4Block rounded = matrix_.blocks.Get(column, block);
     const float scale = FloatOfBf16(rounded.scale);
@@ -55,7 +67,8 @@ class Int4Rounding {
     }
   }
 
-  // The numbers are columns, block by block: each suits the errors of those before it.
+  // The channels are columns. Each block of a column compensates the errors of the same block of
+  // earlier columns.
   void RoundColumns(const Partner& partner) const {
     float shares[Feedback::kMaxShares];
     for (size_t begin = 0; begin < matrix_.columns; begin += kBlock) {
@@ -78,7 +91,8 @@ class Int4Rounding {
     }
   }
 
-  // share of m - first times what the inputs [first, end) of a column, already rounded, left.
+  // The sum of shares[m - first] times the error of input m, for the inputs [first, end) of a
+  // column, which are rounded already.
   float ErrorsOf(size_t column, size_t first, size_t end, const float* shares) const {
     float sum = 0.0f;
     for (size_t block = first / kBlock; block * kBlock < end; ++block) {
@@ -94,8 +108,8 @@ class Int4Rounding {
     return sum;
   }
 
-  // The numbers are inputs: one after another for all columns, by the scale that suits the block's
-  // weights.
+  // The channels are inputs. They are rounded one after another in all columns, at the scale that
+  // fits the weights of the block best.
   void RoundInputs(const Partner& partner) const {
     float shares[Feedback::kMaxShares];
     for (size_t block = 0; block < matrix_.num_blocks(); ++block) {
@@ -109,7 +123,7 @@ class Int4Rounding {
         for (size_t column = 0; column < matrix_.columns; ++column) {
           Int4Block rounded = matrix_.blocks.Get(column, block);
           const float inverse = 1.0f / FloatOfBf16(rounded.scale);
-          if (!IsFinite(inverse)) continue;  // zeros, or not finite
+          if (!IsFinite(inverse)) continue;  // the block is zeros, or is not finite
           const float weight = matrix_.Part(column, block)[k];
           const float wanted = weight + ErrorsOf(column, first, block * kBlock + k, shares);
           rounded.values[k] = Int4Of(IsFinite(wanted) ? wanted : weight, inverse);
@@ -129,4 +143,4 @@ void RoundInt4(const Int4Matrix<Blocks>& matrix, const Partner& partner) {
 
 }  // namespace heed
 
-#endif  // HEED_LIB_SUPPORT_ROUND_INT4_H_
+#endif  // HEED_LIB_ROUNDING_ROUND_INT4_H_

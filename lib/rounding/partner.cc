@@ -1,19 +1,19 @@
-#include "lib/support/partner.h"
+#include "lib/rounding/partner.h"
 
 #include "lib/support/bits.h"
 
 namespace heed {
 namespace {
 
-size_t HeadOf(const Partner& partner, size_t number) { return number / partner.head_dim; }
+size_t HeadOf(const Partner& partner, size_t channel) { return channel / partner.head_dim; }
 
-// Element j of what meets a number of the partner; the bias, where there is one, is the last.
+// Element j of the partner's channel i; the bias, where there is one, is the last element.
 float Element(const Partner& partner, size_t i, size_t j) {
   return j == partner.length ? partner.bias[i]
                              : partner.weight[i * partner.stride + j * partner.step];
 }
 
-// Elements at a time: half a line of memory along a row, and few lines along a column.
+// Elements that are read together: half a cache line along a row, or a few lines along a column.
 constexpr size_t kChunk = 8;
 
 size_t NumElements(const Partner& partner) {
@@ -34,7 +34,7 @@ Partners PartnersOf(const AttentionConfig& c, const LayerTensors& tensors) {
     return partner;
   };
   Partners partners;
-  // A bias of k adds the same to all scores of a row: softmax does not see it.
+  // A bias of k adds the same number to all scores of a row, which softmax ignores.
   partners.q = rows(tensors.k_weight, nullptr, c.kdim);
   partners.k = rows(tensors.q_weight, c.q_bias ? tensors.q_bias : nullptr, c.embed_dim);
   partners.v = rows(tensors.out_weight, nullptr, c.embed_dim);
@@ -43,7 +43,7 @@ Partners PartnersOf(const AttentionConfig& c, const LayerTensors& tensors) {
   partners.v.is_inputs = true;
   partners.out = rows(tensors.v_weight, c.v_bias ? tensors.v_bias : nullptr, c.vdim);
   partners.out.of_inputs = true;
-  // Two heads see the same values, each in a mixture of its own.
+  // Two heads read the same values, but each weighs them by its own probabilities.
   partners.v.between_heads = partners.out.between_heads = 0.25f;
   partners.q.own_heads = partners.k.num_heads = c.num_heads;
   partners.out.own_heads = partners.v.num_heads = c.num_heads;
@@ -56,11 +56,11 @@ Feedback::Feedback(const Partner& partner, size_t begin, size_t count)
     : partner_(partner), begin_(begin), group_(count) {
   if (partner.weight == nullptr) return;
   for (size_t repeat = 0; repeat < partner.NumRepeats(); ++repeat) {
-    size_t numbers[ErrorFeedback::kMaxCount];
-    for (size_t i = 0; i < count; ++i) numbers[i] = partner.NumberOf(begin + i, repeat);
+    size_t channels[ErrorFeedback::kMaxCount];
+    for (size_t i = 0; i < count; ++i) channels[i] = partner.ChannelOf(begin + i, repeat);
     float x[ErrorFeedback::kMaxCount];
     for (size_t j = 0; j < NumElements(partner); ++j) {
-      for (size_t i = 0; i < count; ++i) x[i] = Element(partner, numbers[i], j);
+      for (size_t i = 0; i < count; ++i) x[i] = Element(partner, channels[i], j);
       group_.Add(x);
     }
   }
@@ -73,7 +73,8 @@ Feedback::Feedback(const Partner& partner, size_t begin, size_t count)
   group_.Factor();
 }
 
-// shares of [first, begin): by the part of number i's vectors that the group behind it lacks.
+// The shares in the errors of channels [first, begin): products with the part of channel i's
+// vectors that the rest of the group does not span.
 void Feedback::AddBefore(size_t i, size_t first, float* shares) const {
   float residual[ErrorFeedback::kMaxCount];
   group_.Residual(i, residual);
@@ -82,18 +83,18 @@ void Feedback::AddBefore(size_t i, size_t first, float* shares) const {
     if (!same_head) residual[a] *= partner_.between_heads;
   }
   for (size_t repeat = 0; repeat < partner_.NumRepeats(); ++repeat) {
-    size_t numbers[ErrorFeedback::kMaxCount];
+    size_t channels[ErrorFeedback::kMaxCount];
     for (size_t a = i; a < group_.count(); ++a) {
-      numbers[a] = partner_.NumberOf(begin_ + a, repeat);
+      channels[a] = partner_.ChannelOf(begin_ + a, repeat);
     }
-    const size_t before = partner_.NumberOf(first, repeat);  // of one head: side by side
+    const size_t before = partner_.ChannelOf(first, repeat);  // they lie side by side in one head
     for (size_t begin = 0; begin < NumElements(partner_); begin += kChunk) {
       const size_t end = Min(begin + kChunk, NumElements(partner_));
       float x[kChunk] = {};
       for (size_t a = i; a < group_.count(); ++a) {
         if (residual[a] == 0.0f) continue;
         for (size_t j = begin; j < end; ++j) {
-          x[j - begin] += residual[a] * Element(partner_, numbers[a], j);
+          x[j - begin] += residual[a] * Element(partner_, channels[a], j);
         }
       }
       for (float& sum : x) sum = ErrorFeedback::IsSmall(sum, 0x1p-50f) ? 0.0f : sum;
