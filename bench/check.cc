@@ -31,6 +31,11 @@ class Checker {
       if (!avx2_) Row(all, heed, what, heed.median() / floor.seconds(), kColdRowMust);
       return;
     }
+    if (all.shape.hides_nothing()) {
+      Row(all, heed, "time / the same without the mask", RatioTo(all, heed, heed.name + kUnmasked),
+          UnmaskedMust(all.shape.mask));
+      return;
+    }
     if (!heed.types.is_f32() && (avx2_ || !(heed.types == kInt8Types))) return;
     const Result* best = BestPeer(all, heed.types);
     if (best == nullptr || all.Find(kYardstick) == nullptr) {

@@ -26,9 +26,10 @@ class Contestant {
 
 enum class Role {
   kHeed,
-  kPeer,   // runs with subnormals flushed to zero
-  kStage,  // a part of heed's call; computes no layer
-  kRead,   // reads the weights of a cold row and does nothing else
+  kUnmasked,  // heed's layer without the mask of the shape, which hides nothing
+  kPeer,      // runs with subnormals flushed to zero
+  kStage,     // a part of heed's call; computes no layer
+  kRead,      // reads the weights of a cold row and does nothing else
 };
 
 struct Identity {
@@ -36,11 +37,14 @@ struct Identity {
   Role role = Role::kHeed;
   Types types;  // a reader's and a stage's: those of the layer that it belongs to
 
-  bool has_answer() const { return role == Role::kHeed || role == Role::kPeer; }
+  bool has_answer() const {
+    return role == Role::kHeed || role == Role::kPeer || role == Role::kUnmasked;
+  }
 };
 // Who could take part, before anything is built; make gives null where it cannot run the shape.
 // Problem and Setting outlive what it makes.
 struct Candidate : Identity {
+  std::string layer;  // the name of heed's layer that a stage or an unmasked call belongs to
   std::function<std::unique_ptr<Contestant>(const Problem&)> make;
 };
 struct Entrant : Identity {
@@ -59,12 +63,17 @@ struct Setting {
 inline constexpr const char* kWithoutKeys = "without keys";
 inline constexpr const char* kAttention = "attention";
 
+// Ends the name of heed's layer where it is called without the mask.
+inline constexpr const char* kUnmasked = "-unmasked";
+
 // heed with all types on each target: "heed-int8", or with several targets "heed-AVX2-int8". The
 // first is f32 on the first target; behind all of them are its stages, or for a cold row readers of
-// as many bytes as its packed weights have, for each type of weights ("read-int8").
+// as many bytes as its packed weights have, for each type of weights ("read-int8"). Where the mask
+// hides nothing: f32, and int8 with the int8 core, each followed by its call without the mask
+// ("heed-int8-core8-unmasked").
 std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting);
-// The peers built in.
-std::vector<Candidate> PeerCandidates(const Setting& setting);
+// The peers built in; none where the mask hides nothing.
+std::vector<Candidate> PeerCandidates(const Shape& shape, const Setting& setting);
 // "oneDNN 2.6.3, OpenBLAS 0.3.21 (SkylakeX)": for the report.
 std::string PeerVersions();
 

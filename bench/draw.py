@@ -12,6 +12,7 @@ HEED_COLORS = ["#1b6ca8", "#7fb3d8", "#0b3c5d", "#5bb5b0", "#2a7f7a"]
 BAR, GAP, LEFT, RIGHT, TOP, PANEL = 11, 12, 130, 40, 80, 430
 WEIGHTS = ["f32", "bf16", "int8", "int4"]
 INT8 = "heed-int8-core8"
+UNMASKED = "-unmasked"
 
 
 def load(path):
@@ -37,6 +38,23 @@ def names_of(shapes, wanted):
         names += [name for name, row in contestants.items()
                   if not name.startswith("read") and wanted(row) and name not in names]
     return names
+
+
+def mask_table(shapes):
+    """Masks that hide nothing: a row for each shape, heed's types side by side."""
+    names = [name for name in names_of(shapes, lambda row: True) if not name.endswith(UNMASKED)]
+    rows = []
+    for shape, contestants in shapes.items():
+        cells, must = [], ""
+        for name in names:
+            row = contestants.get(name)
+            cells.append(f"{row['median_us']:.1f} ({row['unmasked_ratio']:.2f})" if row else "")
+            must = f"{row['must']:.2f}" if row else must
+        rows.append([shape] + cells + [must])
+    if not rows:
+        return []
+    title = ("Masks that hide nothing: median us (over that of the same call without the mask).")
+    return [title, ""] + grid(["shape"] + names + ["must"], rows)
 
 
 def machine(context):
@@ -121,11 +139,22 @@ def is_cold(rows):
     return any(name.startswith("read") for name in rows)
 
 
+def is_masked(rows):
+    """Whether heed is compared with itself, without a mask that hides nothing."""
+    return any(name.endswith(UNMASKED) for name in rows)
+
+
+def against_peers(shapes):
+    return {shape: rows for shape, rows in shapes.items()
+            if not is_cold(rows) and not is_masked(rows)}
+
+
 def table(context, shapes):
-    warm = {shape: rows for shape, rows in shapes.items() if not is_cold(rows)}
+    warm = against_peers(shapes)
     cold = {shape: rows for shape, rows in shapes.items() if is_cold(rows)}
+    masked = {shape: rows for shape, rows in shapes.items() if is_masked(rows)}
     return "\n".join([f"{machine(context)}.", ""] + f32_table(warm) + quantized_table(warm) +
-                     cold_table(cold))
+                     mask_table(masked) + cold_table(cold))
 
 
 def text(x, y, content, anchor="start", size=12, color="#222222"):
@@ -169,7 +198,7 @@ def panel(shapes, names, left, height):
 
 
 def picture(context, shapes):
-    shapes = {shape: rows for shape, rows in shapes.items() if not is_cold(rows)}
+    shapes = against_peers(shapes)
     groups = [names for names in (names_of(shapes, is_f32),
                                   names_of(shapes, lambda row: not is_f32(row))) if names]
     height = BAR * max(map(len, groups), default=0)

@@ -46,7 +46,9 @@ class Layer : public Contestant {
 
  protected:
   virtual ForwardArgs Args(const float* x, float* y) const {
-    ForwardArgs args = problem_.Args(x, y);
+    return WithExecutor(problem_.Args(x, y));
+  }
+  ForwardArgs WithExecutor(ForwardArgs args) const {
     args.executor = executor_.run == nullptr ? nullptr : &executor_;
     return args;
   }
@@ -54,6 +56,17 @@ class Layer : public Contestant {
   Executor executor_;
   Buffer file_, block_;
   Attention layer_;
+};
+
+// The same call without the mask.
+class Unmasked : public Layer {
+ public:
+  using Layer::Layer;
+
+ protected:
+  ForwardArgs Args(const float* x, float* y) const override {
+    return WithExecutor(problem_.UnmaskedArgs(x, y));
+  }
 };
 
 // The same call with no key visible: what remains is the projections of q and of the output.
@@ -124,6 +137,17 @@ class AttentionAlone : public Contestant {
   CreateOptions options_;
 };
 
+// Returns the function that makes a Layer or an Unmasked.
+template <class AnyLayer>
+auto MakerOf(const Setting& setting, const std::string& target, const Types& types) {
+  return [&setting, target, types](const Problem& problem) {
+    const Buffer packed = Pack(problem, types);
+    return MakeForShape(problem, types, [&] {
+      return std::make_unique<AnyLayer>(problem, setting, target, packed);
+    });
+  };
+}
+
 class Reader : public Contestant {
  public:
   Reader(size_t bytes, const Setting& setting)
@@ -167,15 +191,15 @@ std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting
     for (const Types& types : kAllTypes) {
       // One key has nothing to attend: a cold row is all projections.
       if (shape.is_cold() && types.core == CoreType::kInt8) continue;
+      if (shape.hides_nothing() && !types.is_f32() && !(types == kInt8Types)) continue;
       const std::string name = (targets.size() == 1 ? "heed" : "heed-" + target) + types.suffix();
-      add(name, Role::kHeed, types, [&setting, target, types](const Problem& problem) {
-        const Buffer packed = Pack(problem, types);
-        return MakeForShape(problem, types, [&] {
-          return std::make_unique<Layer>(problem, setting, target, packed);
-        });
-      });
+      add(name, Role::kHeed, types, MakerOf<Layer>(setting, target, types));
+      if (!shape.hides_nothing()) continue;
+      add(name + kUnmasked, Role::kUnmasked, types, MakerOf<Unmasked>(setting, target, types));
+      candidates.back().layer = name;
     }
   }
+  if (shape.hides_nothing()) return candidates;
   if (shape.is_cold()) {
     for (size_t i = 0; i < kNumWeightTypes; ++i) {
       const Types types = {static_cast<WeightType>(i), CoreType::kF32};
@@ -192,9 +216,11 @@ std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting
   add(kWithoutKeys, Role::kStage, Types(), [&setting, first](const Problem& problem) {
     return std::make_unique<WithoutKeys>(problem, setting, first);
   });
+  candidates.back().layer = candidates[0].name;
   add(kAttention, Role::kStage, Types(), [&setting, first](const Problem& problem) {
     return std::make_unique<AttentionAlone>(problem, setting, first);
   });
+  candidates.back().layer = candidates[0].name;
   return candidates;
 }
 

@@ -16,6 +16,7 @@
 #include "bench/fail.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/operations.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "heed/attention.h"
@@ -93,12 +94,11 @@ class Session {
  private:
   std::vector<Candidate> Chosen(const Shape& shape) const {
     std::vector<Candidate> all = HeedCandidates(shape, setting_), chosen;
-    const std::string heed = all[0].name;
-    for (Candidate& peer : PeerCandidates(setting_)) all.push_back(std::move(peer));
+    for (Candidate& peer : PeerCandidates(shape, setting_)) all.push_back(std::move(peer));
     for (Candidate& candidate : all) {
       const bool is_yardstick = candidate.name == kYardstick && !shape.is_cold();
       if (!options_.Takes(candidate.types.weights) && !is_yardstick) continue;
-      const std::string& name = candidate.role == Role::kStage ? heed : candidate.name;
+      const std::string& name = candidate.layer.empty() ? candidate.name : candidate.layer;
       const bool is_read = candidate.role == Role::kRead;  // the floor needs it
       if (is_read || std::regex_search(name, wanted_)) chosen.push_back(std::move(candidate));
     }
@@ -159,6 +159,10 @@ int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
 
+  if (options.operations) {
+    PrintOperations(Targets(options), options.seconds);
+    return 0;
+  }
   Session session(options);
   for (const Shape& shape : options.shapes) {
     for (const std::string& name : session.Names(shape)) {

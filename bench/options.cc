@@ -21,7 +21,8 @@ constexpr const char* kHelp =
     R"(heed_bench: attention layers on heed and its peers, interleaved, one process
 
   --shapes REGEX       named shapes (bench/shapes.h); all of them unless --shape is given
-  --shape B,L,E,H[,M]  one more: batch, length, embed_dim, heads, and causal or pad; may be repeated
+  --shape B,L,E,H[,M]  one more: batch, length, embed_dim, heads, and a mask: causal, pad, or bias,
+                       keep, padmask, which hide nothing; may be repeated
   --target NAME|all    heed's dispatch target (default: the best); may be repeated
   --weights LIST       contestants with weights of these types, of f32,bf16,int8,int4 (default:
                        all); the yardstick, oneDNN's f32 layer, is measured with each of them
@@ -31,6 +32,8 @@ constexpr const char* kHelp =
   --seconds S          of each contestant on each shape, at least (default 0.5)
   --isa avx2           everyone held to AVX2
   --check              exit 1 where heed misses a target of bench/shapes.h
+  --operations         heed's operations one by one instead of layers, on each --target, for
+                       --seconds each
   --no-machine         leaves out the machine's peaks and bandwidths
   --benchmark_...      Google Benchmark's: --benchmark_out=FILE.json, --benchmark_filter, ...
 )";
@@ -96,6 +99,10 @@ Options ParseOptions(int* argc, char** argv) {
       (option == "--check" ? options.check : options.machine) = option == "--check";
       continue;
     }
+    if (!joined && option == "--operations") {
+      options.operations = true;
+      continue;
+    }
     if (!joined) {
       if (i + 1 == *argc) Refuse(option + ": unknown option, or its value is missing; see --help");
       value = argv[++i];
@@ -105,7 +112,7 @@ Options ParseOptions(int* argc, char** argv) {
     } else if (option == "--shape") {
       Shape shape;
       if (!ParseShape(value, &shape)) {
-        Refuse("--shape: expected batch,length,embed_dim,heads[,causal|,pad], got " + value);
+        Refuse("--shape: expected batch,length,embed_dim,heads[,mask], got " + value);
       }
       options.shapes.push_back(shape);
     } else if (option == "--target") {

@@ -19,7 +19,8 @@ struct Options {
   double seconds = 0.5;  // of each contestant on each shape, at least
   bool avx2 = false;     // everyone is held to AVX2
   bool check = false;
-  bool machine = true;  // print the machine's limits first
+  bool operations = false;  // time heed's operations instead of layers
+  bool machine = true;      // print the machine's limits first
 
   bool Takes(WeightType type) const {
     return weights.empty() || std::find(weights.begin(), weights.end(), type) != weights.end();

@@ -32,6 +32,10 @@ Problem::Problem(const Shape& shape) : shape_(shape) {
   if (shape.mask == Mask::kPadding) {
     lengths_.assign(shape.batch, static_cast<int32_t>(shape.key_len()));
   }
+  const size_t pairs = size_t{shape.query_len} * shape.query_len;
+  if (shape.mask == Mask::kBias) zero_bias_.assign(pairs, 0.0f);
+  if (shape.mask == Mask::kKeep) flags_.assign(pairs, 1);
+  if (shape.mask == Mask::kPaddingMask) flags_.assign(shape.rows(), 0);
   tensors_.q_weight = weights_[0].data();
   tensors_.k_weight = weights_[1].data();
   tensors_.v_weight = weights_[2].data();
@@ -43,7 +47,7 @@ Problem::Problem(const Shape& shape) : shape_(shape) {
 
   // The checked queries see all keys; a causal mask is given as flags, since they are not in step.
   row_step_ = shape.query_len > 512 ? 7 : 1;
-  ForwardArgs args = Args(x_.data(), nullptr);
+  ForwardArgs args = UnmaskedArgs(x_.data(), nullptr);
   args.key = args.query;
   args.query.rows = (shape.query_len + row_step_ - 1) / row_step_;
   args.query.row_stride = row_step_ * width;
@@ -69,6 +73,17 @@ AttentionConfig Problem::config(const Types& types) const {
 }
 
 ForwardArgs Problem::Args(const float* x, float* y) const {
+  ForwardArgs args = UnmaskedArgs(x, y);
+  const size_t len = shape_.query_len;
+  if (shape_.mask == Mask::kBias) args.bias = BiasMask(zero_bias_.data(), len, len);
+  if (shape_.mask == Mask::kKeep) args.keep = KeepMask(flags_.data(), len, len);
+  if (shape_.mask == Mask::kPaddingMask) {
+    args.key_padding = KeyPadding(flags_.data(), shape_.batch, len);
+  }
+  return args;
+}
+
+ForwardArgs Problem::UnmaskedArgs(const float* x, float* y) const {
   ForwardArgs args;
   args.query = ConstTensorView(x, shape_.batch, shape_.query_len, shape_.embed_dim);
   args.output = TensorView(y, shape_.batch, shape_.query_len, shape_.embed_dim);

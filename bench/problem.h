@@ -31,7 +31,10 @@ class Problem {
   const LayerTensors& tensors() const { return tensors_; }
   const Floats& x() const { return x_; }
   const std::vector<int32_t>& lengths() const { return lengths_; }  // empty but for kPadding
+  // The call of the shape, with its mask.
   ForwardArgs Args(const float* x, float* y) const;
+  // The same call, but a mask that hides nothing is left out.
+  ForwardArgs UnmaskedArgs(const float* x, float* y) const;
 
   // Against tests/oracle in double. Beyond 512 rows every seventh is compared: 7 has no factor in
   // common with any block of keys or queries.
@@ -41,6 +44,8 @@ class Problem {
   Shape shape_;
   Floats weights_[4], biases_[4], x_;
   std::vector<int32_t> lengths_;
+  Floats zero_bias_;            // kBias reads it; else it is empty
+  std::vector<uint8_t> flags_;  // kKeep and kPaddingMask read them
   LayerTensors tensors_;
   size_t row_step_ = 1;
   std::vector<double> exact_;  // [batch][checked rows][embed_dim]

@@ -104,9 +104,42 @@ void PrintFloors(const ShapeResult& all) {
   }
 }
 
+const char* MaskText(Mask mask) {
+  switch (mask) {
+    case Mask::kNone:
+      return "";
+    case Mask::kPadding:
+      return ", keys padded";
+    case Mask::kCausal:
+      return ", causal";
+    case Mask::kBias:
+      return ", a bias of zeros";
+    case Mask::kKeep:
+      return ", a keep mask of ones";
+    case Mask::kPaddingMask:
+      return ", a padding mask of zeros";
+  }
+  return "";
+}
+
+void PrintMasks(const std::vector<ShapeResult>& all) {
+  bool is_first = true;
+  for (const ShapeResult& result : all) {
+    if (!result.shape.hides_nothing()) continue;
+    if (is_first) printf("\nmasks that hide nothing: median over that of the call without them\n");
+    is_first = false;
+    printf("%-15s", result.shape.name.c_str());
+    for (const Result& r : result.results) {
+      if (r.role != Role::kHeed) continue;
+      printf(" %s %.2f,", r.name.c_str(), RatioTo(result, r, r.name + kUnmasked));
+    }
+    printf(" must %.2f\n", UnmaskedMust(result.shape.mask));
+  }
+}
+
 }  // namespace
 
-double RatioTo(const ShapeResult& all, const Result& result, const char* name) {
+double RatioTo(const ShapeResult& all, const Result& result, const std::string& name) {
   const Result* other = all.Find(name);
   return other == nullptr ? 0.0 : result.median() / other->median();
 }
@@ -133,6 +166,11 @@ Figures FiguresOf(const ShapeResult& all, const Result& result) {
                      {"int8_core", result.types.core == CoreType::kInt8 ? 1.0 : 0.0},
                      {"error", result.error.of(result.types)},
                      {"ratio", RatioTo(all, result, kYardstick)}};
+  if (result.role == Role::kHeed && all.shape.hides_nothing()) {
+    figures.push_back({"unmasked_ratio", RatioTo(all, result, result.name + kUnmasked)});
+    figures.push_back({"must", UnmaskedMust(all.shape.mask)});
+    return figures;
+  }
   if (result.role != Role::kHeed) return figures;
   const Goal goal = all.shape.goal(result.types);
   figures.push_back({"must", all.shape.is_cold() ? kColdRowMust : goal.must});
@@ -179,16 +217,14 @@ void PrintMachine(const std::vector<std::string>& targets) {
 void PrintTable(const ShapeResult& all) {
   const Shape& s = all.shape;
   printf("\n%s: batch %u, length %u, embed_dim %u, heads %u%s; f32 peak %.0f GFLOP/s meanwhile\n",
-         s.name.c_str(), s.batch, s.query_len, s.embed_dim, s.num_heads,
-         s.mask == Mask::kCausal    ? ", causal"
-         : s.mask == Mask::kPadding ? ", keys padded"
-                                    : "",
+         s.name.c_str(), s.batch, s.query_len, s.embed_dim, s.num_heads, MaskText(s.mask),
          all.fma_peak * 1e-9);
   size_t width = 0;
   for (const Result& r : all.results) width = std::max(width, r.name.size());
   const int name_width = static_cast<int>(width);
   printf("%-*s %10s %10s %10s %8s %6s %9s %8s %8s\n", name_width, "", "min us", "median us",
-         "p95 us", "GFLOP/s", "% peak", "bytes", "error", "/oneDNN");
+         "p95 us", "GFLOP/s", "% peak", "bytes", "error",
+         s.hides_nothing() ? "/unmasked" : "/oneDNN");
   for (const Result& r : all.results) {
     if (r.role == Role::kStage) continue;
     const double rate = s.flops() / r.median();
@@ -200,7 +236,7 @@ void PrintTable(const ShapeResult& all) {
     }
     printf(" %8.1f %6.1f %9s %8s", rate * 1e-9, 100.0 * rate / all.fma_peak,
            Human(static_cast<double>(r.bytes)).c_str(), ErrorText(r).c_str());
-    const double ratio = RatioTo(all, r, kYardstick);
+    const double ratio = RatioTo(all, r, s.hides_nothing() ? r.name + kUnmasked : kYardstick);
     if (ratio > 0.0) printf(" %8.2f", ratio);
     printf("\n");
   }
@@ -215,12 +251,15 @@ void PrintTable(const ShapeResult& all) {
     printf("  heed%s: must %.2f, aims %.2f\n", types.suffix().c_str(), goal.must, goal.aims);
   }
   if (s.is_cold()) PrintFloors(all);
+  if (s.hides_nothing())
+    printf("  heed: must %.2f of the same call without the mask\n", UnmaskedMust(s.mask));
   fflush(stdout);
 }
 
 void PrintRatios(const std::vector<ShapeResult>& all) {
   PrintGroup(all, true);
   PrintGroup(all, false);
+  PrintMasks(all);
 }
 
 }  // namespace heed::bench

@@ -15,7 +15,7 @@ using Figures = std::vector<std::pair<std::string, double>>;
 Figures FiguresOf(const ShapeResult& all, const Result& result);
 
 // A median against someone else's; 0 where that is missing.
-double RatioTo(const ShapeResult& all, const Result& result, const char* name);
+double RatioTo(const ShapeResult& all, const Result& result, const std::string& name);
 
 // What a cold row could do at best with weights of a type.
 struct Floor {
@@ -30,8 +30,8 @@ Floor FloorOf(const ShapeResult& all, WeightType weights);
 void PrintMachine(const std::vector<std::string>& targets);
 // One shape: a line for each contestant, heed's stages, the floors of a cold row.
 void PrintTable(const ShapeResult& all);
-// All shapes: a row each, medians over oneDNN's f32 layer, first of f32, then of the other types.
-// Nothing without oneDNN.
+// All shapes: a row each, medians over oneDNN's f32 layer, first of f32, then of the other types,
+// where oneDNN takes part; then masks that hide nothing, over the same call without them.
 void PrintRatios(const std::vector<ShapeResult>& all);
 
 }  // namespace heed::bench

@@ -10,7 +10,7 @@ namespace heed::bench {
 bool ParseShape(const std::string& text, Shape* shape) {
   static const std::string kNumber = "([0-9]{1,7})";
   static const std::regex kForm(kNumber + "," + kNumber + "," + kNumber + "," + kNumber +
-                                "(,causal|,pad)?");
+                                "(?:,([a-z]+))?");
   std::smatch parts;
   if (!std::regex_match(text, parts, kForm)) return false;
   const auto number = [&](size_t i) { return static_cast<uint32_t>(std::stoul(parts[i])); };
@@ -20,8 +20,10 @@ bool ParseShape(const std::string& text, Shape* shape) {
   parsed.query_len = number(2);
   parsed.embed_dim = number(3);
   parsed.num_heads = number(4);
-  if (parts[5] == ",causal") parsed.mask = Mask::kCausal;
-  if (parts[5] == ",pad") parsed.mask = Mask::kPadding;
+  for (const auto& [name, mask] : kMaskNames) {
+    if (parts[5] == name) parsed.mask = mask;
+  }
+  if (parts[5].matched && parsed.mask == Mask::kNone) return false;
   for (size_t i = 1; i <= 4; ++i) {
     if (!sizes::DimensionOk(number(i))) return false;
   }

@@ -18,7 +18,24 @@ struct Goal {
   double aims = 0.0;
 };
 
-enum class Mask { kNone, kPadding, kCausal };  // kPadding hides the last quarter of the keys
+enum class Mask {
+  kNone,
+  kPadding,  // lengths hide the last quarter of the keys
+  kCausal,
+  // These hide nothing: the answer is that of a call without them, and their time is pure cost.
+  kBias,         // a bias of zeros [query_len][key_len]
+  kKeep,         // a keep mask of ones [query_len][key_len]
+  kPaddingMask,  // a padding mask of zeros [batch][key_len]
+};
+// The masks' names on the command line, where --shape takes one after its numbers.
+inline constexpr struct {
+  const char* name;
+  Mask mask;
+} kMaskNames[] = {{"causal", Mask::kCausal},
+                  {"pad", Mask::kPadding},
+                  {"bias", Mask::kBias},
+                  {"keep", Mask::kKeep},
+                  {"padmask", Mask::kPaddingMask}};
 
 struct Shape {
   std::string name;
@@ -34,6 +51,10 @@ struct Shape {
   uint32_t key_len() const { return mask == Mask::kPadding ? query_len * 3 / 4 : query_len; }
   // A single row meets its weights cold: copies of them are taken in turn, beyond the last cache.
   bool is_cold() const { return rows() == 1; }
+  // heed alone takes part in such a row, and is compared with itself without the mask.
+  bool hides_nothing() const {
+    return mask == Mask::kBias || mask == Mask::kKeep || mask == Mask::kPaddingMask;
+  }
   Goal goal(const Types& types) const {
     if (types.is_f32()) return f32;
     return types == kInt8Types ? int8 : Goal();
@@ -55,9 +76,12 @@ struct Shape {
 inline constexpr double kColdRowMust = 1.25;
 // Held to AVX2: at most this many times the best peer's time.
 inline constexpr double kAvx2Must = 0.95;
+// A mask that hides nothing: at most this many times the same call without it.
+inline double UnmaskedMust(Mask mask) { return mask == Mask::kBias ? 1.15 : 1.05; }
 
 inline std::vector<Shape> NamedShapes() {
   constexpr Mask kNone = Mask::kNone, kPadding = Mask::kPadding, kCausal = Mask::kCausal;
+  constexpr Mask kBias = Mask::kBias, kKeep = Mask::kKeep, kPaddingMask = Mask::kPaddingMask;
   return {
       {"tiny", 1, 16, 64, 4, kNone, {0.45, 0.36}, {0.42, 0.33}},       // a sensor's window
       {"kws", 1, 98, 64, 4, kNone, {0.60, 0.47}, {0.55, 0.42}},        // Keyword Transformer: 1 s
@@ -70,14 +94,24 @@ inline std::vector<Shape> NamedShapes() {
       {"kws-causal", 1, 98, 64, 4, kCausal, {0.40, 0.33}, {0.42, 0.32}},
       {"bert512-causal", 1, 512, 768, 12, kCausal, {0.65, 0.60}, {0.33, 0.25}},
       {"long-causal", 1, 2048, 512, 8, kCausal, {0.36, 0.32}, {0.20, 0.14}},
+      {"b8", 8, 1, 768, 12, kNone},  // one token of each of 8 sequences
+      {"tiny-bias", 1, 16, 64, 4, kBias},
+      {"tiny-keep", 1, 16, 64, 4, kKeep},
+      {"tiny-padmask", 1, 16, 64, 4, kPaddingMask},
+      {"kws-bias", 1, 98, 64, 4, kBias},
+      {"kws-keep", 1, 98, 64, 4, kKeep},
+      {"kws-padmask", 1, 98, 64, 4, kPaddingMask},
+      {"minilm-bias", 1, 128, 384, 12, kBias},
+      {"minilm-keep", 1, 128, 384, 12, kKeep},
+      {"minilm-padmask", 1, 128, 384, 12, kPaddingMask},
       {"row768", 1, 1, 768, 12},  // one token, weights from memory
       {"row2048", 1, 1, 2048, 32},
       {"row4096", 1, 1, 4096, 32},
   };
 }
 
-// "1,98,64,4", "1,98,64,4,causal", "1,128,384,12,pad": batch, query_len, embed_dim, heads. False
-// for anything else.
+// "1,98,64,4" or "1,98,64,4,causal": batch, query_len, embed_dim, heads, and a mask by its name in
+// kMaskNames. False for anything else.
 bool ParseShape(const std::string& text, Shape* shape);
 
 }  // namespace heed::bench

@@ -42,8 +42,9 @@ bool TakesPart(const Peer& peer, const Setting& setting) {
 
 }  // namespace
 
-std::vector<Candidate> PeerCandidates(const Setting& setting) {
+std::vector<Candidate> PeerCandidates(const Shape& shape, const Setting& setting) {
   std::vector<Candidate> candidates;
+  if (shape.hides_nothing()) return candidates;
   for (const Peer& peer : Peers()) {
     if (!TakesPart(peer, setting)) continue;
     Candidate candidate;
