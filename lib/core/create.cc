@@ -215,6 +215,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, const Lay
   plan->limits = filled;
   plan->plan_memory = split.plan;
   plan->workspace = split.workspace;
+  plan->is_one_block = memory.is_one_block();
   plan->file = weights.bytes();
   plan->weights = ViewOf(config, weights.bytes().data);
   plan->kernels = kernels;

@@ -31,11 +31,11 @@ KvForm FormOf(const Plan& plan, size_t key_len) {
   return 0 < key_len && key_len <= kFewKeys ? KvForm::kRows : KvForm::kF32Blocks;
 }
 
-// The block, or the plan and the workspace where they lie apart.
+// The block, or the plan and the workspace where they were lent apart.
 void SetLentMemory(const Plan& plan, LentMemory* lent) {
   const MutableBytes& memory = plan.plan_memory;
   const MutableBytes& workspace = plan.workspace;
-  if (memory.data + memory.size == workspace.data) {
+  if (plan.is_one_block) {
     lent[0] = {"block", "no memory shared with the block",
                {memory.data, memory.size + workspace.size}};
     return;
