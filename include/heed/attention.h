@@ -31,8 +31,10 @@
 // heed/heed.h instead.
 //
 // What holds for every function of these headers:
-//   - Nothing allocates, locks, throws, prints or aborts. A failure is a Status (heed/status.h),
-//     and a call that fails has written nothing, unless its comment says otherwise.
+//   - Nothing allocates, locks, throws, prints or aborts. No function has a stack frame above 4 KB
+//     (tests/limits/frames.sh).
+//   - A failure is a Status (heed/status.h). A call that fails has written nothing, unless its
+//     comment says otherwise.
 //   - Functions may be called from any thread at any time. One Attention serves one call at a time;
 //     two Attentions are independent if their plans and workspaces are, also with one packed file.
 //   - Sizes in bytes are the same on every CPU. A size function answers 0 where Create refuses.
@@ -80,9 +82,9 @@ class Attention {
   //   - weights.bytes() and the memory must outlive the layer, and neither may move. The Weights
   //     itself may go.
   //   - Layers that do not run at the same time may share one workspace; each has its own plan.
-  //   - kBadValue: a limit out of range. kBlockTooSmall, kMisaligned, kOverlap: the memory is too
-  //     small, not aligned to 64, or shared with the file. kUnknownTarget: see CreateOptions.
-  // On failure neither *layer nor the memory is written.
+  //   - Errors: kNullPointer; kBadValue for a limit out of range; kBlockTooSmall, kMisaligned and
+  //     kOverlap for memory that is too small, not aligned to 64, or shared with the file;
+  //     kUnknownTarget (see CreateOptions). Then neither *layer nor the memory is written.
   static Status Create(const Limits& limits, const Weights& weights, const LayerMemory& memory,
                        Attention* layer);
   HEED_EXPORT static Status Create(const Limits& limits, const Weights& weights,
@@ -101,17 +103,17 @@ class Attention {
   //   output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value)))
   // A batch or query of length zero is a valid call that does nothing. A row that sees no key gives
   // the output projection's bias.
-  //   Errors    kBadShape, kBadMask, kBadValue, kNullPointer, kMisaligned, kOverlap, kOverLimit
-  //             with the argument's name; kStalePlan where something else was written over the
-  //             layer's plan, such as another layer's. All come before the first write; only a
+  //   Errors    kBadShape, kBadMask, kBadValue, kNullPointer, kMisaligned, kOverlap and kOverLimit
+  //             name the argument. kStalePlan says that something else was written over the layer's
+  //             plan, such as another layer's. All of them come before the first write; only a
   //             projection backend may fail later.
   //   Cost      Explain() counts it. Keys that no row can see are neither projected nor attended.
-  //   Accuracy  with f32 weights and core at most 2e-6 of |y|max from exact arithmetic, on random
-  //             normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc). What other
-  //             types cost a layer, heed/report.h measures.
-  //   Bits      the same on every CPU with fused multiply-add, with every executor, and for a batch
-  //             entry whatever else is in the batch (tests/numeric).
-  //   Threads   one call at a time; args.executor lends more threads.
+  //   Accuracy  With kF32 weights and core the error is at most 2e-6 of |y|max on random normal
+  //             layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc, against exact
+  //             arithmetic). heed/report.h measures the error that other types give a layer.
+  //   Bits      Results have the same bits on every CPU with fused multiply-add, with every
+  //             executor, and for a batch entry whatever else is in the batch (tests/numeric).
+  //   Threads   One call at a time may use a layer. args.executor lends threads to a call.
   HEED_EXPORT Status Forward(const ForwardArgs& args) const;
 
   // Says what Forward(args) would do: checks args as Forward does, and runs nothing.
@@ -126,8 +128,9 @@ class Attention {
 };
 
 // One call. Tensors are [batch][length][columns] with heads = 1 (heed/tensor.h), aligned as float.
-// An input may share memory with other inputs. An output shares memory with nothing else, but for
-// `output`, which may be exactly `query`. Pointers are used during the call alone.
+// An input may share memory with other inputs, but not with the layer's plan or workspace. An
+// output shares memory with nothing else; `output` alone may be exactly `query`. Pointers are used
+// during the call alone.
 struct ForwardArgs {
   ConstTensorView query = {};  // [batch][query_len][embed_dim]
   ConstTensorView key = {};    // [batch][key_len][kdim]. Absent: query, as self-attention needs
@@ -137,7 +140,7 @@ struct ForwardArgs {
   IgnoreMask ignore = {};
   IgnoreMask key_padding = {};  // a second ignore mask; KeyPadding() makes one
   BiasMask bias = {};           // is added to the scores
-  Lengths lengths = {};         // of the keys, for each batch entry
+  Lengths lengths = {};         // how many keys each batch entry has
   bool causal = false;          // hides key j from query i unless j <= i + offset
   int64_t offset = 0;           // position of query 0 among the keys, for causal and window
   Offsets offsets = {};         // an offset for each batch entry; then `offset` stays 0

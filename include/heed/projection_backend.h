@@ -93,6 +93,7 @@ struct ProjectionShape {
   size_t depth = 0;    // numbers that an input row has
 };
 
+// The shape of one projection of a layer.
 constexpr ProjectionShape ProjectionShapeOf(const AttentionConfig& config, ProjectionKind kind) {
   const AttentionConfig c = Resolved(config);
   const size_t q_dim = size_t{c.num_heads} * c.head_dim;

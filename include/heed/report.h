@@ -36,7 +36,7 @@ namespace heed {
 struct ErrorFigures {
   double signal = 0.0;  // sum of y_f32^2
   double noise = 0.0;   // sum of (y - y_f32)^2
-  // The row (batch entry and query) with the largest noise / signal of its own, and that quotient.
+  // The largest noise / signal of one row, and the batch entry and query of that row.
   double worst_row = 0.0;
   size_t worst_batch = 0;
   size_t worst_query = 0;
@@ -50,6 +50,7 @@ struct ErrorFigures {
   double SqnrDb() const { return noise == 0.0 ? HUGE_VAL : 10.0 * std::log10(signal / noise); }
 };
 
+// What MeasureError found.
 struct ErrorReport {
   ErrorFigures layer = {};  // of the output
   // Null, or [num_heads] figures in the caller's memory. MeasureError fills in those of each head's

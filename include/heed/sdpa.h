@@ -38,8 +38,8 @@
 namespace heed {
 
 // One call. Tensors are [batch][heads][length][columns] (heed/tensor.h), aligned as float. An input
-// may share memory with other inputs. An output shares memory with nothing else, but for `output`,
-// which may be exactly `query`. Pointers are used during the call alone.
+// may share memory with other inputs, but not with the block. An output shares memory with nothing
+// else; `output` alone may be exactly `query`. Pointers are used during the call alone.
 struct SdpaArgs {
   ConstTensorView query = {};  // [batch][num_heads][query_len][head_dim]
   ConstTensorView key = {};    // [batch][num_kv_heads][key_len][head_dim]. num_kv_heads divides
@@ -88,11 +88,13 @@ constexpr size_t SdpaWorkspaceBytes(const SdpaLimits& limits) {
 // output = softmax(scale * query key^T, softcap, bias, masks) value, in f32. A row that sees no key
 // gives zeros. `block` is aligned to 64 and has at least SdpaWorkspaceBytes(limits); nothing in it
 // needs to be kept between calls, and its old contents do not matter.
-//   Errors    as Attention::Forward, and kBlockTooSmall, kUnknownTarget; kUnsupported in a library
-//             that was built for int8 alone. All come before the first write.
-//   Cost      each key/value head is put in order once; keys that no row sees are skipped.
-//   Accuracy  and bits are those of Attention::Forward's attention (tests/numeric).
-//   Threads   calls are independent if their blocks are.
+//   Errors    They are those of Attention::Forward, kBlockTooSmall and kUnknownTarget, and
+//             kUnsupported in a library that was built for int8 alone. All come before the first
+//             write.
+//   Cost      Each key/value head is copied into the block once. Keys that no row sees are skipped.
+//   Accuracy  The arithmetic is that of Attention::Forward (tests/numeric/differential_test.cc);
+//             bits are the same where those of Forward are.
+//   Threads   Calls are independent if their blocks are.
 HEED_EXPORT Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
                                              MutableBytes block, const CreateOptions& options = {});
 
