@@ -3,7 +3,7 @@
 
 #include <regex>
 
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 
 namespace heed::bench {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 
 namespace heed::bench {
 namespace {

@@ -1,82 +1,193 @@
 // heed/attention.h: multi-head attention in memory that the caller owns.
 //
-//   constexpr heed::AttentionConfig kConfig = ...;               // the trained shape
-//   constexpr heed::Limits kLimits = ...;                        // the largest call
-//   alignas(64) static std::byte block[heed::WorkspaceBytes(kConfig, kLimits)];
-//   heed::Weights weights;    heed::Weights::Open(file, &weights);
-//   heed::Attention layer;    heed::Attention::Create(kLimits, weights, block, &layer);
-//   layer.Forward(args);      // as often as wanted
+//     #include "heed/attention.h"
 //
-// Nothing here allocates, locks, throws, prints or aborts. One Attention serves one call at a
-// time; two Attentions are independent, also when they share a packed file.
+//     // The trained shape, the largest call, and memory for both.
+//     constexpr auto kConfig = heed::AttentionConfig::SelfAttention(/*embed_dim=*/64,
+//                                                                   /*num_heads=*/4);
+//     constexpr heed::Limits kLimits = {/*max_batch=*/1, /*max_query_len=*/128};
+//     alignas(64) static std::byte block[heed::WorkspaceBytes(kConfig, kLimits)];
+//
+//     // Makes the layer of a packed file, which begins at a multiple of 64 and stays where it is.
+//     heed::Status Open(heed::ConstBytes file, heed::Attention* layer) {
+//       heed::Weights weights;
+//       const heed::Status status = heed::Weights::Open(file, &weights);
+//       if (!status.ok()) return status;
+//       return heed::Attention::Create(kConfig, kLimits, weights, block, layer);
+//     }
+//
+//     // Self-attention: each row of x [length][64] looks at itself and the rows before it.
+//     heed::Status Run(const heed::Attention& layer, const float* x, float* y, size_t length) {
+//       heed::ForwardArgs args;
+//       args.query = heed::ConstTensorView(x, 1, length, kConfig.embed_dim);
+//       args.output = heed::TensorView(y, 1, length, kConfig.embed_dim);
+//       args.causal = true;
+//       return layer.Forward(args);
+//     }
+//
+// ports/example/self_attention.cc is a whole program. The packed file comes from `heed pack` or
+// from PackWeights. Below come the layer, the arguments of its call, and the sizes of its memory;
+// then what few need: choosing kernels, and asking what a call would do. C and other languages use
+// heed/heed.h instead.
+//
+// What holds for every function of these headers:
+//   - Nothing allocates, locks, throws, prints or aborts. No function has a stack frame above 4 KB
+//     (tests/limits/frames.sh).
+//   - A failure is a Status (heed/status.h). A call that fails has written nothing, unless its
+//     comment says otherwise.
+//   - Functions may be called from any thread at any time. One Attention serves one call at a time;
+//     two Attentions are independent if their plans and workspaces are, also with one packed file.
+//   - Sizes in bytes are the same on every CPU. A size function answers 0 where Create refuses.
+//   - "Weights" are trained numbers. What the softmax gives are probabilities; only the fields
+//     attention_weights and average_weights are called as in PyTorch.
+//
+// What is stable, and what may change, while the version is 0.x:
+//   - A packed file is read by every later version.
+//   - A program that uses what include/heed/*.h declares compiles with every later 0.1.y; a new 0.y
+//     may rename. Structs may get members at their end, and functions arguments with defaults, at
+//     any time: compile a program with the headers of the library that it links.
+//   - include/heed/detail/, namespaces detail and sizes, the numbers of bytes that size functions
+//     return, and the texts of a Status may change in any version.
+//   - heed/heed.h is the binary interface, and says what it promises.
 #ifndef HEED_ATTENTION_H_
 #define HEED_ATTENTION_H_
 
 #include <cstddef>
 #include <cstdint>
 
+#include "heed/config.h"
 #include "heed/detail/export.h"
 #include "heed/detail/layer_map.h"
+#include "heed/detail/sizes.h"
 #include "heed/executor.h"
 #include "heed/mask.h"
-#include "heed/sizes.h"
 #include "heed/status.h"
 #include "heed/tensor.h"
 #include "heed/weights.h"
 
 namespace heed {
 
-// The largest call that a block serves; each from 1 to kMaxDimension.
+struct ForwardArgs;
+struct Limits;
+struct LayerMemory;
+struct CreateOptions;
+struct Explanation;
+
+// One layer, ready to run. It is a handle of two words: copies of it are the same layer.
+class Attention {
+ public:
+  // Makes the layer of a packed file. Checks everything, chooses the kernels and writes the plan
+  // into `memory`, which is aligned to 64. Its time does not grow with the weights: they are not
+  // read.
+  //   - weights.bytes() and the memory must outlive the layer, and neither may move. The Weights
+  //     itself may go.
+  //   - Layers that do not run at the same time may share one workspace; each has its own plan.
+  //   - Errors: kNullPointer; kBadValue for a limit out of range; kBlockTooSmall, kMisaligned and
+  //     kOverlap for memory that is too small, not aligned to 64, or shared with the file;
+  //     kUnknownTarget (see CreateOptions). Then neither *layer nor the memory is written.
+  static Status Create(const Limits& limits, const Weights& weights, const LayerMemory& memory,
+                       Attention* layer);
+  HEED_EXPORT static Status Create(const Limits& limits, const Weights& weights,
+                                   const LayerMemory& memory, Attention* layer,
+                                   const CreateOptions& options);
+
+  // The same for callers whose memory is sized by the compiler. kConfigMismatch, with the name of
+  // the field, refuses a file whose config is not Resolved(config).
+  static Status Create(const AttentionConfig& config, const Limits& limits, const Weights& weights,
+                       const LayerMemory& memory, Attention* layer);
+  HEED_EXPORT static Status Create(const AttentionConfig& config, const Limits& limits,
+                                   const Weights& weights, const LayerMemory& memory,
+                                   Attention* layer, const CreateOptions& options);
+
+  // Runs the layer on one batch:
+  //   output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value)))
+  // A batch or query of length zero is a valid call that does nothing. A row that sees no key gives
+  // the output projection's bias.
+  //   Errors    kBadShape, kBadMask, kBadValue, kNullPointer, kMisaligned, kOverlap and kOverLimit
+  //             name the argument. kStalePlan says that something else was written over the layer's
+  //             plan, such as another layer's. All of them come before the first write; only a
+  //             projection backend may fail later.
+  //   Cost      Explain() counts it. Keys that no row can see are neither projected nor attended.
+  //   Accuracy  With kF32 weights and core the error is at most 2e-6 of |y|max on random normal
+  //             layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc, against exact
+  //             arithmetic). heed/report.h measures the error that other types give a layer.
+  //   Bits      Results have the same bits on every CPU with fused multiply-add, with every
+  //             executor, and for a batch entry whatever else is in the batch (tests/numeric).
+  //   Threads   One call at a time may use a layer. args.executor lends threads to a call.
+  HEED_EXPORT Status Forward(const ForwardArgs& args) const;
+
+  // Says what Forward(args) would do: checks args as Forward does, and runs nothing.
+  HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
+
+  // False until Create has succeeded.
+  bool is_created() const { return plan_ != nullptr; }
+
+ private:
+  const void* plan_ = nullptr;  // inside the caller's memory
+  uint64_t check_ = 0;          // what the plan says of file, config and addresses
+};
+
+// One call. Tensors are [batch][length][columns] with heads = 1 (heed/tensor.h), aligned as float.
+// An input may share memory with other inputs, but not with the layer's plan or workspace. An
+// output shares memory with nothing else; `output` alone may be exactly `query`. Pointers are used
+// during the call alone.
+struct ForwardArgs {
+  ConstTensorView query = {};  // [batch][query_len][embed_dim]
+  ConstTensorView key = {};    // [batch][key_len][kdim]. Absent: query, as self-attention needs
+  ConstTensorView value = {};  // [batch][key_len][vdim]. Absent: key. Needs key: else kBadShape
+  // Masks are as in heed/mask.h. A key takes part if none of those that are given hides it.
+  KeepMask keep = {};
+  IgnoreMask ignore = {};
+  IgnoreMask key_padding = {};  // a second ignore mask; KeyPadding() makes one
+  BiasMask bias = {};           // is added to the scores
+  Lengths lengths = {};         // how many keys each batch entry has
+  bool causal = false;          // hides key j from query i unless j <= i + offset
+  int64_t offset = 0;           // position of query 0 among the keys, for causal and window
+  Offsets offsets = {};         // an offset for each batch entry; then `offset` stays 0
+  int64_t window = 0;           // 0: the file's. Else causal, and hides j <= i + offset - window
+  TensorView output = {};       // [batch][query_len][embed_dim]
+  // Absent, or the probabilities [batch][num_heads][query_len][key_len + added]: 0 where a key is
+  // hidden. The columns of the layer's added keys come last: bias_k, then the key of zeros.
+  TensorView attention_weights = {};
+  bool average_weights = false;  // attention_weights is their mean, [batch][query_len][...]
+  const Executor* executor = nullptr;  // threads for this call; null: the calling thread alone
+};
+
+// The largest call that a layer serves. Each number is from 1 to kMaxDimension.
 struct Limits {
   uint32_t max_batch = 1;
   uint32_t max_query_len = 0;
   uint32_t max_key_len = 0;  // 0: max_query_len, as self-attention needs
-  uint32_t max_workers = 1;  // of the executors given to Forward
+  uint32_t max_workers = 1;  // the largest Executor::num_workers
 };
 
-namespace detail {
-constexpr LayerShape LayerShapeOf(const AttentionConfig& config, const Limits& limits,
-                                  bool has_backend) {
-  const uint32_t max_key_len =
-      limits.max_key_len != 0 ? limits.max_key_len : limits.max_query_len;
-  return {Resolved(config), limits.max_batch,   limits.max_query_len,
-          max_key_len,      limits.max_workers, has_backend};
-}
-constexpr bool ShapeOk(const LayerShape& shape) {
-  return sizes::ShapeOk(shape.config) && sizes::DimensionOk(shape.max_batch) &&
-         sizes::DimensionOk(shape.max_query_len) && sizes::DimensionOk(shape.max_key_len) &&
-         sizes::DimensionOk(shape.max_workers);
-}
-constexpr size_t BytesOrZero(size_t bytes) { return bytes == SIZE_MAX ? 0 : bytes; }
-}  // namespace detail
-
-// Bytes of a layer's plan: what Create notes of the layer, about a kilobyte, and added keys of an
-// int8 core. A multiple of 64, the same on every CPU; 0 for a config that Create refuses.
+// Bytes of a layer's plan: what Create notes of the layer, about a kilobyte, and the added keys of
+// a layer with an int8 core. A multiple of 64.
 constexpr size_t PlanBytes(const AttentionConfig& config) {
-  const AttentionConfig c = Resolved(config);
-  return sizes::ShapeOk(c) ? detail::BytesOrZero(detail::PlanMapOf(c).bytes) : 0;
+  return detail::PlanBytesOf(Resolved(config));
 }
 
-// Bytes of the workspace of a layer, which layers that do not run at the same time may share (then
-// the largest counts): q (which becomes the merged heads), k and v of the largest call, and about
-// 30 KB + 200 head_dim + 6 max_key_len bytes a worker; k and v of an int8 core take a quarter of a
-// float core's; integer weights add query, key and value as integers, about a quarter of their
-// bytes. A multiple of 64, the same on every CPU; 0 for a config or limits that Create refuses.
+// Bytes of a layer's workspace, which holds the numbers of one call. Where layers share one, the
+// largest size counts. A multiple of 64. It holds
+//   - q, which becomes the merged heads: 4 max_batch max_query_len num_heads head_dim bytes
+//   - k and v: 8 max_batch max_key_len num_kv_heads head_dim bytes, a quarter with an int8 core,
+//     both rounded up to blocks of 64 keys
+//   - for each worker about 30 KB + 200 head_dim + 6 max_key_len bytes
+//   - with integer weights query, key and value as integers, about a quarter of their own bytes.
 constexpr size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
-  const detail::LayerShape shape = detail::LayerShapeOf(config, limits, false);
-  return detail::ShapeOk(shape) ? detail::BytesOrZero(detail::WorkspaceMapOf(shape).bytes) : 0;
+  return detail::WorkspaceBytesOf(detail::LayerShapeOf(config, limits, false));
 }
 
 // Bytes of the block of a layer that shares nothing: its plan, then its workspace.
 constexpr size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
-  const size_t plan = PlanBytes(config), workspace = SharedWorkspaceBytes(config, limits);
-  return plan == 0 || workspace == 0 ? 0 : detail::BytesOrZero(sizes::Add(plan, workspace));
+  return sizes::SumOrZero(PlanBytes(config), SharedWorkspaceBytes(config, limits));
 }
 
-// The memory of one layer, aligned to 64: one block of WorkspaceBytes, or plan and workspace apart.
+// The memory of one layer, aligned to 64: one block of WorkspaceBytes, or a plan of PlanBytes and a
+// workspace of SharedWorkspaceBytes that lie apart. A block converts to it, also an array.
 struct LayerMemory {
-  MutableBytes plan;       // in the one-block form the whole block
-  MutableBytes workspace;  // empty in the one-block form
+  MutableBytes plan = {};       // in the one-block form the whole block
+  MutableBytes workspace = {};  // empty in the one-block form
 
   constexpr LayerMemory() = default;
   constexpr LayerMemory(MutableBytes whole_block) : plan(whole_block) {}  // NOLINT: implicit
@@ -88,96 +199,52 @@ struct LayerMemory {
   constexpr bool is_one_block() const { return workspace.data == nullptr && workspace.size == 0; }
 };
 
-// One call. Tensors are [batch][len][columns] with heads = 1; see heed/tensor.h.
-struct ForwardArgs {
-  ConstTensorView query;  // [batch][query_len][embed_dim]
-  ConstTensorView key;    // [batch][key_len][kdim]; absent: query, as self-attention
-  ConstTensorView value;  // [batch][key_len][vdim]; absent: key; given without key: kBadShape
-  KeepMask keep;          // masks as in heed/mask.h; all that are given intersect
-  IgnoreMask ignore;
-  IgnoreMask key_padding;  // a second ignore mask, usually made by KeyPadding()
-  BiasMask bias;
-  Lengths lengths;
-  bool causal = false;  // hides key j from query i unless j <= i + offset
-  int64_t offset = 0;   // position of query 0 among the keys; used by causal and window
-  Offsets offsets;      // the same, one for each batch entry; then `offset` stays 0
-  int64_t window = 0;   // W > 0: causal, and j > i + offset - W; replaces the file's window
-  TensorView output;    // [batch][query_len][embed_dim]; may be exactly query, no other overlap
-  // Absent, or [batch][num_heads][query_len][key_len + added keys]: the softmax weights, 0 where
-  // hidden. The columns of the added keys (bias_k, then the zero key) are the last.
-  TensorView attention_weights;
-  bool average_weights = false;  // attention_weights is [batch][query_len][key_len + added]
-  const Executor* executor = nullptr;  // null: serial
-};
-
-// What a call would do: see Attention::Explain.
-struct Explanation {
-  const char* target = nullptr;  // dispatch target, e.g. "AVX3_DL" or "REFERENCE"
-  uint64_t flops = 0;            // 2 x multiply-adds actually run, of products only
-  uint64_t weight_bytes = 0;     // the packed file's
-  uint64_t workspace_bytes = 0;  // the block's
-  uint64_t tensor_bytes = 0;     // inputs and outputs
-  uint32_t gemm_rows = 0;        // register tile of the projections; 0 with a backend
-  uint32_t gemm_columns = 0;
-  uint32_t query_block = 0;  // rows of an attention tile, at most
-  uint32_t key_block = 0;    // keys of an attention tile
-  CoreType core = CoreType::kF32;  // arithmetic of scores and values: the file's, never another
-  uint64_t tiles = 0;        // attention tiles of the call: full + masked + skipped
-  uint64_t tiles_full = 0;
-  uint64_t tiles_masked = 0;  // run with a mask applied
-  uint64_t tiles_skipped = 0;  // no visible key: no work
-};
+// From here on: what few need.
 
 struct ProjectionBackend;  // heed/projection_backend.h
 
 // How Create chooses its kernels.
 struct CreateOptions {
-  // A name that TargetName gives, or "REFERENCE" (scalar, any CPU); null: the best usable one.
+  // A name that TargetName gives, or "REFERENCE" (scalar code that every CPU runs). Null: the best
+  // that this CPU can run. Any other name is kUnknownTarget.
   const char* target = nullptr;
-  // Runs the projections instead of heed's kernels; Create copies the struct. The block is then
+  // Runs the projections instead of heed's kernels. Create copies the struct. The memory then needs
   // BackendWorkspaceBytes. ScaledDotProductAttention has no projections and ignores it.
   const ProjectionBackend* projection_backend = nullptr;
 };
 
-class Attention {
- public:
-  // Checks everything, chooses the kernels and writes the plan. Keeps pointers into
-  // weights.bytes() and the memory, which must outlive the layer and must not be moved. Layers that
-  // do not run at the same time may share one workspace; each needs a plan of its own. On failure
-  // neither *layer nor the memory is written.
-  HEED_EXPORT static Status Create(const Limits& limits, const Weights& weights,
-                                   const LayerMemory& memory, Attention* layer,
-                                   const CreateOptions& options = {});
-  // The same, and refuses (kConfigMismatch, naming the field) a file whose config is not
-  // Resolved(config): for callers whose memory is sized by the compiler.
-  HEED_EXPORT static Status Create(const AttentionConfig& config, const Limits& limits,
-                                   const Weights& weights, const LayerMemory& memory,
-                                   Attention* layer, const CreateOptions& options = {});
+inline Status Attention::Create(const Limits& limits, const Weights& weights,
+                                const LayerMemory& memory, Attention* layer) {
+  return Create(limits, weights, memory, layer, CreateOptions());
+}
+inline Status Attention::Create(const AttentionConfig& config, const Limits& limits,
+                                const Weights& weights, const LayerMemory& memory,
+                                Attention* layer) {
+  return Create(config, limits, weights, memory, layer, CreateOptions());
+}
 
-  // Runs the layer on one batch:
-  //   output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value)))
-  // A batch or query of zero length is a valid call that does nothing. A row without a visible key
-  // gives the output bias. kBadShape, kBadMask, kOverlap, kOverLimit ... come before the first
-  // write; then nothing is written (a projection backend may fail later). kStalePlan: something
-  // else was written where the layer's plan was, such as another layer's plan. Same bits on every
-  // FMA target and with every executor (tests/numeric). Error against exact arithmetic: at most
-  // 2e-6 of |y|max on random normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc).
-  HEED_EXPORT Status Forward(const ForwardArgs& args) const;
-
-  // What Forward(args) would do; checks args as Forward does and runs nothing.
-  HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
-
-  bool is_created() const { return plan_ != nullptr; }
-
- private:
-  const void* plan_ = nullptr;  // inside the caller's memory
-  uint64_t check_ = 0;          // what the plan says of file, config and addresses
-};
-
-// The dispatch targets built in and usable on this CPU, best first; "REFERENCE" (the scalar
-// definition) is always usable, and not counted.
+// The dispatch targets that are built in and that this CPU can run, best first. "REFERENCE" can
+// always be run and is not counted. TargetName gives static text, and null from TargetCount() on.
 HEED_EXPORT size_t TargetCount();
-HEED_EXPORT const char* TargetName(size_t index);  // null from TargetCount() on
+HEED_EXPORT const char* TargetName(size_t index);
+
+// What a call would do: Attention::Explain fills it in.
+struct Explanation {
+  const char* target = nullptr;    // the dispatch target, such as "AVX3_DL" or "REFERENCE"
+  uint64_t flops = 0;              // 2 for each multiply-add of a product that is run
+  uint64_t weight_bytes = 0;       // bytes of the packed file
+  uint64_t workspace_bytes = 0;    // bytes of the block
+  uint64_t tensor_bytes = 0;       // bytes of inputs and outputs
+  uint32_t gemm_rows = 0;          // register tile of the projections; 0 with a backend
+  uint32_t gemm_columns = 0;
+  uint32_t query_block = 0;        // an attention tile has at most so many rows
+  uint32_t key_block = 0;          // and so many keys
+  CoreType core = CoreType::kF32;  // arithmetic of scores and values: the file's, never another
+  uint64_t tiles = 0;              // attention tiles of the call: full + masked + skipped
+  uint64_t tiles_full = 0;         // run without looking at a mask
+  uint64_t tiles_masked = 0;       // run with a mask applied
+  uint64_t tiles_skipped = 0;      // no row sees a key of it: no work
+};
 
 }  // namespace heed
 

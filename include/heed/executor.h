@@ -1,5 +1,24 @@
-// heed/executor.h: how a call uses more than one core. heed starts no thread; a caller who has
-// some lends them by a few fields. Results have the same bits with any executor.
+// heed/executor.h: how a call uses more than one thread.
+//
+//     #include "heed/executor.h"
+//
+//     // An executor of one worker: what a call does without any.
+//     void RunInOrder(void* context, size_t num_tasks, heed::TaskFunction function,
+//                     void* argument) {
+//       static_cast<void>(context);
+//       for (size_t task = 0; task < num_tasks; ++task) function(argument, task, /*worker=*/0);
+//     }
+//
+//     heed::Executor MakeExecutor() {
+//       heed::Executor executor;
+//       executor.num_workers = 1;
+//       executor.run = RunInOrder;
+//       return executor;
+//     }
+//
+// heed starts no thread. A caller who has threads lends them: ports/threads has executors for
+// std::thread and pthreadpool. Results have the same bits with every executor
+// (tests/numeric/same_bits_test.cc).
 #ifndef HEED_EXECUTOR_H_
 #define HEED_EXECUTOR_H_
 
@@ -8,19 +27,22 @@
 
 namespace heed {
 
-// One task of a call. `worker` is below the executor's num_workers, and no two tasks run at the
-// same time with the same worker number. Never throws.
+// One task of a call: the executor calls it, and heed defines it. It never throws. `worker` is
+// below num_workers, and no two tasks run at the same time with the same worker.
 using TaskFunction = void (*)(void* argument, size_t task, size_t worker);
 
-// run(context, num_tasks, function, argument) calls function(argument, t, worker) once for every
-// t below num_tasks, in any order, and returns when all have ended; what they wrote is then
-// visible to the caller. A null `run` means: one worker, in order, on the calling thread.
+// Threads that an application lends to a call.
 struct Executor {
-  void* context = nullptr;
-  size_t num_workers = 1;
+  void* context = nullptr;  // the application's own; heed hands it to `run`
+  size_t num_workers = 1;   // from 1 to the limits' max_workers, else kBadValue or kOverLimit
+  // Calls function(argument, task, worker) once for each task below num_tasks, in any order and on
+  // any threads, and returns when all have ended and the caller sees what they wrote. It must not
+  // throw, as it is called from code without exceptions. Null: tasks run in order on the calling
+  // thread. A call of Forward runs it a few times, one after another.
   void (*run)(void* context, size_t num_tasks, TaskFunction function, void* argument) = nullptr;
-  // A stage of a call (its projections, its attention) with fewer multiply-adds runs on the calling
-  // thread: waking others costs 5 to 50 us, and this many take 20 us on a fast core. 0: always run.
+  // A stage of a call (its projections, its attention) with fewer multiply-adds than this runs on
+  // the calling thread, because waking others takes 5 to 50 us, and the default is 20 us of work
+  // for a fast CPU. 0: `run` is always called.
   uint64_t min_multiply_adds = uint64_t{1} << 21;
 };
 

@@ -1,13 +1,28 @@
-// heed/mask.h: which query may look at which key. All masks given to a call intersect; biases add.
+// heed/mask.h: which query may look at which key.
 //
-// A mask has the logical shape [batch][num_heads][query_len][key_len]; each dimension may instead
-// be 1, which repeats it (nothing is materialised: the stride is 0). Polarity is in the type:
-//   KeepMask    non-zero takes part             (scaled_dot_product_attention's bool attn_mask)
-//   IgnoreMask  non-zero is ignored             (nn.MultiheadAttention's bool attn_mask)
-//   BiasMask    float, added to the score after scaling and softcap; -inf hides the key exactly as
-//               a boolean mask does, finfo.min is an ordinary number, +inf or NaN make the row NaN.
-//               Scores are kept times log2(e): what lies beyond +-2.3e38 counts as that
-// Bytes are read as "zero or not"; a bool array may be passed as uint8_t.
+//     #include "heed/attention.h"
+//
+//     // Hides the padding of a batch whose entries have lengths[batch] keys each, and adds
+//     // bias[query_len][key_len] to the scores of every head.
+//     void SetMasks(const int32_t* lengths, size_t batch, const float* bias, size_t query_len,
+//                   size_t key_len, heed::ForwardArgs* args) {
+//       args->lengths = heed::Lengths(lengths, batch);
+//       args->bias = heed::BiasMask(bias, query_len, key_len);
+//     }
+//
+// A mask has the shape [batch][num_heads][query_len][key_len]. Each dimension may instead be 1:
+// then the mask repeats along it, and no memory holds the copies. The type says what a value means:
+//   KeepMask    a byte that is not 0 lets the key take part. This is the bool attn_mask of
+//               scaled_dot_product_attention.
+//   IgnoreMask  a byte that is not 0 hides the key. This is the bool attn_mask of
+//               nn.MultiheadAttention.
+//   BiasMask    a float is added to the score after scale and softcap. -inf hides the key exactly
+//               as a bool mask does; finfo.min is an ordinary number; +inf and NaN make the row
+//               NaN. A bias beyond +-2.3e38 counts as +-2.3e38, as scores are kept times log2(e).
+// A key takes part if none of the masks of a call hides it. A hidden key has no influence at all,
+// even if its numbers are NaN. A bool array may be given as uint8_t; floats are aligned as float.
+// Wrong shapes are kBadMask. Lengths, causal and windows cost less than a mask of the same meaning,
+// because no mask is read from memory.
 #ifndef HEED_MASK_H_
 #define HEED_MASK_H_
 
@@ -16,6 +31,7 @@
 
 namespace heed {
 
+// A view of a mask in the caller's memory. A view of zeros is an absent mask.
 template <typename T>
 struct MaskView {
   const T* data = nullptr;
@@ -23,7 +39,7 @@ struct MaskView {
   size_t heads = 0;
   size_t query_len = 0;
   size_t key_len = 0;
-  size_t batch_stride = 0;  // elements; 0 where the dimension repeats
+  size_t batch_stride = 0;  // strides count elements; 0 where the dimension is 1
   size_t head_stride = 0;
   size_t query_stride = 0;
   size_t key_stride = 0;
@@ -37,6 +53,7 @@ struct MaskView {
   // Contiguous [query_len][key_len], the same for every batch entry and head.
   constexpr MaskView(const T* values, size_t q, size_t k) : MaskView(values, 1, 1, q, k) {}
 
+  // True if the caller gave a mask at all.
   constexpr bool present() const { return data != nullptr || batch != 0 || key_len != 0; }
 };
 
@@ -50,13 +67,13 @@ struct BiasMask : MaskView<float> {
   using MaskView<float>::MaskView;
 };
 
-// nn.MultiheadAttention's key_padding_mask [batch][key_len]: non-zero is ignored.
+// nn.MultiheadAttention's key_padding_mask [batch][key_len]: a byte that is not 0 hides the key.
 constexpr IgnoreMask KeyPadding(const uint8_t* values, size_t batch, size_t key_len) {
   return IgnoreMask(values, batch, 1, 1, key_len);
 }
 
-// Key lengths [batch], each 0..key_len: keys at or behind the length are hidden, and neither
-// projected nor read.
+// A number of keys for each batch entry [batch], each from 0 to key_len (else kBadMask). Keys from
+// that number on are hidden, and are neither projected nor read.
 struct Lengths {
   const int32_t* data = nullptr;
   size_t count = 0;
@@ -66,8 +83,8 @@ struct Lengths {
   constexpr bool present() const { return data != nullptr || count != 0; }
 };
 
-// Positions of query row 0 among the keys, one for each batch entry [batch]: what `offset` of a
-// call says for all of them.
+// The position of query 0 among the keys for each batch entry [batch]: what `offset` of a call says
+// for all of them.
 struct Offsets {
   const int64_t* data = nullptr;
   size_t count = 0;

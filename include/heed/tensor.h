@@ -1,4 +1,17 @@
 // heed/tensor.h: views of memory that the caller owns. Nothing here allocates or frees.
+//
+//     #include "heed/tensor.h"
+//
+//     // The second half of each row of x [batch][length][2 * width], without a copy.
+//     heed::ConstTensorView SecondHalf(const float* x, size_t batch, size_t length, size_t width) {
+//       heed::ConstTensorView view(x + width, batch, length, width);
+//       view.row_stride = 2 * width;
+//       view.batch_stride = view.head_stride = length * view.row_stride;
+//       return view;
+//     }
+//
+// A view is a pointer with numbers, and copying it copies no element. The memory must live as long
+// as the call that is given the view; a plan, a workspace and a packed file as long as their layer.
 #ifndef HEED_TENSOR_H_
 #define HEED_TENSOR_H_
 
@@ -7,7 +20,8 @@
 
 namespace heed {
 
-// A run of bytes: the caller's block, or a packed file in flash.
+// A run of `size` bytes: the caller's block, or a packed file in flash. An array of std::byte
+// converts to it. What uses it says which alignment the first byte needs.
 template <typename Byte>
 struct BasicBytes {
   Byte* data = nullptr;
@@ -25,10 +39,12 @@ struct BasicBytes {
 using MutableBytes = BasicBytes<std::byte>;
 using ConstBytes = BasicBytes<const std::byte>;
 
-// A float tensor [batch][heads][rows][columns]; a [B, S, E] tensor has heads = 1. Element
-// (b, h, r, c) is data[b * batch_stride + h * head_stride + r * row_stride + c]: strides count
-// elements, the last one is 1. data needs the alignment of float only. Inputs may repeat memory
-// (stride 0); outputs must not.
+// A float tensor [batch][heads][rows][columns]; PyTorch's [batch, length, embed_dim] has heads = 1
+// and `length` rows. Element (b, h, r, c) is
+//   data[b * batch_stride + h * head_stride + r * row_stride + c]
+// Strides count elements; the columns of a row lie side by side. data needs the alignment of float
+// alone. An input may repeat memory (a stride of 0). Elements of an output must not share memory:
+// kBadShape. A view of zeros is an absent tensor.
 template <typename T>
 struct BasicTensorView {
   T* data = nullptr;
@@ -56,7 +72,7 @@ struct BasicTensorView {
         columns(other.columns), batch_stride(other.batch_stride), head_stride(other.head_stride),
         row_stride(other.row_stride) {}
 
-  // Whether the caller passed a tensor at all; optional arguments are absent by default.
+  // True if the caller gave a tensor at all. An argument that is optional is absent by default.
   constexpr bool present() const { return data != nullptr || batch != 0 || rows != 0; }
 };
 using TensorView = BasicTensorView<float>;

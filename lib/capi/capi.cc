@@ -329,7 +329,5 @@ size_t heed_target_count(void) { return TargetCount(); }
 const char* heed_target_name(size_t index) { return TargetName(index); }
 
 uint32_t heed_abi_version(void) { return HEED_ABI_VERSION; }
-uint32_t heed_version(void) {
-  return HEED_VERSION_MAJOR * 10000 + HEED_VERSION_MINOR * 100 + HEED_VERSION_PATCH;
-}
-const char* heed_version_string(void) { return HEED_VERSION_STRING; }
+uint32_t heed_version(void) { return Version(); }
+const char* heed_version_string(void) { return VersionString(); }

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 #include "heed/tensor.h"
 #include "lib/support/fail.h"
 

@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 #include "lib/support/row_scale.h"
 
 namespace heed {

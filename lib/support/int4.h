@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 
 namespace heed {
 

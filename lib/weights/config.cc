@@ -1,5 +1,7 @@
 // lib/weights/config.cc: checks a config, and says which of its fields is wrong.
-#include "heed/weights.h"
+#include "heed/config.h"
+
+#include "heed/detail/packed_size.h"
 #include "lib/support/bits.h"
 #include "lib/support/built.h"
 #include "lib/support/fail.h"

@@ -5,14 +5,8 @@
 
 #include "heed/attention.h"
 
-constexpr heed::AttentionConfig kConfig = [] {
-  heed::AttentionConfig config;
-  config.embed_dim = 8;
-  config.num_heads = 2;
-  config.q_bias = config.k_bias = config.v_bias = config.out_bias = true;
-  return config;
-}();
-constexpr size_t kLen = 4, kWidth = kConfig.embed_dim;
+constexpr size_t kLen = 4, kWidth = 8;
+constexpr auto kConfig = heed::AttentionConfig::SelfAttention(kWidth, /*num_heads=*/2);
 constexpr heed::Limits kLimits = {/*max_batch=*/1, /*max_query_len=*/kLen};
 
 alignas(64) static std::byte file[heed::PackedWeightsBytes(kConfig)];

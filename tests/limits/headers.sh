@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# headers.sh ROOT CC CXX: every public header compiles alone, pedantically; heed.h as C99 too.
+# headers.sh ROOT CC CXX: every public header compiles alone, pedantically; heed.h as C99 too. So do
+# the examples that they begin with, and structs written with C++20's designated initializers.
 set -euo pipefail
 root=$1 cc=$2 cxx=$3
 flags=(-I "$root/include" -Wall -Wextra -Wshadow -Wpedantic -Werror -fsyntax-only)
@@ -13,6 +14,40 @@ for header in "$root"/include/heed/*.h "$root"/include/heed/detail/*.h; do
     esac
   done
 done
+for header in "$root"/include/heed/*.h; do
+  [[ $header != */heed.h ]] || continue  # c_abi.sh compiles the example of heed.h
+  example=$("$root/tests/limits/example_of.sh" "$header")
+  [[ $example == *"#include \"heed/"* ]] ||
+    { echo "$header: no example in its first comment"; exit 1; }
+  "$cxx" -std=c++17 "${flags[@]}" -Wno-unused-variable -x c++ - <<< "$example"
+done
+
+# A member that such an initializer leaves out has a value of its own, and no compiler warns.
+for compiler in "$cxx" g++ clang++; do
+  command -v "$compiler" > /dev/null || continue
+  "$compiler" -std=c++20 "${flags[@]}" -Wmissing-field-initializers -x c++ - <<'END'
+#include "heed/projection_backend.h"
+#include "heed/report.h"
+#include "heed/sdpa.h"
+
+heed::Status Run(const heed::Attention& layer, const float* x, float* y) {
+  return layer.Forward({.query = {x, 1, 5, 64}, .causal = true, .output = {y, 1, 5, 64}});
+}
+extern const heed::ForwardArgs forward = {.offset = 3};
+extern const heed::SdpaArgs sdpa = {.lengths = {}, .scale = 0.5f};
+extern const heed::Limits limits = {.max_query_len = 5};
+extern const heed::SdpaLimits sdpa_limits = {.max_key_len = 5, .max_head_dim = 16};
+extern const heed::AttentionConfig config = {.embed_dim = 64, .num_heads = 4};
+extern const heed::LayerTensors tensors = {.q_weight = nullptr};
+extern const heed::CreateOptions options = {.target = "REFERENCE"};
+extern const heed::Executor executor = {.num_workers = 2};
+extern const heed::ProjectionBackend backend = {.context = nullptr};
+extern const heed::ProjectionCall call = {.rows = 1};
+extern const heed::UnpackedProjection unpacked = {.weight = nullptr};
+extern const heed::ErrorReport report = {.heads = nullptr};
+END
+done
+
 if [ -f "$root/include/heed/heed.h" ]; then
   echo '#include "heed/heed.h"' | "$cc" -std=c99 "${flags[@]}" -x c -
 fi

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 
 namespace heed {
 

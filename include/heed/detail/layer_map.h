@@ -1,12 +1,15 @@
 // heed/detail/layer_map.h: the memory of one layer. Its plan belongs to the layer alone; its
-// workspace may be shared by layers that do not run at the same time.
+// workspace may be shared by layers that do not run at the same time. Part of the library's inside:
+// it may change in any version.
 #ifndef HEED_DETAIL_LAYER_MAP_H_
 #define HEED_DETAIL_LAYER_MAP_H_
 
 #include <cstddef>
 
+#include "heed/config.h"
 #include "heed/detail/memory_map.h"
-#include "heed/weights.h"
+#include "heed/detail/packed_size.h"
+#include "heed/detail/sizes.h"
 
 namespace heed::detail {
 
@@ -15,6 +18,22 @@ struct LayerShape {
   size_t max_batch = 0, max_query_len = 0, max_key_len = 0, max_workers = 0;
   bool has_backend = false;  // a ProjectionBackend runs the projections
 };
+
+// `limits` is heed::Limits, which attention.h defines after it has included this header.
+template <typename Limits>
+constexpr LayerShape LayerShapeOf(const AttentionConfig& config, const Limits& limits,
+                                  bool has_backend) {
+  const uint32_t max_key_len =
+      limits.max_key_len != 0 ? limits.max_key_len : limits.max_query_len;
+  return {Resolved(config), limits.max_batch,   limits.max_query_len,
+          max_key_len,      limits.max_workers, has_backend};
+}
+
+constexpr bool ShapeOk(const LayerShape& shape) {
+  return sizes::ShapeOk(shape.config) && sizes::DimensionOk(shape.max_batch) &&
+         sizes::DimensionOk(shape.max_query_len) && sizes::DimensionOk(shape.max_key_len) &&
+         sizes::DimensionOk(shape.max_workers);
+}
 
 constexpr KvForm KvFormOf(const AttentionConfig& config) {
   return config.core == CoreType::kInt8 ? KvForm::kInt8Blocks : KvForm::kF32Blocks;
@@ -75,6 +94,14 @@ constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
   if (shape.has_backend) map.backend_rows = parts.Take<float>(sizes::Mul(key_rows, kv_dim));
   map.bytes = parts.end();
   return map;
+}
+
+// What the public size functions return: 0 for a shape that Create refuses.
+constexpr size_t PlanBytesOf(const AttentionConfig& resolved) {
+  return sizes::ShapeOk(resolved) ? sizes::BytesOrZero(PlanMapOf(resolved).bytes) : 0;
+}
+constexpr size_t WorkspaceBytesOf(const LayerShape& shape) {
+  return ShapeOk(shape) ? sizes::BytesOrZero(WorkspaceMapOf(shape).bytes) : 0;
 }
 
 }  // namespace heed::detail

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "heed/detail/kv_form.h"
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 
 namespace heed::detail {
 

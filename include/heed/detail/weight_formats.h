@@ -7,11 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heed/sizes.h"
+#include "heed/detail/sizes.h"
 
 namespace heed {
 
-enum class WeightType : uint32_t;  // heed/weights.h lists the types
+enum class WeightType : uint32_t;  // heed/config.h lists the types
 
 namespace detail {
 
