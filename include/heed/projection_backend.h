@@ -72,9 +72,9 @@ constexpr ProjectionShape ProjectionShapeOf(const AttentionConfig& config, Proje
   return {};
 }
 
-// Bytes of the workspace, and of the whole block, for Create with a backend: as without one, and
-// one row-major k or v of the largest call and 192 head_dim bytes a worker. 0 where WorkspaceBytes
-// is.
+// Bytes of the workspace, and of the whole block, for Create with a backend: as without one, but
+// for inputs as integers, and one row-major k or v of the largest call and 192 head_dim bytes a
+// worker. 0 where WorkspaceBytes is.
 constexpr size_t BackendSharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   const detail::LayerShape shape = detail::LayerShapeOf(config, limits, true);
   return detail::ShapeOk(shape) ? detail::BytesOrZero(detail::WorkspaceMapOf(shape).bytes) : 0;

@@ -51,7 +51,7 @@ Status CheckLayerMemory(const LayerMemory& memory, size_t plan_bytes, size_t wor
 
 QuantizedPlaces PlacesOf(const detail::QuantizedMap& map, WeightType type, std::byte* base) {
   QuantizedPlaces places;
-  if (!sizes::QuantizesInputs(type)) return places;
+  if (map.integers.bytes == 0) return places;
   places.integers = reinterpret_cast<int8_t*>(base + map.integers.offset);
   places.scales = reinterpret_cast<float*>(base + map.scales.offset);
   if (type == WeightType::kInt4) {
@@ -182,6 +182,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, const Lay
   plan->limits = filled;
   plan->plan_memory = split.plan;
   plan->workspace = split.workspace;
+  plan->is_one_block = memory.is_one_block();
   plan->file = weights.bytes();
   plan->weights = ViewOf(config, weights.bytes().data);
   plan->kernels = kernels;

@@ -17,6 +17,7 @@
 #include "lib/core/backend.h"
 #include "lib/core/call.h"
 #include "lib/core/plan.h"
+#include "lib/core/poison.h"
 #include "lib/core/project.h"
 #include "lib/core/quantize_inputs.h"
 #include "lib/core/run.h"
@@ -48,7 +49,7 @@ KvForm FormOf(const Plan& plan, size_t key_len) {
 void SetLentMemory(const Plan& plan, LentMemory* lent) {
   const MutableBytes& memory = plan.plan_memory;
   const MutableBytes& workspace = plan.workspace;
-  if (memory.data + memory.size == workspace.data) {
+  if (plan.is_one_block) {
     lent[0] = {"block", "no memory shared with the block",
                {memory.data, memory.size + workspace.size}};
     return;
@@ -182,6 +183,16 @@ void RunProjections(const Plan& plan, const Executor* executor, Projection* jobs
   });
 }
 
+// The map of the workspace, for PoisonedGaps.
+detail::WorkspaceMap MapOf(const Plan& plan) {
+  detail::WorkspaceMap map =
+      detail::WorkspaceMapOf(detail::LayerShapeOf(plan.config, plan.limits, HasBackend(plan)));
+  if (HasBackend(plan)) {  // a backend may read bytes that follow the merged heads
+    map.heads.bytes = sizes::RoundUp(map.heads.bytes, sizes::kAlignment);
+  }
+  return map;
+}
+
 // Finds the plan of a layer. Answers kStalePlan if it is no longer the one that Create wrote.
 Status PlanOf(const void* memory, uint64_t check, const Plan** plan) {
   if (memory == nullptr) return Fail(StatusCode::kNullPointer, "layer", "created");
@@ -200,6 +211,7 @@ Status Attention::Forward(const ForwardArgs& args) const {
   Call call;
   HEED_RETURN_IF_ERROR(CheckForward(plan, args, &call));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
+  const PoisonedGaps gaps([&plan] { return MapOf(plan); }, plan.workspace.data);
 
   AttendPlan& attend = call.attend;
   if (HasBackend(plan)) {

@@ -25,6 +25,7 @@ struct Plan {
   Limits limits;  // with max_key_len filled in
   MutableBytes plan_memory;
   MutableBytes workspace;
+  bool is_one_block = false;  // the application lent both as one block
   ConstBytes file;
   PackedView weights;
   const KernelTable* kernels = nullptr;

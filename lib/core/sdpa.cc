@@ -4,6 +4,7 @@
 
 #include "lib/core/attend_tasks.h"
 #include "lib/core/call.h"
+#include "lib/core/poison.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
 #include "lib/support/bits.h"
@@ -137,6 +138,7 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
   const detail::SdpaMap map = detail::SdpaMapOf(limits.max_key_len, limits.max_head_dim,
                                                 limits.max_value_dim, limits.max_workers);
+  const PoisonedGaps gaps([&map] { return map; }, block.data);
   const KvStore store(
       {KvForm::kF32Blocks, 1, 1, attend.head_dim, attend.value_dim, args.key.rows},
       *attend.kernels, block.data + map.kv.keys.offset, block.data + map.kv.values.offset,

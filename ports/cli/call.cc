@@ -33,6 +33,28 @@ void NonZero(const Array& array, std::vector<uint8_t>* data) {
   }
 }
 
+// One integer for each batch entry; without a batch dimension a single number will do.
+std::vector<int64_t> ReadPerEntry(const std::string& path, const char* what,
+                                  const CallShape& shape) {
+  const Array array = ReadNpy(path, {DType::kInt32, DType::kInt64});
+  const bool plain = !shape.batched && array.shape.empty();
+  if (array.shape != std::vector<size_t>{shape.batch} && !plain) {
+    Fail(path, ": ", what, ": expected ", ShapeText({shape.batch}), ", got ",
+         ShapeText(array.shape));
+  }
+  std::vector<int64_t> values(array.count);
+  for (size_t i = 0; i < array.count; ++i) {
+    if (array.type == DType::kInt64) {
+      std::memcpy(&values[i], array.memory.data() + i * sizeof(int64_t), sizeof(int64_t));
+    } else {
+      int32_t narrow;
+      std::memcpy(&narrow, array.memory.data() + i * sizeof(narrow), sizeof(narrow));
+      values[i] = narrow;
+    }
+  }
+  return values;
+}
+
 void CheckTarget(const std::string& target) {
   std::string names;
   for (size_t i = 0; i < TargetCount(); ++i) {
@@ -57,11 +79,16 @@ void AddMaskOptions(CLI::App* command, CallOptions* options) {
       command->add_flag("--causal", options->causal, "hide key j from query i unless j <= i + N");
   CLI::Option* offset =
       AddInteger(command, "--causal-offset", &options->causal_offset, "N (default: 0)");
+  CLI::Option* offsets =
+      AddText(command, "--causal-offsets", &options->causal_offsets,
+              "[B], int32 or int64: N of each batch entry")
+          ->excludes(offset);
   CLI::Option* window =
       AddInteger(command, "--window", &options->window, "causal, and j > i + N - W");
-  command->parse_complete_callback([causal, offset, window] {
-    if (offset->count() != 0 && causal->count() == 0 && window->count() == 0) {
-      throw CLI::RequiresError("--causal-offset", "--causal");
+  command->parse_complete_callback([causal, offset, offsets, window] {
+    if (causal->count() != 0 || window->count() != 0) return;
+    for (const CLI::Option* option : {offset, offsets}) {
+      if (option->count() != 0) throw CLI::RequiresError(option->get_name(), "--causal");
     }
   });
 }
@@ -123,6 +150,7 @@ Masks::Masks(const CallOptions& options, const CallShape& shape) : options_(opti
   }
   if (!options.key_padding_mask.empty()) ReadPadding(options.key_padding_mask, shape);
   if (!options.key_lengths.empty()) ReadLengths(options.key_lengths, shape);
+  if (!options.causal_offsets.empty()) ReadOffsets(options.causal_offsets, shape);
   if (options.window && *options.window < 1) {
     Fail("--window: expected at least 1, got ", *options.window);
   }
@@ -144,29 +172,22 @@ void Masks::ReadPadding(const std::string& path, const CallShape& shape) {
 }
 
 void Masks::ReadLengths(const std::string& path, const CallShape& shape) {
-  const Array array = ReadNpy(path, {DType::kInt32, DType::kInt64});
-  const bool plain = !shape.batched && array.shape.empty();
-  if (array.shape != std::vector<size_t>{shape.batch} && !plain) {
-    Fail(path, ": key lengths: expected ", ShapeText({shape.batch}), ", got ",
-         ShapeText(array.shape));
-  }
+  const std::vector<int64_t> values = ReadPerEntry(path, "key lengths", shape);
   has_lengths_ = true;
-  lengths_.assign(array.count + 1, 0);
-  for (size_t i = 0; i < array.count; ++i) {
-    int64_t value;
-    if (array.type == DType::kInt64) {
-      std::memcpy(&value, array.memory.data() + i * sizeof(value), sizeof(value));
-    } else {
-      int32_t narrow;
-      std::memcpy(&narrow, array.memory.data() + i * sizeof(narrow), sizeof(narrow));
-      value = narrow;
-    }
-    if (value < 0 || static_cast<uint64_t>(value) > shape.key_len) {
-      Fail(path, ": key lengths: expected 0 to ", shape.key_len, " keys, got ", value,
+  lengths_.assign(values.size() + 1, 0);
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 0 || static_cast<uint64_t>(values[i]) > shape.key_len) {
+      Fail(path, ": key lengths: expected 0 to ", shape.key_len, " keys, got ", values[i],
            " for batch entry ", i);
     }
-    lengths_[i] = static_cast<int32_t>(value);
+    lengths_[i] = static_cast<int32_t>(values[i]);
   }
+}
+
+void Masks::ReadOffsets(const std::string& path, const CallShape& shape) {
+  has_offsets_ = true;
+  offsets_ = ReadPerEntry(path, "causal offsets", shape);
+  offsets_.push_back(0);
 }
 
 Engine::Engine(const CallOptions& options) : target_(options.target) {
@@ -199,7 +220,8 @@ Result::Result(const std::vector<size_t>& result_shape) : shape(result_shape) {
 void Deliver(const CallOptions& options, const Result& output, const Result* attention_weights,
              std::vector<std::string> inputs) {
   for (const std::string* mask : {&options.keep_mask, &options.ignore_mask, &options.bias_mask,
-                                  &options.key_padding_mask, &options.key_lengths}) {
+                                  &options.key_padding_mask, &options.key_lengths,
+                                  &options.causal_offsets}) {
     inputs.push_back(*mask);
   }
   const std::string output_header = NpyHeader(output.shape);

@@ -28,6 +28,7 @@ struct CallOptions {
   std::string key_lengths;
   bool causal = false;
   std::optional<int64_t> causal_offset;
+  std::string causal_offsets;
   std::optional<int64_t> window;
   std::string output;
   std::string attention_weights;
@@ -62,6 +63,7 @@ class Masks {
     if (has_lengths_) args->lengths = Lengths(lengths_.data(), lengths_.size() - 1);
     args->causal = options_.causal;
     args->offset = options_.causal_offset.value_or(0);
+    if (has_offsets_) args->offsets = Offsets(offsets_.data(), offsets_.size() - 1);
     args->window = options_.window.value_or(0);
   }
 
@@ -81,12 +83,15 @@ class Masks {
   static void Shape(const Array& array, const CallShape& shape, Values<T>* values);
   void ReadPadding(const std::string& path, const CallShape& shape);
   void ReadLengths(const std::string& path, const CallShape& shape);
+  void ReadOffsets(const std::string& path, const CallShape& shape);
 
   CallOptions options_;
   Values<uint8_t> keep_, ignore_, key_padding_;
   Values<float> bias_;
   bool has_lengths_ = false;
-  std::vector<int32_t> lengths_;
+  std::vector<int32_t> lengths_;  // one longer than the batch, so that it is never null
+  bool has_offsets_ = false;
+  std::vector<int64_t> offsets_;  // likewise
 };
 
 // Threads and target. With one thread there is no executor.

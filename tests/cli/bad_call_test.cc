@@ -126,6 +126,22 @@ TEST_CASE("key lengths above the keys, negative, or of another count are refused
                      {"0 to 4", "got -1"});
 }
 
+TEST_CASE("causal offsets of another count or type are refused") {
+  const Caller caller;
+  const auto refused = [&](const std::string& file, const Words& words) {
+    caller.Refused({"--causal", "--causal-offsets", caller.folder().Write("bad.npy", file)},
+                   words + Words{"expected", caller.folder().Path("bad.npy")});
+  };
+  const std::string offset = Number(4, 8);
+  refused(Npy("<i8", {1}, offset), {"causal offsets", "[2]", "got [1]"});
+  refused(Npy("<i8", {3}, offset + offset + offset), {"causal offsets", "[2]", "got [3]"});
+  refused(Npy("<i8", {0}, ""), {"causal offsets", "[2]", "got [0]"});
+  refused(Npy("<i8", {}, offset), {"causal offsets", "[2]", "got []"});
+  refused(Npy("<i4", {2, 1}, offset), {"causal offsets", "[2]", "got [2, 1]"});
+  refused(Npy("<f4", {2}, offset), {"float32"});
+  refused(Npy("|u1", {2}, "ab"), {"uint8"});
+}
+
 TEST_CASE("threads, window and target out of range are refused with what was expected") {
   const Caller caller;
   for (const std::string bad : {"0", "-1", "1025", "100000", "-9223372036854775808",
@@ -163,13 +179,15 @@ TEST_CASE("an output that is an input, a mask, the packed file or the other outp
   const std::string bias = folder.Write("b.npy", Ones({3, 4}));
   const std::string padding = folder.Write("p.npy", Npy("|u1", {2, 4}, std::string(8, '\0')));
   const std::string lengths = folder.Write("l.npy", Npy("<i4", {2}, Number(4, 8)));
+  const std::string offsets = folder.Write("o.npy", Npy("<i8", {2}, Number(1, 8) + Number(2, 8)));
   const std::string keep = folder.Write("k.npy", Npy("|b1", {3, 4}, std::string(12, '\1')));
   const Words all = base + Words{"--keep-mask", keep,         "--ignore-mask",      mask,
                                  "--bias-mask", bias,         "--key-padding-mask", padding,
-                                 "--key-lengths", lengths};
+                                 "--key-lengths", lengths,    "--causal-offsets",   offsets,
+                                 "--causal"};
   for (const std::string& path : {caller.packed(), folder.Path("query.npy"),
                                   folder.Path("key.npy"), folder.Path("value.npy"), keep, mask,
-                                  bias, padding, lengths}) {
+                                  bias, padding, lengths, offsets}) {
     CheckRefused(folder, all + Words{"--output", path}, 1, {path, "input"});
     CheckRefused(folder, all + Words{"--attention-weights", path}, 1, {path, "input"});
   }

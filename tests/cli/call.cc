@@ -58,6 +58,16 @@ void MaskOptions::AddOffset(int64_t offset) {
   masks_.offset = offset;
 }
 
+void MaskOptions::AddOffsets(const std::string& descr, const Dims& shape,
+                             const std::vector<int64_t>& values) {
+  offsets_.push_back(values);
+  AddFile("--causal-offsets",
+          Npy(descr, shape,
+              descr == "<i8" ? BytesOf(values)
+                             : BytesOf(std::vector<int32_t>(values.begin(), values.end()))));
+  masks_.offsets = Offsets(offsets_.back().data(), values.size());
+}
+
 void MaskOptions::AddWindow(int64_t window) {
   words_ = words_ + Words{"--window", std::to_string(window)};
   masks_.window = window;

@@ -36,6 +36,8 @@ class MaskOptions {
   void AddLengths(const std::string& descr, const Dims& shape, const std::vector<int32_t>& values);
   void AddCausal();
   void AddOffset(int64_t offset);
+  // descr: <i4 or <i8.
+  void AddOffsets(const std::string& descr, const Dims& shape, const std::vector<int64_t>& values);
   void AddWindow(int64_t window);
 
   const Words& words() const { return words_; }
@@ -49,6 +51,7 @@ class MaskOptions {
     args->lengths = masks_.lengths;
     args->causal = masks_.causal;
     args->offset = masks_.offset;
+    args->offsets = masks_.offsets;
     args->window = masks_.window;
   }
 
@@ -62,6 +65,7 @@ class MaskOptions {
   std::deque<std::vector<uint8_t>> flags_;  // what masks_ points to
   std::deque<std::vector<float>> floats_;
   std::deque<std::vector<int32_t>> integers_;
+  std::deque<std::vector<int64_t>> offsets_;
 };
 
 // Sizes of a call. key_len 0 with `own_key` false: self-attention.

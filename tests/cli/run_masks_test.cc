@@ -115,6 +115,40 @@ TEST_CASE("causal, offsets and windows equal the oracle, at the ends of int64 to
   call.Check(plain);
 }
 
+TEST_CASE("causal offsets of every type equal the oracle, each for its batch entry") {
+  const LayerCall call = MakeCall();
+  constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
+  constexpr int64_t kHighest = std::numeric_limits<int64_t>::max();
+  const auto check = [&call](const std::string& descr, const std::vector<int64_t>& offsets) {
+    CAPTURE(descr);
+    CAPTURE(offsets[0]);
+    MaskOptions causal(call.folder(), 0);
+    causal.AddCausal();
+    causal.AddOffsets(descr, {kBatch}, offsets);
+    call.Check(causal);
+    MaskOptions masks(call.folder(), 0);
+    masks.AddOffsets(descr, {kBatch}, offsets);
+    masks.AddWindow(3);
+    masks.AddLengths("<i4", {kBatch}, {7, 5});
+    call.Check(masks, {"--threads", "2"});
+  };
+  for (const std::string descr : {"<i4", "<i8"}) {
+    check(descr, {0, 2});
+    check(descr, {-3, 100});
+    check(descr, {2147483647, -2147483648});
+  }
+  check("<i8", {kHighest, 1});
+  check("<i8", {2, kLowest});
+
+  const LayerCall single = MakeCall(false);
+  for (const Dims& shape : {Dims{}, Dims{1}}) {
+    MaskOptions masks(single.folder(), 0);
+    masks.AddCausal();
+    masks.AddOffsets("<i8", shape, {2});
+    single.Check(masks);
+  }
+}
+
 TEST_CASE("an offset and a window whose sum is no int64 still mean what they say") {
   // position(i) - window < j <= position(i) with both 2^63 - 1: every key after i.
   const LayerCall call = MakeCall();

@@ -107,6 +107,15 @@ TEST_CASE("every mask option of sdpa equals the oracle") {
   with([&](MaskOptions* m) { m->AddWindow(2); });
   with([&](MaskOptions* m) {
     m->AddCausal();
+    m->AddOffsets("<i4", {2}, {2, -3});
+  });
+  with([&](MaskOptions* m) {
+    m->AddOffsets("<i8", {2}, {int64_t{1} << 40, 4});
+    m->AddWindow(2);
+    m->AddLengths("<i8", {2}, {3, 6});
+  });
+  with([&](MaskOptions* m) {
+    m->AddCausal();
     m->AddOffset(-1);
     m->AddBias({1, 7}, {1, 1, 1, 7});
     m->AddLengths("<i4", {2}, {6, 5});

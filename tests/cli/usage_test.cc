@@ -103,6 +103,9 @@ TEST_CASE("run and sdpa without what they need are wrong usage") {
   const Words run = {"run", f.packed, "--query", f.query, "--output", f.out};
   f.Refused(run + Words{"--value", f.key}, {"--value", "--key"});
   f.Refused(run + Words{"--causal-offset", "1"}, {"--causal-offset", "--causal"});
+  f.Refused(run + Words{"--causal-offsets", f.query}, {"--causal-offsets", "--causal"});
+  f.Refused(run + Words{"--causal", "--causal-offset", "1", "--causal-offsets", f.query},
+            {"--causal-offset", "--causal-offsets"});
   f.Refused(run + Words{"--average-heads"}, {"--average-heads", "--attention-weights"});
   f.Refused(run + Words{"--query", f.query}, {"--query"});
   f.Refused(run + Words{"--output", f.out}, {"--output"});
@@ -116,6 +119,9 @@ TEST_CASE("run and sdpa without what they need are wrong usage") {
     f.Refused(words, {sdpa[missing], "required"});
   }
   f.Refused(sdpa + Words{"--causal-offset", "1", "--output", f.out}, {"--causal-offset"});
+  f.Refused(sdpa + Words{"--causal-offsets", f.key, "--output", f.out}, {"--causal-offsets"});
+  f.Refused(sdpa + Words{"--window", "2", "--causal-offset", "1", "--causal-offsets", f.key},
+            {"--causal-offset", "--causal-offsets"});
 }
 
 TEST_CASE("a number that is not one is wrong usage") {
@@ -162,8 +168,8 @@ TEST_CASE("an empty path is not the same as no path: a mask is never dropped in 
   // As in --keep-mask "$MASK" with the variable unset.
   const Files f;
   for (const std::string option : {"--keep-mask", "--ignore-mask", "--key-padding-mask",
-                                   "--bias-mask", "--key-lengths", "--output", "--key",
-                                   "--attention-weights", "--target"}) {
+                                   "--bias-mask", "--key-lengths", "--causal-offsets", "--output",
+                                   "--key", "--attention-weights", "--target"}) {
     const Outcome outcome = Heed({"run", f.packed, "--query", f.query, option, ""});
     CheckError(outcome, outcome.exit_code == 1 ? 1 : 2, {option});
   }

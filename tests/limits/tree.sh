@@ -23,7 +23,7 @@ check() {
       allowed["lib/reference"] = "^(heed|lib/support|lib/rounding|lib/reference)/"
       allowed["lib/weights"] = "^(heed|lib/support|lib/rounding|lib/weights)/"
       allowed["lib/kernels"] = "^(heed|lib/support|lib/kernels|hwy)/|^sys/auxv[.]h$"
-      allowed["lib/core"] = "^(heed|lib/(support|kernels|weights|reference|core))/"
+      allowed["lib/core"] = "^(heed|lib/(support|kernels|weights|reference|core))/|^sanitizer/"
       allowed["lib/capi"] = "^(heed|lib/(support|core|capi))/"
       allowed["ports"] = "^(heed|nlohmann|CLI|board|cli|threads|xnnpack|pytorch)/"
     }

@@ -24,6 +24,7 @@ struct RandomMasks {
   std::vector<uint8_t> keep, ignore, padding;
   std::vector<float> bias;
   std::vector<int32_t> lengths;
+  std::vector<int64_t> offsets;
 
   template <typename Args>
   void Set(Random& random, size_t batch, size_t heads, size_t query_len, size_t key_len,
@@ -57,9 +58,16 @@ struct RandomMasks {
       args->lengths = Lengths(lengths.data(), batch);
     }
     args->causal = random.Chance(30);
+    const auto offset = [&] {
+      return random.BetweenSigned(-static_cast<int64_t>(query_len), static_cast<int64_t>(key_len));
+    };
     if (random.Chance(30)) {
-      args->offset = random.BetweenSigned(-static_cast<int64_t>(query_len),
-                                          static_cast<int64_t>(key_len));
+      args->offset = offset();
+    } else if (random.Chance(40)) {
+      for (size_t b = 0; b < batch; ++b) {
+        offsets.push_back(random.Chance(10) ? INT64_MIN : random.Chance(10) ? INT64_MAX : offset());
+      }
+      args->offsets = Offsets(offsets.data(), batch);
     }
     if (random.Chance(25)) args->window = random.BetweenSigned(1, 100);
   }

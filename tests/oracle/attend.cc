@@ -34,9 +34,10 @@ bool Visible(const Masks& masks, size_t b, size_t h, size_t i, size_t j) {
   if (masks.causal || masks.window > 0) {
     // j > i + offset, then j <= i + offset - window, without a sum that could overflow: what is
     // left of the first is at least 0 and below 2^64.
+    const int64_t offset = masks.offsets.present() ? masks.offsets.data[b] : masks.offset;
     const int64_t ahead = key - static_cast<int64_t>(i);
-    if (ahead > masks.offset) return false;
-    const uint64_t behind = static_cast<uint64_t>(masks.offset) - static_cast<uint64_t>(ahead);
+    if (ahead > offset) return false;
+    const uint64_t behind = static_cast<uint64_t>(offset) - static_cast<uint64_t>(ahead);
     if (masks.window > 0 && behind >= static_cast<uint64_t>(masks.window)) return false;
   }
   return true;

@@ -36,6 +36,7 @@ struct Masks {
   Lengths lengths;
   bool causal = false;
   int64_t offset = 0;
+  Offsets offsets;  // where present, in place of offset
   int64_t window = 0;
 };
 

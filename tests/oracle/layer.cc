@@ -17,6 +17,7 @@ Masks MasksOf(const Args& args) {
   masks.lengths = args.lengths;
   masks.causal = args.causal;
   masks.offset = args.offset;
+  masks.offsets = args.offsets;
   masks.window = args.window;
   return masks;
 }

@@ -147,6 +147,56 @@ TEST_CASE("key lengths below zero, above the keys, or not one for each batch ent
   }
 }
 
+TEST_CASE("offsets that are null, misaligned, or not one for each batch entry are refused") {
+  Call call;
+  const int64_t offsets[] = {2, -1, 0};
+  const auto refused = [&](const Offsets& wrong, StatusCode code) {
+    ForwardArgs args = call.args();
+    args.offset = 0;
+    args.offsets = wrong;
+    call.ExpectRefused(args, code, "offsets");
+    args.causal = false;  // although nothing would read them
+    args.window = 0;
+    call.ExpectRefused(args, code, "offsets");
+  };
+  for (size_t count : {size_t{0}, size_t{1}, size_t{3}, size_t{SIZE_MAX}}) {
+    refused(Offsets(offsets, count), StatusCode::kBadMask);
+  }
+  refused(Offsets(nullptr, 1), StatusCode::kBadMask);
+  refused(Offsets(nullptr, Call::kBatch), StatusCode::kNullPointer);
+  for (size_t shift : {size_t{1}, size_t{2}, alignof(int64_t) / 2}) {
+    const uintptr_t address = reinterpret_cast<uintptr_t>(offsets) + shift;
+    refused(Offsets(reinterpret_cast<const int64_t*>(address), Call::kBatch),
+            StatusCode::kMisaligned);
+  }
+}
+
+TEST_CASE("an offset beside offsets is refused, and every number is a valid offset") {
+  Call call;
+  std::vector<int64_t> offsets = {2, -1};
+  ForwardArgs args = call.args();
+  args.offsets = Offsets(offsets.data(), Call::kBatch);
+  for (int64_t wrong : {int64_t{1}, int64_t{-1}, std::numeric_limits<int64_t>::min()}) {
+    args.offset = wrong;
+    call.ExpectRefused(args, StatusCode::kBadValue, "offset");
+  }
+  args.offset = 0;
+  call.ExpectAccepted(args);
+  for (int64_t far : {int64_t{1} << 31, -(int64_t{1} << 31) - 1, int64_t{1} << 40,
+                      std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
+    for (size_t entry = 0; entry < Call::kBatch; ++entry) {
+      offsets = {2, -1};
+      offsets[entry] = far;
+      CAPTURE(far);
+      call.ExpectAccepted(args);
+      args.window = 0;
+      call.ExpectAccepted(args);
+      args.window = std::numeric_limits<int64_t>::max();
+      call.ExpectAccepted(args);
+    }
+  }
+}
+
 TEST_CASE("a negative window is refused") {
   Call call;
   for (int64_t wrong : {int64_t{-1}, std::numeric_limits<int64_t>::min()}) {

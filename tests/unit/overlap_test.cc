@@ -52,12 +52,42 @@ TEST_CASE("attention weights that share an element with an input or the output a
     const int32_t valid[] = {5, 7};
     memcpy(arena.data() + 1024, valid, sizeof(valid));
   });
+  refused([&](ForwardArgs& a) {
+    a.offset = 0;
+    a.offsets = Offsets(reinterpret_cast<int64_t*>(arena.data() + 1026), Call::kBatch);
+  });
   // One element apart on either side is no overlap.
   ForwardArgs args = call.args();
   args.attention_weights.data = arena.data() + 1024;
   args.output.data = arena.data() + 1024 + size;
   args.query.data = arena.data() + 1024 - call.query.size();
   call.ExpectAccepted(args);
+}
+
+TEST_CASE("offsets share no byte with the output, and none with the block") {
+  Call call;
+  std::vector<int64_t> arena(1024);
+  ForwardArgs args = call.args();
+  args.offset = 0;
+  args.output.data = reinterpret_cast<float*>(arena.data() + 512);
+  const size_t end = 512 + call.output.size() / 2;  // two floats an element
+  for (const size_t first : {size_t{511}, size_t{512}, end - 1}) {
+    CAPTURE(first);
+    args.offsets = Offsets(arena.data() + first, Call::kBatch);
+    call.ExpectRefused(args, StatusCode::kOverlap, "output");
+  }
+  for (const size_t first : {size_t{510}, end}) {
+    args.offsets = Offsets(arena.data() + first, Call::kBatch);
+    call.ExpectAccepted(args);
+  }
+  args = call.args();
+  args.offset = 0;
+  const size_t words = call.runner().block().size() / sizeof(int64_t);
+  for (const size_t first : {size_t{0}, words - 1}) {
+    args.offsets = Offsets(reinterpret_cast<int64_t*>(call.runner().block().data()) + first,
+                           Call::kBatch);
+    call.ExpectRefused(args, StatusCode::kOverlap, "block");
+  }
 }
 
 TEST_CASE("outputs and inputs inside the block, and outputs inside the file, are refused") {

@@ -128,9 +128,44 @@ TEST_CASE("attention alone refuses null and misaligned pointers, masks and scala
   c.Refused([](SdpaArgs&) {}, StatusCode::kBadMask, "lengths");
 }
 
+TEST_CASE("attention alone refuses offsets that are null, misaligned, or not one for each entry") {
+  Call c;
+  std::vector<int64_t> offsets = {1, 3, 0};
+  const auto refused = [&c](const int64_t* data, size_t count, StatusCode code) {
+    c.Refused([=](SdpaArgs& a) { a.offsets = Offsets(data, count); }, code, "offsets");
+  };
+  for (size_t count : {size_t{0}, size_t{1}, size_t{3}, size_t{SIZE_MAX}}) {
+    refused(offsets.data(), count, StatusCode::kBadMask);
+  }
+  refused(nullptr, Call::kBatch, StatusCode::kNullPointer);
+  const uintptr_t shifted = reinterpret_cast<uintptr_t>(offsets.data()) + alignof(int64_t) / 2;
+  refused(reinterpret_cast<const int64_t*>(shifted), Call::kBatch, StatusCode::kMisaligned);
+  SdpaArgs args = c.args();
+  args.causal = true;
+  args.offsets = Offsets(offsets.data(), Call::kBatch);
+  args.offset = 1;
+  c.ExpectRefused(args, StatusCode::kBadValue, "offset", c.block.bytes(), c.limits);
+  args.offset = 0;
+  for (int64_t far : {int64_t{3}, int64_t{1} << 31, int64_t{1} << 40,
+                      std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
+    CAPTURE(far);
+    offsets[1] = far;
+    CHECK(ScaledDotProductAttention(args, c.limits, c.block.bytes()).ok());
+  }
+}
+
 TEST_CASE("attention alone refuses overlapping outputs") {
   Call c;
   const StatusCode overlap = StatusCode::kOverlap;
+  std::vector<int64_t> offsets(c.output.size());
+  c.Refused([&](SdpaArgs& a) {
+    a.offsets = Offsets(offsets.data(), Call::kBatch);
+    a.output.data = reinterpret_cast<float*>(offsets.data() + 1);
+  }, overlap, "output");
+  c.Refused([&](SdpaArgs& a) {
+    a.offsets = Offsets(reinterpret_cast<const int64_t*>(c.block.data() + 64), Call::kBatch);
+    a.output.data = reinterpret_cast<float*>(c.block.data() + 72);
+  }, overlap, "output");
   c.Refused([&c](SdpaArgs& a) { a.output.data = c.key.data(); }, overlap, "output");
   c.Refused([&c](SdpaArgs& a) { a.output.data = c.query.data(); }, overlap, "output");  // wider
   c.Refused([&c](SdpaArgs& a) { a.output.data = c.value.data() + 1; }, overlap, "output");
@@ -144,6 +179,9 @@ TEST_CASE("attention alone refuses overlapping outputs") {
   args = c.args();
   args.key.data = reinterpret_cast<float*>(c.block.data());
   c.ExpectRefused(args, overlap, "key", c.block.bytes(), c.limits);
+  args = c.args();
+  args.offsets = Offsets(reinterpret_cast<const int64_t*>(c.block.data() + 64), Call::kBatch);
+  c.ExpectRefused(args, overlap, "block", c.block.bytes(), c.limits);
 }
 
 TEST_CASE("attention alone refuses a call above its limits, and limits out of range") {

@@ -44,7 +44,7 @@ struct WorkspaceMap {
   KvMap kv;
   Part workers;  // [workers] ranges laid out as `worker` says
   WorkerMap worker;
-  // With integer weights. The merged heads take the place of the query's integers.
+  // With integer weights and no backend. The merged heads take the place of the query's integers.
   QuantizedMap quantized_query, quantized_key, quantized_value;
   Part backend_rows;  // with a backend: float [batch][key_len][num_kv_heads * head_dim]
   size_t bytes = 0;
@@ -65,7 +65,7 @@ constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
   map.worker = WorkerMapOf(
       {KvFormOf(c), c.head_dim, c.head_dim, shape.max_key_len, shape.has_backend});
   map.workers = parts.Take(sizes::Mul(shape.max_workers, map.worker.bytes));
-  if (sizes::QuantizesInputs(c.weights)) {
+  if (sizes::QuantizesInputs(c.weights) && !shape.has_backend) {
     const bool offsets = c.weights == WeightType::kInt4;
     const size_t widest = c.embed_dim > q_dim ? c.embed_dim : q_dim;
     map.quantized_query = TakeQuantized(query_rows, widest, offsets, &parts);
