@@ -67,7 +67,7 @@ inline constexpr const char* kAttention = "attention";
 inline constexpr const char* kUnmasked = "-unmasked";
 
 // heed with all types on each target: "heed-int8", or with several targets "heed-AVX2-int8". The
-// first is f32 on the first target; behind all of them are its stages, or for a cold row readers of
+// first is f32 on the first target; after all of them come its stages, or for a cold row readers of
 // as many bytes as its packed weights have, for each type of weights ("read-int8"). Where the mask
 // hides nothing: f32, and int8 with the int8 core, each followed by its call without the mask
 // ("heed-int8-core8-unmasked").

@@ -50,7 +50,7 @@ std::string ArmName(unsigned implementer, unsigned part) {
   return text;
 }
 
-// What /proc/cpuinfo says of one CPU: "key : value" lines in paragraphs that begin with
+// The name of a CPU in /proc/cpuinfo, which has "key : value" lines in paragraphs that begin with
 // "processor".
 std::string NameInCpuinfo(int cpu) {
   FILE* file = fopen("/proc/cpuinfo", "r");

@@ -17,7 +17,7 @@ inline constexpr int kWrongUsage = 2;
   exit(exit_code);
 }
 
-// `where` stands ahead of the sentence.
+// `where` comes before the sentence.
 inline void Require(const Status& status, const std::string& where = "") {
   if (status.ok()) return;
   char sentence[160];

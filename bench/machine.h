@@ -19,14 +19,15 @@ struct Rate {
   double seconds = 0.0;
   double giga() const { return seconds > 0.0 ? operations / seconds * 1e-9 : 0.0; }
 };
-// Fused multiply-adds that stay in registers, about a millisecond of them, on the widest vectors
-// of a Highway target; empty where this CPU lacks it.
+// Runs fused multiply-adds that stay in registers for about a millisecond, on the widest vectors of
+// a Highway target. The rate is empty where this CPU lacks the target.
 Rate FmaLoop(const std::string& target);
 // The same for 8-bit products added in fours to 32 bits; empty where the target has no
 // instruction for it.
 Rate Int8DotLoop(const std::string& target);
 
-// Hides everything better than AVX2 from Highway's dispatch, heed's included. Before any other use.
+// Hides everything better than AVX2 from Highway's dispatch, heed's included. It must be called
+// before any other use.
 void HoldToAvx2();
 
 // Reads data[0 .. bytes) once, in eight streams; data and bytes are multiples of 64 and 512.
@@ -36,7 +37,8 @@ struct Bandwidth {
   size_t bytes;  // footprint
   double gigabytes_per_second;
 };
-// Powers of two from 8 KiB to four times the last-level cache, one thread; medians.
+// The median bandwidth of one thread for powers of two from 8 KiB to four times the last-level
+// cache.
 std::vector<Bandwidth> ReadSweep();
 
 size_t LastLevelCacheBytes();
@@ -44,7 +46,7 @@ size_t LastLevelCacheBytes();
 // Multiply-adds per second of heed's own one-row product with weights that stay in the L1 cache.
 double OneRowRate(const std::string& target, WeightType weights);
 
-// The median time of a function's calls, behind one that is not counted.
+// The median time of a function's calls, after one call that is not counted.
 template <typename Function>
 double MedianSeconds(size_t calls, const Function& function) {
   function();

@@ -20,7 +20,7 @@ struct Loops {
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/machine_loops.cc"
-#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -11,7 +11,7 @@
 namespace heed::bench {
 
 struct Result : Identity {
-  std::vector<double> seconds;  // of single calls that the scheduler left alone, sorted
+  std::vector<double> seconds;  // times of single calls that the scheduler left alone, sorted
   Error error;                  // where there is an answer
   size_t bytes = 0;
 

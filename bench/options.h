@@ -16,7 +16,7 @@ struct Options {
   std::string contestants = ".";     // regular expression on names
   std::vector<WeightType> weights;   // empty: all
   size_t threads = 1;
-  double seconds = 0.5;  // of each contestant on each shape, at least
+  double seconds = 0.5;  // the least time for each contestant on each shape
   bool avx2 = false;     // everyone is held to AVX2
   bool check = false;
   bool operations = false;  // time heed's operations instead of layers

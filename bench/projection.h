@@ -23,8 +23,8 @@ inline const KernelTable* FindTable(const std::string& target) {
   return nullptr;
 }
 
-// A product with zeros: no kernel here takes another time for other numbers. depth is a multiple
-// of 32.
+// A product with zeros, because no kernel here takes another time for other numbers. depth must be
+// a multiple of 32.
 class Projection {
  public:
   Projection(const KernelTable& table, WeightType weights, size_t rows, size_t depth, size_t panels)

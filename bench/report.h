@@ -17,7 +17,7 @@ Figures FiguresOf(const ShapeResult& all, const Result& result);
 // A median against someone else's; 0 where that is missing.
 double RatioTo(const ShapeResult& all, const Result& result, const std::string& name);
 
-// What a cold row could do at best with weights of a type.
+// The least time of a cold row with weights of a type.
 struct Floor {
   double memory = 0.0;      // seconds to read the weights
   double arithmetic = 0.0;  // seconds of the multiply-adds

@@ -36,7 +36,7 @@ inline constexpr Types kAllTypes[] = {
     {WeightType::kF32, CoreType::kF32},  {WeightType::kBf16, CoreType::kF32},
     {WeightType::kInt8, CoreType::kF32}, {WeightType::kInt8, CoreType::kInt8},
     {WeightType::kInt4, CoreType::kF32}, {WeightType::kInt4, CoreType::kInt8}};
-// What the int8 goals of shapes.h are about.
+// The types that the int8 goals of shapes.h are about.
 inline constexpr Types kInt8Types = {WeightType::kInt8, CoreType::kInt8};
 
 }  // namespace heed::bench

@@ -109,7 +109,7 @@ void CopyFields(const From& from, To* to) {
   }, from, *to);
 }
 
-// What both kinds of call share.
+// Converts the arguments that both kinds of call share.
 template <typename Args, typename CArgs>
 Status ArgsOf(const CArgs& c, Executor* executor, Args* result) {
   Args& args = *result;

@@ -20,7 +20,7 @@ inline constexpr uint32_t kLargestSize = 4096;
 
 // The layouts that a struct has had in released libraries.
 struct Layouts {
-  const char* expectation;  // of a caller's size
+  const char* expectation;  // the expectation of a refused size, for the Status
   size_t count;
   uint32_t released[4];  // sizes in bytes, oldest first; the last is this library's
 };

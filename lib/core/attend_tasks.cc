@@ -1,4 +1,5 @@
-// lib/core/attend_tasks.cc: walks heads, query blocks and tiles; the arithmetic is the kernels'.
+// lib/core/attend_tasks.cc: walks heads, query blocks and tiles, and calls the kernels for each
+// tile.
 #include "lib/core/attend_tasks.h"
 
 #include <cstring>
@@ -10,8 +11,9 @@ namespace {
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
-// Keys and values of heads that share a task, at most: 512 KB of floats stay in the second-level
-// cache from one query block to the next. Words of larger calls are little work beside their tiles.
+// Heads share a task only if their keys and values are at most this many floats: 512 KB stay in the
+// second-level cache from one query block to the next. In larger calls the words of masks are
+// little work beside the tiles.
 constexpr size_t kSharedFloats = size_t{1} << 17;
 
 // Some rows of one batch entry, and the head that is attended.
@@ -40,7 +42,7 @@ T* RowOf(const BasicTensorView<T>& tensor, const Block& block, size_t head) {
          block.row_begin * tensor.row_stride;
 }
 
-// The scaled query rows of a block: in place, or copied to scratch.
+// Points *args to the scaled query rows of a block: in place, or as a scaled copy in scratch.
 void SetQuery(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch,
               TileArgs* args) {
   const float* query = RowOf(plan.query, block, block.head);
@@ -78,7 +80,7 @@ void QuantizeQuery(const AttendPlan& plan, const WorkerScratch& scratch, TileArg
   plan.kernels->quantize_query(quantize);
 }
 
-// What all tiles of a block share.
+// Sets what all tiles of a block share.
 TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch) {
   TileArgs args;
   args.rows = block.rows;
@@ -95,7 +97,7 @@ TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratc
   return args;
 }
 
-// The added keys are a block of their own, seen by every row, without bias.
+// The added keys are a block of their own. Every row sees them, and no bias is added.
 void SetAddedKeys(const AttendPlan& plan, const Block& block, TileArgs* args) {
   args->kv = plan.added.Block(0, KvHead(plan, block), 0);
   args->num_keys = plan.num_added;
@@ -137,7 +139,7 @@ void AttendBlock(const AttendPlan& plan, const Block& block, TileWalk* walk, Til
   }
 }
 
-// Visits the tiles again with the final maximum; what no tile covers is zero.
+// Visits the tiles again with the final maximum. Probabilities that no tile covers are zero.
 void WriteProbabilities(const AttendPlan& plan, const Block& block, const float* inverse,
                         TileWalk* walk, TileArgs* args) {
   const TensorView& tensor = plan.probabilities;
@@ -177,7 +179,7 @@ void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch&
   TileArgs args = BaseArgs(plan, block, scratch);
   AttendBlock(plan, block, walk, &args);
 
-  // The output may be the query itself, which the probabilities still need: finish to it last.
+  // The output may be the query itself, which the probabilities still need: it is written last.
   FinishArgs finish;
   finish.rows = block.rows;
   finish.sums = args.sums;
@@ -185,7 +187,7 @@ void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch&
   finish.accumulator_stride = args.value_panels * kPanelColumns;
   finish.inverse = scratch.inverse();
   if (plan.probabilities.present()) {
-    plan.kernels->finish(finish);  // value_dim 0: the inverses alone
+    plan.kernels->finish(finish);  // with value_dim 0 it makes the inverses alone
     WriteProbabilities(plan, block, finish.inverse, walk, &args);
   }
   finish.output = RowOf(plan.output, block, block.head);
@@ -204,7 +206,8 @@ size_t AttendPlan::Split(size_t num_workers) {
     heads_per_task = heads;  // a task sums its heads in order
   } else if (masks.is_dense() && !masks.differs_by_head() &&
              heads * masks.key_len * (head_dim + value_dim) <= kSharedFloats) {
-    // Heads of one task share the words of their masks. Four tasks a worker even out their ends.
+    // Heads of one task share the words of their masks. With four tasks for each worker, workers
+    // end at about the same time.
     const size_t wanted = num_workers == 1 ? 1 : 4 * num_workers;
     heads_per_task = heads;
     while (heads_per_task > 1 &&

@@ -13,27 +13,28 @@
 
 namespace heed {
 
-constexpr size_t kRowsTogether = 12;  // rows of the largest register tile; of others, some tiles
+// The rows of the largest register tile; smaller tiles divide them.
+constexpr size_t kRowsTogether = 12;
 static_assert(kQueryBlock % kRowsTogether == 0, "blocks are whole tiles");
 
-// Everything that the tasks of one attention share. Heads are counted from head_begin: key/value
-// head (h - head_begin) / group of the store serves query head h.
+// Everything that the tasks of one attention share. Heads are counted from head_begin: query head h
+// reads key/value head (h - head_begin) / group of the store.
 struct AttendPlan {
   const KernelTable* kernels = nullptr;
   MaskPlan masks;
   size_t batch_begin = 0, batch_end = 0;
   size_t head_begin = 0, head_end = 0;
-  size_t num_heads = 0;  // of the whole call; averaged probabilities sum over them
+  size_t num_heads = 0;  // heads of the whole call; averaged probabilities sum over them
   size_t group = 1;      // query heads that share a key/value head
   size_t query_len = 0;
   size_t head_dim = 0;
   size_t value_dim = 0;
-  float softcap = 0.0f;  // this and query_scale in units of log2
+  float softcap = 0.0f;  // softcap and query_scale are in units of log2
 
   ConstTensorView query;     // [batch][num_heads][query_len][head_dim]
   float query_scale = 1.0f;  // what the query is still to be multiplied by
   KvView kv;                 // entry 0 is batch_begin
-  size_t num_added = 0;      // keys of the file's own, seen by every row
+  size_t num_added = 0;      // keys that the file holds and every row sees
   KvView added;              // entry 0 serves every batch entry
 
   TensorView output;  // [batch][num_heads][query_len][value_dim]; may be query
@@ -43,21 +44,21 @@ struct AttendPlan {
   size_t heads_per_task = 1;  // set by Split
 
   size_t num_query_blocks() const { return sizes::DivideUp(query_len, kQueryBlock); }
-  // Rows of a query block but the last, of a query that is not empty: as even as whole register
-  // tiles allow, so that the last is not a few rows alone.
+  // The rows of every query block but the last, where the query is not empty. Blocks are as even as
+  // whole register tiles allow, so that the last one is not left with a few rows.
   size_t query_block_rows() const {
     return sizes::RoundUp(sizes::DivideUp(query_len, num_query_blocks()), kRowsTogether);
   }
-  // Hidden keys count too.
+  // Hidden keys are counted too.
   uint64_t multiply_adds() const {
     return uint64_t{batch_end - batch_begin} * (head_end - head_begin) * query_len *
            masks.key_len * (head_dim + value_dim);
   }
-  // Decides which heads share a task, for so many workers, and returns the number of tasks.
+  // Decides for a number of workers which heads share a task, and returns the number of tasks.
   size_t Split(size_t num_workers);
 };
 
-// Runs task `task` of those that Split counted.
+// Runs one of the tasks that Split counted.
 void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratch);
 
 // Adds the tiles and multiply-adds of the whole plan to *explanation.

@@ -8,12 +8,13 @@
 namespace heed {
 namespace {
 
-// The merged heads are followed by the keys, which are longer.
+// Bytes after the merged heads that a backend may read: the memory of the keys follows there, and
+// it is longer.
 constexpr size_t kReadableAfterHeads = 64;
 static_assert(sizes::KeyBlockBytes(KvForm::kF32Blocks, 1) >= kReadableAfterHeads &&
               sizes::KeyBlockBytes(KvForm::kInt8Blocks, 1) >= kReadableAfterHeads);
 
-// One call of the backend a batch entry; entries without a gap between them are merged.
+// Calls the backend once for each batch entry. Entries without a gap between them are merged.
 Status ProjectRows(const Plan& plan, ProjectionKind kind, ConstTensorView input, TensorView output,
                    size_t readable_bytes) {
   MergeBatch(&input, &output);
@@ -38,7 +39,7 @@ NeededRows KeysOf(const AttendPlan& attend) {
   return NeededRows(attend.masks, attend.kernels->mask_words, attend.query_len);
 }
 
-// The rows of k or v that some query sees, into plan.backend_rows.
+// Projects the rows of k or v that some query sees, into plan.backend_rows.
 Status ProjectVisibleRows(const Plan& plan, ProjectionKind kind, const ConstTensorView& input,
                           const NeededRows& needed) {
   const size_t columns = ProjectionShapeOf(plan.config, kind).columns;
@@ -60,7 +61,8 @@ Status ProjectVisibleRows(const Plan& plan, ProjectionKind kind, const ConstTens
   return Status();
 }
 
-// plan.backend_rows to the store. A task is a run of one batch entry's key blocks.
+// Puts plan.backend_rows into the store. A task takes some neighbouring key blocks of one batch
+// entry.
 void StoreRows(const Plan& plan, KvSide side, const ConstTensorView& input,
                const NeededRows& needed, const KvStore& store, const Executor* executor) {
   const size_t blocks = sizes::DivideUp(input.rows, kKeyBlock);

@@ -1,5 +1,6 @@
-// lib/core/backend.h: the projections of a call where a ProjectionBackend runs them. k and v come
-// as rows and are put into the store; q stays unscaled until its tile is attended.
+// lib/core/backend.h: the projections of a call where a ProjectionBackend runs them. It makes k and
+// v as rows, which are put into the store; q stays unscaled until its tile is attended, as in sdpa.
+// A backend with heed's own arithmetic gives heed's bits (tests/unit/backend_test.cc).
 #ifndef HEED_LIB_CORE_BACKEND_H_
 #define HEED_LIB_CORE_BACKEND_H_
 
@@ -10,12 +11,12 @@ namespace heed {
 
 inline bool HasBackend(const Plan& plan) { return plan.backend.project != nullptr; }
 
-// Fills plan.heads and the store.
+// Projects the inputs: q to plan.heads, k and v into the store.
 Status ProjectInputsByBackend(const Plan& plan, const ForwardArgs& args,
                               const ConstTensorView& key, const ConstTensorView& value,
                               const AttendPlan& attend, const KvStore& store);
 
-// The merged heads in plan.heads to args.output.
+// Projects the merged heads, which are in plan.heads, to args.output.
 Status ProjectOutputByBackend(const Plan& plan, const ForwardArgs& args);
 
 }  // namespace heed

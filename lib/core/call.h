@@ -1,5 +1,5 @@
-// lib/core/call.h: the one check of a call. Forward and ScaledDotProductAttention describe what was
-// asked in the same words, and get the same plan of its attention.
+// lib/core/call.h: the one check of a call. Forward and ScaledDotProductAttention both describe
+// their call as a CallRequest, and get the plan of its attention.
 #ifndef HEED_LIB_CORE_CALL_H_
 #define HEED_LIB_CORE_CALL_H_
 
@@ -24,7 +24,8 @@ struct Memory {
   size_t bytes = 0;
 };
 
-// The plan, the workspace or the block; empty where there is none.
+// Memory that the application lends: a plan, a workspace or a block. It is empty where there is
+// none.
 struct LentMemory {
   const char* name = nullptr;         // "block"
   const char* expectation = nullptr;  // "no memory shared with the block"
@@ -33,15 +34,16 @@ struct LentMemory {
 
 struct CallRequest {
   ConstTensorView query, key, value;
-  bool has_key = true, has_value = true;  // false: query or key took the place of an absent one
+  // False where the argument is absent: then query took the place of key, or key that of value.
+  bool has_key = true, has_value = true;
   TensorView output;
-  TensorView probabilities;  // absent, or the softmax's
+  TensorView probabilities;  // absent, or where the softmax's probabilities go
   bool average_probabilities = false;
 
-  // What the tensors have to be: [batch][heads][rows][columns].
+  // The shapes that the tensors must have, as [batch][heads][rows][columns].
   size_t query_heads = 1, kv_heads = 1;
   size_t query_columns = 0, key_columns = 0, value_columns = 0, output_columns = 0;
-  size_t num_heads = 0;  // of the attention
+  size_t num_heads = 0;  // heads of the attention
   size_t num_added = 0;  // keys that the layer adds
 
   uint32_t default_window = 0;
@@ -51,18 +53,18 @@ struct CallRequest {
   Memory file;
 };
 
-// Outputs share memory with nothing else, but `output` may be exactly `query`; inputs share none
-// with what is lent.
+// Checks that outputs share memory with nothing else (but `output` may be exactly `query`), and
+// that inputs share none with the memory that is lent.
 Status CheckOverlap(const CallRequest& request, const MaskPlan& masks);
 
-// Checks everything but the bounds, in this order: tensors, executor, masks, overlaps. Fills the
-// plan's masks, ranges, query_len and probabilities.
+// Checks everything but the bounds, in this order: tensors, executor, masks, overlaps. Then it
+// fills the plan's masks, ranges, query_len and probabilities.
 Status CheckCall(const CallRequest& request, const MaskArgs& masks, AttendPlan* plan);
 
-// What both kinds of call have to explain: target, tile sizes, tiles and their multiply-adds.
+// Fills in what both kinds of call explain: target, tile sizes, tiles and their multiply-adds.
 void ExplainCall(const AttendPlan& plan, Explanation* explanation);
 
-// Bytes of all elements, for Explain.
+// The bytes of all elements of a tensor, for Explain.
 uint64_t TensorBytes(const ConstTensorView& tensor);
 
 }  // namespace heed

@@ -8,7 +8,7 @@ namespace {
 using sizes::Add;
 using sizes::Mul;
 
-// Whether [data, data + count * size) is a range of addresses at all.
+// True if the range [data, data + count * size) fits into the address space.
 bool Addressable(const void* data, size_t count, size_t size) {
   const size_t bytes = Mul(count, size);
   return bytes <= SIZE_MAX / 2 && reinterpret_cast<uintptr_t>(data) <= UINTPTR_MAX - bytes;
@@ -53,7 +53,7 @@ Status CheckMask(const char* name, const MaskView<T>& given, size_t batch, size_
   return Status();
 }
 
-// One number for each batch entry, or none.
+// Checks an array that holds one number for each batch entry.
 Status CheckPerEntry(const char* name, const void* data, size_t count, size_t batch,
                      size_t alignment) {
   if (count != batch) {
@@ -127,7 +127,7 @@ Status CheckOutputStrides(const char* name, const ConstTensorView& tensor) {
   Axis axes[] = {{tensor.rows, tensor.row_stride},
                  {tensor.heads, tensor.head_stride},
                  {tensor.batch, tensor.batch_stride}};
-  // Nested axes, smallest stride first: each must step over everything inside it.
+  // Axes are sorted by stride, the smallest first. Each must step over everything inside it.
   for (int pass = 0; pass < 2; ++pass) {
     for (int i = 0; i < 2; ++i) {
       if (axes[i + 1].count > 1 && (axes[i].count <= 1 || axes[i].stride > axes[i + 1].stride)) {

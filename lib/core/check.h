@@ -1,4 +1,4 @@
-// lib/core/check.h: what is wrong with one argument of a call.
+// lib/core/check.h: checks single arguments of a call.
 #ifndef HEED_LIB_CORE_CHECK_H_
 #define HEED_LIB_CORE_CHECK_H_
 
@@ -10,18 +10,19 @@
 
 namespace heed {
 
-// The shape that a tensor must have; names are static strings for the Status.
+// The shape that a tensor must have.
 struct ExpectedShape {
   size_t batch, heads, rows, columns;
 };
 
-// Shape, pointer, alignment of float, and an extent inside the address space.
+// Checks the shape, the pointer, the alignment of float, and that the tensor ends inside the
+// address space. `name`, here and below, is a static string for the Status.
 Status CheckTensor(const char* name, const ConstTensorView& tensor, const ExpectedShape& expected);
 
-// Whether no two elements of an output share memory.
+// Checks that no two elements of an output share memory.
 Status CheckOutputStrides(const char* name, const ConstTensorView& tensor);
 
-// The masks of a call, in both argument structs' spelling.
+// The masks of a call; ForwardArgs and SdpaArgs have the same fields for them.
 struct MaskArgs {
   const KeepMask& keep;
   const IgnoreMask& ignore;
@@ -45,7 +46,8 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
 
 Status CheckExecutor(const Executor* executor, uint32_t max_workers);
 
-// Elements from the first to the one after the last, with saturation; 0 for an empty tensor.
+// The number of elements from the first to the one after the last, SIZE_MAX where it does not fit;
+// 0 for an empty tensor.
 size_t ExtentOf(const ConstTensorView& tensor);
 template <typename T>
 size_t ExtentOf(const MaskView<T>& m, size_t batch, size_t heads, size_t query_len,

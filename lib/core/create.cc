@@ -22,7 +22,7 @@ Status CheckLimit(const char* name, uint32_t value) {
   return Status();
 }
 
-// The two ranges of the application's memory, checked.
+// The two parts of the memory that the application lends, after they were checked.
 struct SplitMemory {
   MutableBytes plan, workspace;
 };
@@ -75,8 +75,8 @@ void UseWorkspace(const detail::WorkspaceMap& map, Plan* plan) {
   plan->backend_rows = reinterpret_cast<float*>(base + map.backend_rows.offset);
 }
 
-// bias_k and bias_v, then zeros. The packed file holds them as one panel of 16 keys and, of values,
-// panels of two rows.
+// The added keys and values: bias_k and bias_v, then the zero key and value. The packed file holds
+// the keys as one panel of 16, and the values as panels of two rows.
 KvView AddedKeysInFile(const Plan& plan) {
   const size_t head_dim = plan.config.head_dim;
   const size_t value_panels = sizes::DivideUp(head_dim, kPanelColumns);
@@ -91,7 +91,8 @@ KvView AddedKeysInFile(const Plan& plan) {
   return view;
 }
 
-// The same as integers, in the plan's memory: once, through the first worker's scratch.
+// The same as integers, in the plan's memory. Create makes them once, through the scratch of the
+// first worker.
 KvView AddedKeysInPlan(const Plan& plan, const detail::KvMap& map) {
   const AttentionConfig& config = plan.config;
   const size_t head_dim = config.head_dim;
@@ -139,7 +140,7 @@ uint64_t CheckWordOf(const Plan& plan) {
       uint64_t{plan.file.size}, 0};
   FileHeader header;
   memcpy(&header, plan.file.data, sizeof(header));
-  numbers[9] = header.header_crc;  // of the config too
+  numbers[9] = header.header_crc;  // it covers the config
   const std::byte* const bytes = reinterpret_cast<const std::byte*>(numbers);
   return uint64_t{Crc32c(bytes, sizeof(numbers))} << 32 | 0x68656564u;  // "heed"
 }

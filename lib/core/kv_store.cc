@@ -5,7 +5,7 @@
 namespace heed {
 namespace {
 
-// The memory of a store is its caller's to write.
+// A store may write its memory, which its view holds as const.
 template <typename T>
 T* Writable(const std::byte* place) {
   return static_cast<T*>(static_cast<void*>(const_cast<std::byte*>(place)));

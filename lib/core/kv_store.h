@@ -12,7 +12,7 @@
 
 namespace heed {
 
-// Keys and values of [batch entries][heads][blocks of 64 keys], to be read.
+// A view for reading keys and values: [batch entries][heads][blocks of 64 keys].
 struct KvView {
   struct Side {
     const std::byte* data = nullptr;
@@ -24,13 +24,13 @@ struct KvView {
   };
 
   KvForm form = KvForm::kF32Blocks;
-  size_t capacity = 0;  // keys of one batch entry
+  size_t capacity = 0;  // the most keys that a batch entry holds
   Side keys, values;
-  Side non_finite;                // one byte a block; no data: no block needs it
+  Side non_finite;                // one byte for each block; data is null if no block needs it
   size_t value_panel_stride = 0;  // as in KvBlock
   size_t row_stride = 0;
 
-  // Block `block` of a head, which a tile reads up to its key `num_keys`.
+  // Block `block` of a head. A tile reads its keys up to the tile's own num_keys.
   KvBlock Block(size_t batch, size_t head, size_t block) const {
     KvBlock result;
     result.keys = keys.At(batch, head, block);
@@ -48,7 +48,7 @@ struct KvView {
 // Keys or values: the two sides of a store.
 enum class KvSide : uint8_t { kKeys, kValues };
 
-// A run of rows of k or v, heads side by side, and where in the store they belong.
+// Neighbouring rows of k or v, with their heads side by side, and their place in the store.
 struct KvRows {
   KvSide side = KvSide::kKeys;
   const float* data = nullptr;  // [count][num_heads][head_dim or value_dim]
@@ -64,9 +64,9 @@ struct KvRows {
 class KvStore {
  public:
   KvStore() = default;
-  // `shape.capacity` keys of each batch entry, in memory of at least what detail::TakeKv takes for
-  // the shape, aligned to 64. kRows needs head_dim == value_dim and a capacity of at most 64; it
-  // fits into the memory of either form of blocks.
+  // The store holds `shape.capacity` keys of each batch entry. Its memory is aligned to 64 and as
+  // large as detail::TakeKv says for the shape. kRows needs head_dim == value_dim and a capacity of
+  // at most 64; it fits into the memory of either form of blocks.
   KvStore(const detail::KvShape& shape, const KernelTable& kernels, std::byte* keys,
           std::byte* values, std::byte* non_finite);
 
@@ -74,13 +74,13 @@ class KvStore {
   size_t head_dim() const { return head_dim_; }
   size_t num_kv_heads() const { return num_kv_heads_; }
 
-  // Puts rows into their places. Keys of a block are put in ascending order; a put that begins a
-  // block makes it new, and one in the middle of a block leaves what is before it as it is and what
-  // lies after it readable (PutArgs).
+  // Puts rows into their places. The keys of a block must be put in ascending order. A put that
+  // begins a block makes the block new. A put in the middle of a block leaves the keys before it as
+  // they are, and the keys after it readable (see PutArgs).
   void Put(const KvRows& rows) const;
 
-  // kRows: where row 0 of a side lies, [batch][capacity][num_kv_heads * head_dim]. A projection may
-  // write there instead of calling Put.
+  // For kRows alone: where row 0 of a side lies, [batch][capacity][num_kv_heads * head_dim]. A
+  // projection may write there instead of calling Put.
   float* RowsOf(KvSide side) const;
 
  private:

@@ -22,7 +22,7 @@ int64_t NearShift(int64_t shift) { return shift < -kFar ? -kFar : shift > kFar ?
 
 MaskPlan::Band MaskPlan::BandOf(size_t batch) const {
   const int64_t shift = offsets == nullptr ? offset : offsets[batch];
-  // shift - window may be below int64.
+  // shift - window may be below the range of int64.
   const bool sees_all_before = window == 0 || shift < INT64_MIN + window;
   return {sees_all_before ? -kFar : NearShift(shift - window) + 1, NearShift(shift) + 1};
 }

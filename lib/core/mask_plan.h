@@ -1,4 +1,9 @@
-// lib/core/mask_plan.h: which keys each query row sees, and the tiles that are left to do.
+// lib/core/mask_plan.h: which keys each query row sees, and which tiles have something to do.
+//
+// The masks of a call become an interval of keys for each row and, where that is not enough, words
+// of 64 bits for the rows of one query block. A mask [batch][heads][query_len][key_len] is never
+// made: intervals and words need no memory that grows with query_len times key_len, and tiles that
+// no row sees cost nothing.
 #ifndef HEED_LIB_CORE_MASK_PLAN_H_
 #define HEED_LIB_CORE_MASK_PLAN_H_
 
@@ -11,7 +16,8 @@
 
 namespace heed {
 
-// Keys [begin, end) by position alone: lengths, causal, window. Both ends grow with the row.
+// The keys [begin, end) that a row sees by position: lengths, causal, window. Both ends grow with
+// the row.
 struct KeyInterval {
   size_t begin = 0;
   size_t end = 0;
@@ -19,19 +25,19 @@ struct KeyInterval {
 
 using MaskWordsKernel = void (*)(const MaskWordsArgs& args);
 
-// The masks of one call, checked, with strides of repeated dimensions zero.
+// The masks of one call, after they were checked. The stride of a repeated dimension is zero.
 struct MaskPlan {
   MaskView<uint8_t> keep, ignore, key_padding;
   MaskView<float> bias;
   const int32_t* lengths = nullptr;
   size_t key_len = 0;
-  bool causal = false;  // a window implies it
+  bool causal = false;  // true where there is a window, too
   // Where causal, row i sees keys [i + offset - window + 1, i + offset + 1).
   int64_t offset = 0;
   const int64_t* offsets = nullptr;  // null, or one for each batch entry
   int64_t window = 0;                // 0: none
 
-  // Whether a mask or bias has to be read.
+  // True if a mask or a bias has to be read.
   bool is_dense() const {
     return keep.data != nullptr || ignore.data != nullptr || key_padding.data != nullptr ||
            bias.data != nullptr;
@@ -50,10 +56,12 @@ struct MaskPlan {
   };
   Band BandOf(size_t batch) const;
   KeyInterval Interval(size_t batch, size_t row) const;
-  // What some row of [row_begin, row_end) may see: the intervals of these rows, without the ends
-  // that a mask hides from every head and row. `begin` is rounded down to a block of 64.
+  // The keys that some row of [row_begin, row_end) may see: the union of their intervals, without
+  // the keys at its ends that a mask hides from every head and row. `begin` is rounded down to a
+  // multiple of 64.
   KeyInterval KeysOf(MaskWordsKernel kernel, size_t batch, size_t row_begin, size_t row_end) const;
-  // The words of keys [key_begin, key_begin + num_keys), num_keys <= 64, for `rows` rows.
+  // The kernel's arguments for the words of `rows` rows and of keys [key_begin, key_begin +
+  // num_keys), num_keys <= 64.
   MaskWordsArgs WordsArgs(size_t batch, size_t head, size_t row_begin, size_t rows,
                           size_t key_begin, size_t num_keys) const;
 };
@@ -61,12 +69,12 @@ struct MaskPlan {
 // A tile with something to do.
 struct Tile {
   size_t key_begin = 0;  // multiple of 64
-  size_t num_keys = 0;   // 1..64; no row sees a key after them
+  size_t num_keys = 0;   // 1..64; no row sees a later key of the block
   const uint64_t* visible = nullptr;  // null: every row sees every key
 };
 
-// The tiles of query rows [row_begin, row_begin + rows), rows <= 48, in order of keys. Words are
-// made in the first pass over them, and read again in later ones and by heads that share the masks.
+// Walks the tiles of query rows [row_begin, row_begin + rows), rows <= 48, in order of keys. The
+// first pass makes the words; later passes, and heads that share the masks, read them again.
 class TileWalk {
  public:
   // `words` is scratch of `words_stride` words for each block of 64 keys, at least 48. With a
@@ -84,8 +92,8 @@ class TileWalk {
   const size_t batch_, row_begin_, rows_;
   uint64_t* const words_;
   const size_t words_stride_;
-  KeyInterval keys_;         // that some row may see
-  KeyInterval seen_by_all_;  // by position
+  KeyInterval keys_;         // the keys that some row may see
+  KeyInterval seen_by_all_;  // the keys that no position hides from any row
   size_t head_ = 0;
   size_t key_begin_ = 0;
   bool has_words_ = false;

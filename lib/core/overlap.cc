@@ -1,5 +1,5 @@
-// lib/core/overlap.cc: a call's outputs share memory with nothing else, and its inputs share none
-// with the memory that the application lends.
+// lib/core/overlap.cc: checks that the outputs of a call share memory with nothing else, and that
+// its inputs share none with the memory that the application lends.
 #include "lib/core/call.h"
 #include "lib/core/check.h"
 #include "lib/support/fail.h"
@@ -30,8 +30,9 @@ bool IsMultipleOf(size_t pitch, size_t count, size_t stride) {
   return count <= 1 || (pitch != 0 && stride % pitch == 0);
 }
 
-// Whether two tensors touch a common element. Exact where ranges are disjoint or where both are
-// columns of rows with one pitch (a fused buffer); else true, to be safe.
+// True if two tensors have an element in common. The answer is exact where their ranges are
+// disjoint, and where both are columns of rows with the same pitch (a fused buffer); else it is
+// true, to be safe.
 bool TensorsIntersect(const Operand& first, const Operand& second) {
   if (!Intersect(first.memory, second.memory)) return false;
   const ConstTensorView& a = first.tensor;

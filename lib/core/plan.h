@@ -1,4 +1,4 @@
-// lib/core/plan.h: what Create notes of a layer, at the head of its memory
+// lib/core/plan.h: what Create notes about a layer, at the head of its memory
 // (heed/detail/layer_map.h draws the rest).
 #ifndef HEED_LIB_CORE_PLAN_H_
 #define HEED_LIB_CORE_PLAN_H_
@@ -20,9 +20,9 @@ struct QuantizedPlaces {
 };
 
 struct Plan {
-  uint64_t check = 0;  // what Create made of all that follows; the layer holds the same
+  uint64_t check = 0;  // CheckWordOf this plan; the layer holds the same word
   AttentionConfig config;
-  Limits limits;  // max_key_len filled in
+  Limits limits;  // with max_key_len filled in
   MutableBytes plan_memory;
   MutableBytes workspace;
   bool is_one_block = false;  // the application lent both as one block
@@ -30,22 +30,23 @@ struct Plan {
   PackedView weights;
   const KernelTable* kernels = nullptr;
 
-  // [batch][query_len][H * D]: q, scaled unless a backend made it; becomes the merged heads.
+  // [batch][query_len][num_heads * head_dim]: q, which is scaled unless a backend made it, and
+  // which becomes the merged heads.
   float* heads = nullptr;
   std::byte* keys = nullptr;  // memory of the call's KvStore
   std::byte* values = nullptr;
   std::byte* non_finite = nullptr;
   Workers workers;
-  QuantizedPlaces quantized_query, quantized_key, quantized_value;  // of integer weights
-  KvView added;  // added keys
+  QuantizedPlaces quantized_query, quantized_key, quantized_value;  // for integer weights
+  KvView added;  // the added keys
 
   ProjectionBackend backend;     // project is null without one
-  float* backend_rows = nullptr;  // [batch][key_len][H_kv * D] of the backend's k, then of its v
+  // [batch][key_len][num_kv_heads * head_dim]: the k that a backend made, then its v.
+  float* backend_rows = nullptr;
 };
 static_assert(sizeof(Plan) <= sizes::kPlanBytes);
 
-// The check word of a plan: a number of the file, the config, the limits and every address in it.
-// Never 0.
+// The check word of a plan: a checksum of its file, config, limits and addresses. It is never 0.
 uint64_t CheckWordOf(const Plan& plan);
 
 }  // namespace heed

@@ -6,8 +6,8 @@
 namespace heed {
 namespace {
 
-// Heads that are projected together, so that they begin and end where panels do; at least 64
-// columns, where there are as many.
+// How many heads are projected together: as many as begin and end where panels do, with at least 64
+// columns where the matrix has them.
 size_t HeadsTogether(const KvStore& store) {
   size_t heads = 1;
   while (heads * store.head_dim() % kPanelColumns != 0 || heads * store.head_dim() < kKeyBlock) {
@@ -16,8 +16,8 @@ size_t HeadsTogether(const KvStore& store) {
   return Min(heads, store.num_kv_heads());
 }
 
-// Rows of a piece, as many as the scratch holds: up to a block of keys, and whole panels of 16, so
-// that a put begins where a panel of keys does.
+// How many rows a piece has: up to a block of keys, as far as the scratch holds them. They are
+// whole panels of 16, so that a put begins where a panel of keys does.
 size_t RowsTogether(size_t columns, size_t scratch_floats) {
   if (columns * kKeyBlock <= scratch_floats) return kKeyBlock;
   const size_t rows = scratch_floats / columns;
@@ -60,7 +60,7 @@ size_t Projection::Split(size_t num_workers, size_t scratch_floats) {
   }
   const size_t entries = entries_of_piece > 1 ? 1 : input.batch;
   panels_per_task = matrix->num_panels();
-  if (num_workers != 1) {  // four tasks a worker even out their ends
+  if (num_workers != 1) {  // with four tasks for each, workers end at about the same time
     const size_t cuts = sizes::DivideUp(4 * num_workers, entries);
     panels_per_task = sizes::DivideUp(panels_per_task, Min(cuts, panels_per_task));
     if (store != nullptr) panels_per_task = sizes::RoundUp(panels_per_task, panels_of_piece);
@@ -131,8 +131,9 @@ void Projection::RunIntoStore(size_t batch, const KeyInterval& rows, const Proje
   }
 }
 
-// The one place between projected rows of k or v and the store, where rows of whole heads are at
-// hand: rotary positions and norms of k belong here.
+// Puts the projected rows of a piece into the store. Nothing else lies between projected rows of k
+// or v and the store, and the rows are those of whole heads: rotary positions and norms of k belong
+// here.
 void Projection::StoreRows(const ProjectArgs& made, size_t batch, size_t first_row,
                            KvRows rows) const {
   rows.batch = batch;
@@ -140,7 +141,7 @@ void Projection::StoreRows(const ProjectArgs& made, size_t batch, size_t first_r
   rows.count = made.rows;
   rows.data = made.output;
   if (entries_of_piece == 1) return store->Put(rows);
-  rows.batch = first_row / input.rows;  // a piece is a number of whole entries
+  rows.batch = first_row / input.rows;  // a piece has whole batch entries
   rows.first_key = 0;
   rows.count = input.rows;
   for (size_t row = 0; row < made.rows; row += input.rows, ++rows.batch) {

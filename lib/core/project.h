@@ -1,4 +1,8 @@
 // lib/core/project.h: one projection of a call, cut into tasks.
+//
+// q and the output go to rows. k and v go to the store in pieces: up to 64 rows of a few whole
+// heads are made in the worker's scratch and then put into their blocks. So a call of int8
+// attention keeps the integers of k and v alone, a quarter of their floats.
 #ifndef HEED_LIB_CORE_PROJECT_H_
 #define HEED_LIB_CORE_PROJECT_H_
 
@@ -15,11 +19,12 @@
 
 namespace heed {
 
-// Merges the batch entries of an input and its output where rows follow each other without a gap:
-// short sequences then fill register tiles.
+// Makes one batch entry of all entries of an input and its output, where rows follow each other
+// without a gap. Short sequences then fill register tiles: 8 entries of one token at embed_dim 768
+// take 0.65 of the time of 8 products.
 void MergeBatch(ConstTensorView* input, TensorView* output);
 
-// Rows of an input as integers, [batch][rows] without a gap.
+// The rows of an input as integers, [batch][rows] without a gap.
 struct QuantizedRows {
   int8_t* rows = nullptr;
   size_t stride = 0;
@@ -27,11 +32,11 @@ struct QuantizedRows {
   int32_t* block_offsets = nullptr;  // for int4 weights
 };
 
-// The rows of each batch entry that a projection needs.
+// Which rows of each batch entry a projection needs.
 class NeededRows {
  public:
-  NeededRows() = default;  // all of them
-  // The keys that some row of the call sees.
+  NeededRows() = default;  // all rows
+  // The rows of the keys that some query row of the call sees.
   NeededRows(const MaskPlan& masks, MaskWordsKernel kernel, size_t query_len)
       : masks_(&masks), kernel_(kernel), query_len_(query_len) {}
 
@@ -50,25 +55,26 @@ struct Projection {
   const KernelTable* kernels = nullptr;
   const Matrix* matrix = nullptr;
   ConstTensorView input;     // [batch][rows][depth]
-  QuantizedPlaces places;    // where integers of the input go, for integer weights
-  QuantizedRows quantized;   // the integers themselves, which QuantizeInputs sets
+  QuantizedPlaces places;    // where the input's integers go, for integer weights
+  QuantizedRows quantized;   // these integers; QuantizeInputs sets them
   NeededRows needed;
   float scale = 1.0f;
 
-  // Results go to rows, or where a store is given into its blocks.
+  // Results go to rows or, where a store is given, into its blocks.
   TensorView output;
   const KvStore* store = nullptr;
   KvSide side = KvSide::kKeys;
 
   // Set by Split.
   size_t num_tasks = 0, tasks_per_entry = 0, panels_per_task = 0;
-  // For a store: a piece is so many rows of so many panels, and spans so many batch entries.
+  // A piece of a store is rows_of_piece rows of panels_of_piece panels, which are heads_of_piece
+  // heads. It takes entries_of_piece batch entries together.
   size_t rows_of_piece = 0, panels_of_piece = 0, heads_of_piece = 0, entries_of_piece = 1;
 
   uint64_t multiply_adds() const {
     return uint64_t{input.batch} * input.rows * matrix->depth * matrix->columns;
   }
-  // Chooses the cut for a number of workers, whose scratch has so many floats; returns num_tasks.
+  // Chooses the cut for a number of workers and the floats of their scratch; returns num_tasks.
   size_t Split(size_t num_workers, size_t scratch_floats);
   void Run(size_t task, const WorkerScratch& scratch) const;
 

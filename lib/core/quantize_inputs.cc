@@ -9,13 +9,13 @@ namespace {
 
 constexpr size_t kRowsOfTask = 32;
 
-// Whether two projections read the same rows, as q, k and v of self-attention do.
+// True if two projections read the same rows, as q, k and v of self-attention do.
 bool SameRows(const ConstTensorView& a, const ConstTensorView& b) {
   return a.data == b.data && a.batch == b.batch && a.rows == b.rows && a.columns == b.columns &&
          a.batch_stride == b.batch_stride && a.row_stride == b.row_stride;
 }
 
-// The rows [begin, end) of a batch entry.
+// Quantizes the rows [begin, end) of a batch entry.
 void QuantizeRowsOf(const KernelTable& kernels, const Projection& job, size_t batch, size_t begin,
                     size_t end) {
   const size_t row = batch * job.input.rows + begin;

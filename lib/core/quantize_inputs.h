@@ -1,4 +1,4 @@
-// lib/core/quantize_inputs.h: the inputs of a call's projections as integers, each input once.
+// lib/core/quantize_inputs.h: makes integers of the inputs of a call's projections.
 #ifndef HEED_LIB_CORE_QUANTIZE_INPUTS_H_
 #define HEED_LIB_CORE_QUANTIZE_INPUTS_H_
 
@@ -7,8 +7,9 @@
 
 namespace heed {
 
-// Makes the integers of each job's input, in one run of the executor; an input that two jobs share
-// is made once. Rows that no job needs are not made.
+// Makes the integers of each job's input, in one run of the executor. Where jobs share an input, as
+// the three projections of self-attention do, its integers are made once. Rows that no job needs
+// are left out.
 void QuantizeInputs(const KernelTable& kernels, const Executor* executor, Projection* jobs,
                     size_t num_jobs);
 

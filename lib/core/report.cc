@@ -1,6 +1,7 @@
-// lib/core/report.cc: a layer in the wanted types beside the float layer, in the caller's memory:
+// lib/core/report.cc: runs a layer in the wanted types beside the float layer. The caller's memory
+// holds, once for each of the two layers:
 //
-//   packed file | block | output of the wanted types | the same of float
+//   packed file | block | output
 #include "heed/report.h"
 
 #include "lib/core/plan.h"
@@ -11,7 +12,7 @@
 namespace heed {
 namespace {
 
-// One of the two layers, after its call.
+// The results of one layer.
 struct Made {
   const float* output = nullptr;  // [batch][query_len][embed_dim]
   const float* merged = nullptr;  // [batch][query_len][num_heads * head_dim]
@@ -41,7 +42,7 @@ Status RunLayer(const AttentionConfig& config, const LayerTensors& tensors, cons
   return Status();
 }
 
-// Columns of rows [batch][query_len] that lie row_stride apart.
+// Some columns of the rows [batch][query_len], which lie row_stride floats apart.
 struct Region {
   size_t batch, query_len, row_stride, columns;
 };

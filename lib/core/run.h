@@ -1,4 +1,8 @@
-// lib/core/run.h: tasks on the caller's executor.
+// lib/core/run.h: runs tasks on the caller's executor.
+//
+// Two cores of different core complexes (Zen 3) take whisper 14 % longer than two of one complex.
+// Giving each worker contiguous tasks, the same heads in every stage, gains 1 % of that; half as
+// many tasks gain nothing.
 #ifndef HEED_LIB_CORE_RUN_H_
 #define HEED_LIB_CORE_RUN_H_
 
@@ -13,7 +17,8 @@ inline size_t NumWorkers(const Executor* executor) {
   return executor == nullptr || executor->run == nullptr ? 1 : executor->num_workers;
 }
 
-// The executor for a stage of so many multiply-adds: null, the calling thread, for a small one.
+// The executor for a stage with that many multiply-adds: null, which is the calling thread, for a
+// small stage.
 inline const Executor* ExecutorFor(const Executor* executor, uint64_t multiply_adds) {
   return NumWorkers(executor) == 1 || multiply_adds < executor->min_multiply_adds ? nullptr
                                                                                   : executor;

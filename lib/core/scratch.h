@@ -9,7 +9,8 @@
 
 namespace heed {
 
-// One worker's scratch. An attention task uses its parts, a projection task all of it as floats.
+// The scratch of one worker. A task of attention uses its parts; a task of a projection uses all of
+// it as rows of floats.
 class WorkerScratch {
  public:
   WorkerScratch(const detail::WorkerMap& map, std::byte* base) : map_(map), base_(base) {}

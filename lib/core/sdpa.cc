@@ -55,7 +55,7 @@ Status CheckScalars(const SdpaArgs& args) {
   return Status();
 }
 
-// `block` is empty for Explain, which touches none. max_value_dim of the limits is filled in.
+// `block` is empty for Explain, which uses none. The limits have their max_value_dim filled in.
 Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, Memory block,
                  const CreateOptions& options, AttendPlan* attend) {
   if constexpr (!built::kF32) {
@@ -101,7 +101,8 @@ SdpaLimits Filled(SdpaLimits limits) {
   return limits;
 }
 
-// Keys and values of one batch entry and key/value head, blocks of 64 rows a task.
+// Puts the keys and values of one batch entry and key/value head into the store, one block of 64
+// keys in each task.
 void StoreHead(const SdpaArgs& args, const AttendPlan& attend, size_t batch, size_t kv_head,
                const KvStore& store) {
   const KeyInterval keys =

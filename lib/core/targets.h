@@ -7,7 +7,8 @@
 
 namespace heed {
 
-// The table named `target`, or the best one for null. kUnknownTarget if there is none.
+// Sets *kernels to the table that is named `target`, or to the best one if target is null. Answers
+// kUnknownTarget if there is none.
 Status ChooseKernels(const char* target, const KernelTable** kernels);
 
 }  // namespace heed

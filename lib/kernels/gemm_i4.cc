@@ -7,7 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/kernels/gemm_i4.cc"
-#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
@@ -178,10 +178,12 @@ struct TileInt4 : Int4Totals {
 #if HEED_HAS_STREAMS
   // Multiplies one row by kStreams panels, block by block. The panels share each broadcast of an
   // input: 0.96 of the time of one panel's block after another's (AVX2, Zen 3). Prefetching the
-  // scales 16 to 256 blocks ahead takes 0.94 to 1.04 of the time, which is noise, the integers as
-  // well 1.09 to 1.15 (Zen 5). Scales and integers in one panel would make four streams of eight,
-  // but all scales left out gain only 3 to 4 % on row768 (AVX2, Zen 3). Two streams are as good
-  // there, eight 1.3 times slower.
+  // scales 16 to 256 blocks ahead takes 0.94 to 1.04 of the time, which is noise, and the integers
+  // 32 blocks ahead as well 1.09 and 1.15 (row2048 and row4096, Zen 5); 4 to 32 blocks ahead take
+  // 0.97 to 1.0 on row768 and 1.0 to 1.08 on row2048 (AVX2, Zen 3). Scales and integers in one
+  // panel would make four streams of eight, but all scales left out gain only 3 to 4 % on row768,
+  // and half of the arithmetic left out nothing that is more than noise: 0.90 and 0.95 in two runs
+  // (AVX2, Zen 3). Two streams are as good as four there, eight 1.3 times slower.
   static void RunStreams(const ProjectArgs& args, const Piece& tile,
                          float* HWY_RESTRICT totals) {
     constexpr size_t kVectors = kVectorsPerPanelMax;

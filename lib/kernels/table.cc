@@ -9,7 +9,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/kernels/table.cc"
-#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
 #ifndef HEED_LIB_KERNELS_TABLE_CC_

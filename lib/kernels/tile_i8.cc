@@ -3,7 +3,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/kernels/tile_i8.cc"
-#include "hwy/foreach_target.h"  // re-includes this file; stays ahead of highway.h
+#include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET

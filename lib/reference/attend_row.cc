@@ -62,7 +62,8 @@ struct OnlineSoftmax {
   float maximum = kMinusInfinity;
   float sums[16] = {};  // key j of a block is added to sum j mod 16
 
-  // What is subtracted from scores. Where every score is -inf, none may become NaN.
+  // The number that is subtracted from scores. It is 0 where every score is -inf, so that none
+  // becomes NaN.
   float Pivot() const { return maximum == kMinusInfinity ? 0.0f : maximum; }
 
   // 1 / the sum of all, added up by halves; 0 for a row that sees no key.

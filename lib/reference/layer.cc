@@ -73,7 +73,7 @@ void Layer(const AttentionConfig& config, const LayerTensors& tensors, const For
       const float* keys = buffers.key + kv_head * c.head_dim;
       const float* values = buffers.value + kv_head * c.head_dim;
       for (size_t i = 0; i < query.rows; ++i) {
-        const size_t at = i * width + h * c.head_dim;  // of the row in q and in the merged heads
+        const size_t at = i * width + h * c.head_dim;  // the row in q and in the merged heads
         const QueryRow row = {c,    args,   b,        h,        i,        buffers.query + at,
                               keys, values, kv_width, key.rows, num_added};
         AttendRow(row, buffers.scores, buffers.merged + at);

@@ -33,7 +33,7 @@ void PutValuesInt8(const PutArgs& args) {
       *integer = exists ? Quantize(row[d], scale.inverse) : int8_t{0};
     }
   });
-  for (size_t d = 0; d < columns; ++d) {  // of what lies there now
+  for (size_t d = 0; d < columns; ++d) {  // the sums of all integers of the block
     values.sums[d] = 0;
     for (size_t key = 0; key < kKeyBlock; ++key) {
       values.sums[d] += values.integers[Int8ValueIndex(key, d)];

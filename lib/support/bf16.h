@@ -1,4 +1,4 @@
-// lib/support/bf16.h: the upper half of a float.
+// lib/support/bf16.h: bf16, the upper half of a float, and back.
 #ifndef HEED_LIB_SUPPORT_BF16_H_
 #define HEED_LIB_SUPPORT_BF16_H_
 
@@ -8,7 +8,7 @@
 
 namespace heed {
 
-// Rounded to nearest, half to even; NaN stays NaN.
+// Rounds to the nearest bf16, half to even. NaN stays NaN.
 inline uint16_t Bf16Of(float value) {
   const uint32_t bits = BitsOf(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40);

@@ -21,7 +21,7 @@ inline float FloatOf(uint32_t bits) {
 inline bool IsFinite(float value) { return (BitsOf(value) & 0x7f800000u) != 0x7f800000u; }
 inline constexpr uint32_t kMinusInfinityBits = 0xff800000u;
 
-// `count` (0..64) low bits set.
+// A word whose lowest `count` bits are set, 0..64.
 constexpr uint64_t LowBits(size_t count) {
   return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }

@@ -1,7 +1,7 @@
-// lib/support/built.h: the weight types and cores that this library is built with: CMake's
-// HEED_TYPES. `all` of them, or one alone for a small image: `f32` (f32 weights, f32 core) or
-// `int8` (int8 weights, int8 core). The sources of the others are left out of the build, and
-// CheckConfig answers kUnsupported.
+// lib/support/built.h: which weight types and which attention arithmetic this library is built
+// with, as CMake's HEED_TYPES says: `all`, or for a small image `f32` or `int8` (weights and
+// attention) alone. The sources of the others are left out of the build, and CheckConfig answers
+// kUnsupported.
 #ifndef HEED_LIB_SUPPORT_BUILT_H_
 #define HEED_LIB_SUPPORT_BUILT_H_
 
@@ -22,7 +22,8 @@ constexpr bool Has(WeightType type) {
 }
 constexpr bool Has(CoreType core) { return core == CoreType::kInt8 ? kInt8 : kF32; }
 
-// Of a checked config. A constant where one type alone is there, so that no code of others stays.
+// The weight type and the attention arithmetic of a checked config. They are constants where the
+// library has one type alone, so that the compiler drops the code of the others.
 constexpr WeightType Type(WeightType type) {
   return kOthers ? type : kF32 ? WeightType::kF32 : WeightType::kInt8;
 }

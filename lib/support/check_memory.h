@@ -1,5 +1,5 @@
-// lib/support/check_memory.h: the memory that a caller lends is not null, aligned to 64, large
-// enough, and apart from the packed file.
+// lib/support/check_memory.h: checks that the memory that a caller lends is not null, aligned to
+// 64, large enough, and apart from the packed file.
 #ifndef HEED_LIB_SUPPORT_CHECK_MEMORY_H_
 #define HEED_LIB_SUPPORT_CHECK_MEMORY_H_
 
@@ -19,7 +19,7 @@ inline Status CheckAligned(const char* name, const void* data) {
   return Status();
 }
 
-// `size_function` is the public function that gives `bytes`.
+// `size_function` names the public function that gives `bytes`.
 inline Status CheckMemory(const char* name, MutableBytes memory, const char* size_function,
                           size_t bytes) {
   HEED_RETURN_IF_ERROR(CheckAligned(name, memory.data));
@@ -29,7 +29,7 @@ inline Status CheckMemory(const char* name, MutableBytes memory, const char* siz
   return Status();
 }
 
-// Two ranges have no byte in common.
+// Checks that two ranges have no byte in common.
 inline Status CheckApart(const char* name, ConstBytes memory, const char* expectation,
                          ConstBytes other) {
   const uintptr_t begin = reinterpret_cast<uintptr_t>(memory.data);

@@ -1,18 +1,27 @@
-// lib/support/core_i8.h: arguments and layouts of the int8 core.
+// lib/support/core_i8.h: formulas and layouts of int8 attention (KvForm::kInt8Blocks).
 //
-// q (scaled), k and v are quantized by row and head: integer x scale. Then, in this order and
-// nowhere fused,
+// q (scaled), k and v are quantized by row and head: integer x scale. Then come these steps, in
+// this order and without fused operations:
 //   score = (float(q . k in integers) * scale_q) * scale_k     softcap, bias, mask, online softmax
 //   p = 2^(score - maximum) * scale_v      byte = round(p * (255 / max p)), of a row and key block
 //   accumulator = accumulator * factor + float(byte . v in integers) * (max p / 255)
-// The sum of a row's softmax is that of the unquantized probabilities. Where max p is below 2^-100
-// bytes and scale are 0, where it is NaN or infinite the scale is NaN. A NaN or infinity in q, k or
-// v makes its row's scale NaN and its integers 0, so it reaches the rows that see it and no other.
+// The sum of a row's softmax is that of the unquantized probabilities. Where max p is below 2^-100,
+// bytes and scale are 0 and the block adds nothing: the scale would be a subnormal number, and the
+// bytes would be made from such numbers, which a CPU may flush to zero. Where max p is NaN or
+// infinite, the scale is NaN. A NaN or infinity in q, k or v makes its row's scale NaN and its
+// integers 0, so it reaches the rows that see it and no other.
 //
-// One block of 64 keys of one head (heed/detail/kv_form.h has the sizes; it is aligned to 64):
+// Targets store the bytes of queries and probabilities in one of two forms, which stand for the
+// same integers. Where vpdpbusd multiplies, bytes are unsigned: queries are stored 128 too large,
+// and the sums of the keys' integers make up for it. Elsewhere bytes are signed: probabilities are
+// stored 128 too small, and the sums of the values' columns make up for it. That is why such
+// targets multiply all keys of a block.
+//
+// One block of 64 keys of one head, aligned to 64 (heed/detail/kv_form.h has the sizes):
 //   keys    [4][ceil(head_dim / 4)][16 keys][4] int8   scales [64] float   sums [64] int32
 //   values  [panels][16][16 columns][4 keys] int8      scales [64] float   sums [columns] int32
-// A key takes a place of its own in every array, and adds to the sums of the values' columns.
+// Each key has a place of its own in every array but one: the sums of the values' columns add up
+// all keys of the block.
 #ifndef HEED_LIB_SUPPORT_CORE_I8_H_
 #define HEED_LIB_SUPPORT_CORE_I8_H_
 
@@ -48,7 +57,7 @@ Int8Block<Byte> Int8Values(Byte* block, size_t value_panels) {
   return Int8Block<Byte>(block, sizes::kKeyBlock * sizes::kPanelColumns * value_panels);
 }
 
-// 255 / max and max / 255, both 0 or NaN as above.
+// The scale max / 255 of the bytes and its inverse 255 / max, with 0 and NaN as said above.
 inline constexpr float kLargestProbability = 255.0f;
 inline RowScale ProbabilityScaleOf(uint32_t max_bits) {
   if (max_bits >= kInfinityBits) return {__builtin_nanf(""), 0.0f};
@@ -57,7 +66,7 @@ inline RowScale ProbabilityScaleOf(uint32_t max_bits) {
   return {max / kLargestProbability, kLargestProbability / max};
 }
 
-// round(x * inverse), half to even, 0..255.
+// round(x * inverse), half to even, in 0..255.
 inline uint8_t QuantizeProbability(float x, float inverse) {
   if (inverse == 0.0f) return 0;
   const float product = x * inverse;

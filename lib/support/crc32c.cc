@@ -1,5 +1,5 @@
-// lib/support/crc32c.cc: four bytes a step with four tables (4 KB of constants); in a library of
-// one weight type, which is to be small, a byte a step with one of them.
+// lib/support/crc32c.cc: four tables (4 KB of constants) take four bytes in each step. A library
+// with one weight type, which has to be small, has one table and takes one byte in each step.
 #include "lib/support/crc32c.h"
 
 #include "lib/support/built.h"

@@ -7,7 +7,7 @@
 
 namespace heed {
 
-// The checksum of data[size], or of more when the result of an earlier part is given as `crc`.
+// The checksum of data[size]. To go on after an earlier part, give its result as `crc`.
 uint32_t Crc32c(const void* data, size_t size, uint32_t crc = 0);
 
 }  // namespace heed

@@ -1,4 +1,4 @@
-// lib/support/fail.h: makes the Status of a refused call.
+// lib/support/fail.h: makes the Status of a call that is refused.
 #ifndef HEED_LIB_SUPPORT_FAIL_H_
 #define HEED_LIB_SUPPORT_FAIL_H_
 

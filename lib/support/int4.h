@@ -1,7 +1,7 @@
 // lib/support/int4.h: one block of int4 weights: 32 integers from 0 to 15 and one bf16 scale.
 // A weight is (integer - 8) * scale; lib/rounding chooses integers and scales. vpdpbusd and
-// pmaddubsw take integers from 0 to 15 as they are. The 8 too many cost nothing: -8 times the sum
-// of each input block is added, and those sums are made once, when inputs are quantized.
+// pmaddubsw read integers from 0 to 15 as they are. To take the 8 off again, -8 times the sum of
+// each input block is added, and those sums are made once, when inputs are quantized.
 #ifndef HEED_LIB_SUPPORT_INT4_H_
 #define HEED_LIB_SUPPORT_INT4_H_
 

@@ -10,13 +10,13 @@
 
 namespace heed {
 
-// P = num_panels(). Every array is as long as whole panels need; what lies beyond the matrix is 0.
+// P = num_panels(). Every array has the length of whole panels; elements beyond the matrix are 0.
 struct Matrix {
   WeightType type = WeightType::kF32;
   const void* panels = nullptr;            // [P][depth..][16..], in the layout of the type
   const float* bias = nullptr;             // [P * 16]
-  const float* scales = nullptr;           // int8: [P * 16], of each column
-  const int32_t* sums = nullptr;           // int8: [P * 16], the integers of each column added up
+  const float* scales = nullptr;           // int8: [P * 16], the scale of each column
+  const int32_t* sums = nullptr;           // int8: [P * 16], the sum of each column's integers
   const uint16_t* block_scales = nullptr;  // int4: bf16 [P][ceil(depth / 32)][16]
   size_t columns = 0;                      // outputs
   size_t depth = 0;                        // inputs

@@ -1,5 +1,5 @@
-// lib/support/polynomials.h: the constants of our exp2 and tanh, one set for the scalar definition
-// and for the kernels. Coefficients are minimax fits (Lawson's reweighted least squares in double,
+// lib/support/polynomials.h: the constants of exp2 and tanh, one set for the scalar definition and
+// the kernels. Coefficients are minimax fits (Lawson's reweighted least squares in double,
 // then rounded to float); errors are measured over every float (tests/numeric/exp_test.cc).
 #ifndef HEED_LIB_SUPPORT_POLYNOMIALS_H_
 #define HEED_LIB_SUPPORT_POLYNOMIALS_H_
@@ -8,7 +8,7 @@ namespace heed {
 
 // 2^x on (-125.5, 0]: x = n + r, |r| <= 1/2, 2^x = 2^(n - 1) (2 + r (c1 + r (c2 + ...))).
 // At most 0.80 ULP; 2^0 is exactly 1; from -125.5 down the result is +0, so no subnormal appears.
-inline constexpr float kExp2Lowest = -126.0f;  // what lies below counts as this
+inline constexpr float kExp2Lowest = -126.0f;  // a lower x counts as this
 // 1.5 * 2^23 + 126: adding it rounds to an integer, and leaves the exponent of 2^(n - 1) in the low
 // bits, that of +0 where n is -126.
 inline constexpr float kRoundMagic = 12583038.0f;

@@ -1,4 +1,4 @@
-// lib/support/put_rows.h: KvKernels::put_keys and put_values of KvForm::kRows, on every target.
+// lib/support/put_rows.h: PutRows is put_keys and put_values of KvForm::kRows, on every target.
 #ifndef HEED_LIB_SUPPORT_PUT_ROWS_H_
 #define HEED_LIB_SUPPORT_PUT_ROWS_H_
 

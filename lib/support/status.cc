@@ -4,7 +4,7 @@
 namespace heed {
 namespace {
 
-// Appends to a buffer of fixed size and goes on counting where it is full.
+// Appends to a buffer of fixed size. When it is full, the writer goes on counting.
 class Writer {
  public:
   Writer(char* buffer, size_t size) : buffer_(buffer), size_(buffer == nullptr ? 0 : size) {}

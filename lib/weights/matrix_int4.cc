@@ -65,7 +65,7 @@ class PanelBlocks {
  private:
   uint8_t* panels_;
   uint16_t* scales_;
-  size_t blocks_;  // of a column
+  size_t blocks_;  // blocks of one column
 };
 
 Int4Matrix<PanelBlocks> Int4MatrixOf(const Matrix& matrix, const float* weight) {

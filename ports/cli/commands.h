@@ -1,5 +1,5 @@
 // cli/commands.h: the program's commands. Each adds its options to the command line and returns
-// what runs once they are parsed. All fail by cli/error.h.
+// the function that runs once they are parsed. All report errors by cli/error.h.
 #ifndef HEED_PORTS_CLI_COMMANDS_H_
 #define HEED_PORTS_CLI_COMMANDS_H_
 

@@ -14,7 +14,7 @@ struct Suffix {
 };
 struct Scheme {
   std::string naming;
-  std::vector<Suffix> suffixes;  // of weights and biases, in the order in which one is missed
+  std::vector<Suffix> suffixes;  // in the order in which a missing weight is named
 };
 
 // NAME.weight and NAME.bias of the four projections.

@@ -11,7 +11,8 @@
 
 namespace heed::cli {
 
-// What a tensor is to its layer. kIn: q, k and v stacked, as nn.MultiheadAttention has them.
+// The role of a tensor in its layer. kIn means q, k and v in one stack, as nn.MultiheadAttention
+// has them.
 enum class Role {
   kQWeight, kKWeight, kVWeight, kOutWeight, kInWeight,
   kQBias, kKBias, kVBias, kOutBias, kInBias,
@@ -19,7 +20,7 @@ enum class Role {
 };
 
 struct FoundLayer {
-  std::string prefix;  // of the names, ends with a dot or is empty
+  std::string prefix;  // the start of all names; it ends with a dot or is empty
   std::string naming;  // "seed", "nn.MultiheadAttention", "Hugging Face" or "BERT"
   std::map<Role, const Tensor*> tensors;
   std::string missing;   // the full name of a weight that is not there, or empty

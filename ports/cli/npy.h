@@ -28,7 +28,7 @@ struct Array {
 // the file's before it is used, and the data must fill the file exactly.
 Array ReadNpy(const std::string& path, const std::vector<DType>& accepted);
 
-// The bytes ahead of the elements of a float32 array.
+// The bytes before the elements of a float32 array.
 std::string NpyHeader(const std::vector<size_t>& shape);
 
 }  // namespace heed::cli

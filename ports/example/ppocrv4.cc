@@ -38,7 +38,7 @@ size_t arena_used = 0;
 void* Allocate(size_t alignment, size_t size) {
   allocations = allocations + 1;
   alignment = std::max(alignment, alignof(std::max_align_t));
-  // The size stands ahead of the memory, for realloc.
+  // The size is stored before the memory, for realloc.
   const size_t begin = (arena_used + sizeof(size) + alignment - 1) / alignment * alignment;
   if (begin > sizeof(arena) || size > sizeof(arena) - begin) {
     errno = ENOMEM;

@@ -11,7 +11,7 @@ namespace heed {
 
 class Arena {
  public:
-  static constexpr size_t kAlignment = 64;  // of everything; also the size of a header
+  static constexpr size_t kAlignment = 64;  // of each allocation; also the size of a header
 
   constexpr Arena() = default;
 

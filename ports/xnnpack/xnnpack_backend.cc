@@ -10,7 +10,7 @@
 namespace heed {
 namespace {
 
-Arena arena;  // of the process, as XNNPACK's allocator is
+Arena arena;  // one for the process, as XNNPACK's allocator is
 
 Status Fail(StatusCode code, const char* argument, const char* expectation, size_t expected,
             size_t actual) {
@@ -143,7 +143,7 @@ ProjectionBackend XnnpackProjections::backend() {
   return backend;
 }
 
-// Operators take rows that lie side by side and read XNN_EXTRA_BYTES behind them; other rows go
+// Operators take rows that lie side by side and read XNN_EXTRA_BYTES after them. Other rows go
 // through scratch, as many at a time as it holds.
 Status XnnpackProjections::Project(const ProjectionCall& call) {
   const ProjectionShape& shape = shapes_[static_cast<size_t>(call.kind)];
@@ -156,7 +156,7 @@ Status XnnpackProjections::Project(const ProjectionCall& call) {
   const bool copies_output = call.output_stride != call.columns && call.rows > 1;
   if (!copies_input && !copies_output) return Run(call.kind, call.rows, call.input, call.output);
 
-  // The output's part, and a tail, are what is readable behind the input's.
+  // The bytes that may be read after the input's part are the output's part and a tail.
   const size_t floats = (scratch_.size - sizes::kAlignment * 2) / sizeof(float);
   const size_t limit = floats / (call.depth + call.columns);
   const size_t chunk = call.rows < limit ? call.rows : limit;

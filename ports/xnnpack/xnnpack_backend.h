@@ -30,7 +30,8 @@ namespace heed {
 //                   replaces the block.
 Status XnnpackUseBlock(MutableBytes block);
 
-// What lives in the block. Sizes are rounded up to 64, with a header of 64 for each allocation.
+// The memory that XNNPACK takes of the block. Sizes are rounded up to 64, with a header of 64 for
+// each allocation.
 struct XnnpackMemory {
   size_t block_bytes = 0;
   size_t bytes = 0;       // in use now
@@ -56,7 +57,7 @@ constexpr size_t XnnpackBlockBytes(const AttentionConfig& config) {
 }
 
 // Bytes of `scratch` for XnnpackProjections: the largest unpacked projection, and what XNNPACK
-// reads behind an input. 0 as above.
+// reads after an input. 0 as above.
 constexpr size_t XnnpackScratchBytes(const AttentionConfig& config) {
   size_t bytes = 0;
   for (uint32_t kind = 0; kind < kNumProjections; ++kind) {
@@ -71,8 +72,8 @@ struct XnnpackOptions {
   // XNNPACK runs its products on it; null: on the thread of Forward. The executor that Forward is
   // given serves attention only, and may be the same pool (ports/threads).
   pthreadpool* threadpool = nullptr;
-  // A promise: behind the last row of every query, key and value given to Forward, XNN_EXTRA_BYTES
-  // (16) may be read. Without it their rows are copied to scratch first.
+  // The application promises that XNN_EXTRA_BYTES (16) may be read after the last row of every
+  // query, key and value of a call. Without this promise their rows are copied to scratch first.
   bool inputs_are_padded = false;
 };
 

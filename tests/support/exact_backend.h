@@ -47,7 +47,8 @@ class ExactBackend {
       status.code = StatusCode::kBackendFailed;
       return status;
     }
-    // What may be read behind the input is there: AddressSanitizer and the guard pages see to it.
+    // Reads the bytes after the input that may be read. AddressSanitizer and guard pages notice if
+    // they are not there.
     uint8_t readable = 0;
     const auto* end = reinterpret_cast<const volatile uint8_t*>(
         call.input + (call.rows - 1) * call.input_stride + call.depth);

@@ -9,7 +9,7 @@ namespace heed::test {
 
 inline constexpr const char* kReference = "REFERENCE";
 
-// Whether a target fuses multiply and add, hence gives the bits of the reference.
+// True if a target fuses multiply and add, and so gives the bits of the reference.
 inline bool HasFma(const char* target) {
   for (const char* without : {"SSE2", "SSSE3", "SSE4", "WASM", "EMU128", "SCALAR"}) {
     if (strncmp(target, without, strlen(without)) == 0) return false;

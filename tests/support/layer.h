@@ -44,7 +44,8 @@ class Runner {
  public:
   // Fails the test where the layer cannot be made. A null target is the best usable one.
   Runner(const LayerData& data, const Limits& limits, const char* target = nullptr);
-  // Of a packed file; the block holds a projection backend's rows where the options name one.
+  // Makes a layer of a packed file; the block holds a projection backend's rows where the options
+  // name one.
   Runner(AlignedBytes file, const Limits& limits, const CreateOptions& options);
 
   Status Forward(const ForwardArgs& args) const { return layer_.Forward(args); }
@@ -60,10 +61,10 @@ class Runner {
   Attention layer_;
 };
 
-// What a call gave. The shapes come from the args, whose output views are ignored.
+// The outputs of a call. The shapes come from the args, whose output views are ignored.
 struct Outputs {
   std::vector<float> output;
-  std::vector<float> weights;  // where asked for
+  std::vector<float> weights;  // attention probabilities, where the call asked for them
 };
 
 // Runs a layer made for exactly this call; outputs start as a pattern of NaNs. Fails the test

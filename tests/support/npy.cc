@@ -31,7 +31,7 @@ uint32_t LittleEndian(const std::string& bytes, size_t offset, size_t count) {
   return value;
 }
 
-// What stands between `open` and `close` after the key of numpy's header dictionary.
+// The text between `open` and `close` after the key of numpy's header dictionary.
 std::string Field(const std::string& header, const std::string& key, char open, char close) {
   const size_t begin = header.find(open, header.find(key) + key.size());
   REQUIRE(begin != std::string::npos);
