@@ -24,7 +24,6 @@
 #include "heed/config.h"
 #include "heed/detail/export.h"
 #include "heed/detail/packed_size.h"
-#include "heed/detail/sizes.h"
 #include "heed/status.h"
 #include "heed/tensor.h"
 
@@ -66,8 +65,7 @@ class Weights {
 // the outputs of each projection being rounded up to a multiple of 16. bf16 takes half of that,
 // int8 nearly a quarter, int4 9/64.
 constexpr size_t PackedWeightsBytes(const AttentionConfig& config) {
-  const AttentionConfig resolved = Resolved(config);
-  return sizes::ShapeOk(resolved) ? sizes::BytesOrZero(sizes::PackedBytes(resolved)) : 0;
+  return sizes::PackedBytes(config);
 }
 
 // The tensors of one layer as PyTorch keeps them: contiguous float32, [outputs][inputs], aligned as
@@ -77,8 +75,8 @@ struct LayerTensors {
   const float* k_weight = nullptr;    // [H_kv * D][kdim]
   const float* v_weight = nullptr;    // [H_kv * D][vdim]
   const float* out_weight = nullptr;  // [E][H * D]
-  const float* q_bias = nullptr;      // [H * D]. A bias is required where the config has it, and
-  const float* k_bias = nullptr;      // [H_kv * D]                    ignored where it has not
+  const float* q_bias = nullptr;      // [H * D], required where config.q_bias, else not read
+  const float* k_bias = nullptr;      // [H_kv * D], and so on for the other biases
   const float* v_bias = nullptr;      // [H_kv * D]
   const float* out_bias = nullptr;    // [E]
   const float* bias_k = nullptr;      // [H_kv * D], required where config.add_bias_kv

@@ -33,8 +33,10 @@ constexpr size_t MatrixBytes(WeightType type, size_t columns, size_t depth) {
   return detail::LayoutOf(type, columns, depth).bytes();
 }
 
-// Bytes of the packed file of a resolved config whose shape is ok.
-constexpr size_t PackedBytes(const AttentionConfig& c) {
+// Bytes of the packed file; 0 for a shape that makes no sense.
+constexpr size_t PackedBytes(const AttentionConfig& config) {
+  const AttentionConfig c = Resolved(config);
+  if (!ShapeOk(c)) return 0;
   const size_t q_dim = static_cast<size_t>(c.num_heads) * c.head_dim;
   const size_t kv_dim = static_cast<size_t>(c.num_kv_heads) * c.head_dim;
   size_t bytes = kHeaderBytes;
@@ -48,7 +50,7 @@ constexpr size_t PackedBytes(const AttentionConfig& c) {
     bytes = Add(bytes, FloatBytes(Mul(c.num_kv_heads, c.head_dim * kPanelColumns)));
     bytes = Add(bytes, FloatBytes(Mul(c.num_kv_heads, 2 * value_columns)));
   }
-  return bytes;
+  return BytesOrZero(bytes);
 }
 
 }  // namespace heed::sizes
