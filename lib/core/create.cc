@@ -192,7 +192,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, const Lay
     plan->added = built::IsInt8(config.core) ? AddedKeysInPlan(*plan, plan_map.added)
                                              : AddedKeysInFile(*plan);
   }
-  plan->check = CheckWordOf(*plan);
+  plan->check = plan->check_at_end = CheckWordOf(*plan);
   layer->plan_ = plan;
   layer->check_ = plan->check;
   return Status();

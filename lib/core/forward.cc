@@ -197,7 +197,7 @@ detail::WorkspaceMap MapOf(const Plan& plan) {
 Status PlanOf(const void* memory, uint64_t check, const Plan** plan) {
   if (memory == nullptr) return Fail(StatusCode::kNullPointer, "layer", "created");
   *plan = static_cast<const Plan*>(memory);
-  if ((*plan)->check == check) return Status();
+  if ((*plan)->check == check && (*plan)->check_at_end == check) return Status();
   return Fail(StatusCode::kStalePlan, "layer",
               "the plan that Create wrote (each layer needs plan memory of its own)");
 }

@@ -251,6 +251,41 @@ TEST_CASE("a plan that the application overwrote is stale, and a new Create mend
   }
 }
 
+TEST_CASE("a plan that overlaps another's is stale, or was not touched") {
+  Random random(77);
+  const AlignedBytes file = Pack(NormalLayer(ConfigOf(5), random));
+  Weights weights;
+  REQUIRE(Weights::Open(file.bytes(), &weights).ok());
+  const size_t plan_bytes = PlanBytes(weights.config());
+  const AlignedBytes plans(2 * plan_bytes);
+  const AlignedBytes workspace(SharedWorkspaceBytes(weights.config(), StackLimits()));
+  const auto create = [&](size_t offset, Attention* layer) {
+    const LayerMemory memory(MutableBytes(plans.data() + offset, plan_bytes), workspace.bytes());
+    REQUIRE(Attention::Create(StackLimits(), weights, memory, layer).ok());
+  };
+  Attention alone;
+  create(0, &alone);
+  GuardedCall call;
+  REQUIRE(alone.Forward(call.args).ok());
+  const std::vector<float> wanted = call.y;
+  int stale = 0;
+  for (size_t shift = 64; shift <= plan_bytes; shift += 64) {
+    CAPTURE(shift);
+    for (const bool is_first_lower : {true, false}) {
+      Attention first, second;
+      create(is_first_lower ? 0 : shift, &first);
+      create(is_first_lower ? shift : 0, &second);
+      for (const Attention* layer : {&first, &second}) {
+        call.y.assign(call.y.size(), 0.25f);
+        const Status status = layer->Forward(call.args);
+        stale += status.code == StatusCode::kStalePlan;
+        if (status.ok()) CHECK(SameBits(call.y, wanted));
+      }
+    }
+  }
+  CHECK(stale >= static_cast<int>(plan_bytes / 64));  // the older one, wherever they overlap
+}
+
 // One layer and the memory for it, plan and workspace apart.
 struct Fixture {
   static constexpr uint32_t kFixtureDim = 12;
