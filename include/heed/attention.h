@@ -80,7 +80,7 @@ class Attention {
   // into `memory`, which is aligned to 64. Its time does not grow with the weights: they are not
   // read.
   //   - weights.bytes() and the memory must outlive the layer, and neither may move. The Weights
-  //     itself may go.
+  //     object may go.
   //   - Layers that do not run at the same time may share one workspace; each has its own plan.
   //   - Errors: kNullPointer; kBadValue for a limit out of range; kBlockTooSmall, kMisaligned and
   //     kOverlap for memory that is too small, not aligned to 64, or shared with the file;
@@ -233,7 +233,7 @@ struct Explanation {
   const char* target = nullptr;    // the dispatch target, such as "AVX3_DL" or "REFERENCE"
   uint64_t flops = 0;              // 2 for each multiply-add of a product that is run
   uint64_t weight_bytes = 0;       // bytes of the packed file
-  uint64_t workspace_bytes = 0;    // bytes of the block
+  uint64_t workspace_bytes = 0;    // bytes of the block, or of plan and workspace
   uint64_t tensor_bytes = 0;       // bytes of inputs and outputs
   uint32_t gemm_rows = 0;          // register tile of the projections; 0 with a backend
   uint32_t gemm_columns = 0;

@@ -5,7 +5,8 @@
 //                values: [panels of 16 columns][64 keys][16 columns] floats
 //   kInt8Blocks  blocks of 64 keys of one head, as integers with scales (lib/support/core_i8.h)
 //
-// Blocks begin at absolute positions: key j is key j % 64 of block j / 64.
+// Blocks begin at absolute positions: key j is key j % 64 of block j / 64. Part of the library's
+// inside: it may change in any version.
 #ifndef HEED_DETAIL_KV_FORM_H_
 #define HEED_DETAIL_KV_FORM_H_
 

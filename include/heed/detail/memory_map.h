@@ -1,6 +1,7 @@
 // heed/detail/memory_map.h: where everything lies in the memory that an application lends. One
 // constexpr layout gives the sizes that the application reserves and the offsets that the library
-// uses, so that the two cannot differ. Applications include heed/attention.h or heed/sdpa.h.
+// uses, so that the two cannot differ. Applications include heed/attention.h or heed/sdpa.h. This
+// is part of the library's inside: it may change in any version.
 #ifndef HEED_DETAIL_MEMORY_MAP_H_
 #define HEED_DETAIL_MEMORY_MAP_H_
 
