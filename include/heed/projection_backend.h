@@ -108,8 +108,8 @@ constexpr ProjectionShape ProjectionShapeOf(const AttentionConfig& config, Proje
 }
 
 // Bytes of the workspace, and of the whole block, for Create with a backend. They leave out the
-// inputs as integers, and add the rows of k or v of the largest call and 192 head_dim bytes for each
-// worker.
+// inputs as integers, and add the rows of k or v of the largest call and 192 head_dim bytes for
+// each worker.
 constexpr size_t BackendSharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   return detail::WorkspaceBytesOf(detail::LayerShapeOf(config, limits, true));
 }
