@@ -74,15 +74,6 @@ HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT values, size_t count, floa
   }
 }
 
-// Quantizes row r of args and fills the padding after it.
-HWY_INLINE void QuantizePaddedRow(const QuantizeArgs& args, size_t r, float inverse,
-                                  uint8_t flip) {
-  int8_t* output = args.output + r * args.output_stride;
-  QuantizeRow(args.input + r * args.input_stride, args.columns, inverse, flip, output);
-  const size_t padding = args.output_columns - args.columns;
-  if (padding != 0) memset(output + args.columns, flip, padding);
-}
-
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -25,6 +25,14 @@ HWY_INLINE int32_t SumOfBlock(const int8_t* HWY_RESTRICT block) {
   return hn::ReduceSum(d16, sum);
 }
 
+// Quantizes row r of args and fills the padding after it.
+HWY_INLINE void QuantizePaddedRow(const QuantizeArgs& args, size_t r, float inverse) {
+  int8_t* output = args.output + r * args.output_stride;
+  QuantizeRow(args.input + r * args.input_stride, args.columns, inverse, args.flip, output);
+  const size_t padding = args.output_columns - args.columns;
+  if (padding != 0) memset(output + args.columns, args.flip, padding);
+}
+
 }  // namespace
 
 // Several rows share the steps across lanes and the divisions of their scales.
@@ -44,7 +52,7 @@ void QuantizeRows(const QuantizeArgs& args) {
     }
     for (size_t i = 0; i < rows; ++i, ++row) {
       args.scales[row] = scales[i];
-      QuantizePaddedRow(args, row, inverses[i], args.flip);
+      QuantizePaddedRow(args, row, inverses[i]);
       if (args.block_offsets == nullptr) continue;
       const int8_t* output = args.output + row * args.output_stride;
       const size_t blocks = sizes::DivideUp(args.columns, kInt4Block);

@@ -120,15 +120,11 @@ HWY_INLINE float BiasedScores(const TileArgs& tile, size_t row) {
   float* HWY_RESTRICT scores = tile.scores + row * kKeyBlock;
   const auto hidden = hn::Set(d, kMinusInfinity);
   auto maximum = hidden;
-  size_t j = 0;
-  for (; j + lanes <= tile.num_keys; j += lanes) {
-    const auto v = hn::Add(hn::LoadU(d, scores + j), InLog2Units(d, hn::LoadU(d, bias + j)));
-    hn::StoreU(v, d, scores + j);
-    maximum = hn::Max(maximum, v);
-  }
-  if (const size_t rest = tile.num_keys - j; rest != 0) {
-    auto v = hn::Add(hn::LoadU(d, scores + j), InLog2Units(d, hn::LoadN(d, bias + j, rest)));
-    v = hn::IfThenElse(hn::FirstN(d, rest), v, hidden);
+  for (size_t j = 0; j < tile.num_keys; j += lanes) {
+    const size_t count = tile.num_keys - j;
+    const auto b = count >= lanes ? hn::LoadU(d, bias + j) : hn::LoadN(d, bias + j, count);
+    auto v = hn::Add(hn::LoadU(d, scores + j), InLog2Units(d, b));
+    if (count < lanes) v = hn::IfThenElse(hn::FirstN(d, count), v, hidden);
     hn::StoreU(v, d, scores + j);
     maximum = hn::Max(maximum, v);
   }

@@ -21,14 +21,14 @@ namespace {
 
 constexpr size_t kChunk = 64;  // columns quantized at a time
 
-// One copy for q, k and v; QuantizeColumns for keys and single values.
+// There is one copy of these for all that follows, to keep the library small.
 HWY_NOINLINE void Scales(const float* source, size_t stride, size_t rows, size_t columns,
                          float* scales, float* inverses) {
   ScalesOfRows(source, stride, rows, columns, scales, inverses);
 }
-HWY_NOINLINE void QuantizeColumns(const float* values, size_t count, float inverse,
+HWY_NOINLINE void QuantizeColumns(const float* values, size_t count, float inverse, uint8_t flip,
                                   int8_t* output) {
-  QuantizeRow(values, count, inverse, 0, output);
+  QuantizeRow(values, count, inverse, flip, output);
 }
 // sums[c] = sum over k of a panel [groups][16 columns][4].
 HWY_NOINLINE void SumColumns(const int8_t* HWY_RESTRICT panel, size_t groups,
@@ -73,7 +73,14 @@ void QuantizeQuery(const QuantizeArgs& args) {
   float inverses[kKeyBlock];
   Scales(args.input, args.input_stride, args.rows, args.columns, scales, inverses);
   memcpy(args.scales, scales, args.rows * sizeof(float));
-  for (size_t r = 0; r < args.rows; ++r) QuantizePaddedRow(args, r, inverses[r], kInputFlip);
+  for (size_t r = 0; r < args.rows; ++r) {
+    int8_t* const output = args.output + r * args.output_stride;
+    QuantizeColumns(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip,
+                    output);
+    for (size_t c = args.columns; c < args.output_columns; ++c) {
+      output[c] = static_cast<int8_t>(kInputFlip);
+    }
+  }
 }
 
 void PutKeysInt8(const PutArgs& args) {
@@ -94,7 +101,7 @@ void PutKeysInt8(const PutArgs& args) {
       if (columns % 4 != 0) memset(chunk, 0, sizeof(chunk));
       for (size_t r = 0; r < rows; ++r) {
         QuantizeColumns(args.source + (row + r) * args.source_stride + c, columns,
-                        inverses[row + r], chunk + r * kChunk);
+                        inverses[row + r], 0, chunk + r * kChunk);
       }
       // A panel of 16 keys lies as 16 keys of floats do: four integers are one word.
       const size_t words = sizes::DivideUp(columns, 4);
@@ -154,7 +161,7 @@ void PutIntoBlock(const PutArgs& args, const float* inverses, int8_t* integers, 
       const size_t key = args.first_key + r;
       int8_t row[kPanelColumns] = {};
       QuantizeColumns(args.source + r * args.source_stride + c,
-                      Min(kPanelColumns, args.columns - c), inverses[r], row);
+                      Min(kPanelColumns, args.columns - c), inverses[r], 0, row);
       int8_t* const slot = panel + key / 4 * kPanelColumns * 4 + key % 4;
       for (size_t i = 0; i < kPanelColumns; ++i) slot[i * 4] = row[i];
     }
