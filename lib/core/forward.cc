@@ -168,8 +168,10 @@ void RunProjections(const Plan& plan, const Executor* executor, Projection* jobs
   uint64_t multiply_adds = 0;
   for (size_t j = 0; j < num_jobs; ++j) multiply_adds += jobs[j].multiply_adds();
   executor = ExecutorFor(executor, multiply_adds);
-  if (built::kInt8 && sizes::QuantizesInputs(built::Type(plan.config.weights))) {
-    QuantizeInputs(*plan.kernels, executor, jobs, num_jobs);
+  if constexpr (built::kInt8) {
+    if (sizes::QuantizesInputs(built::Type(plan.config.weights))) {
+      QuantizeInputs(*plan.kernels, executor, jobs, num_jobs);
+    }
   }
   const size_t scratch_floats = plan.workers.map.bytes / sizeof(float);
   size_t num_tasks = 0;
