@@ -26,9 +26,14 @@ HWY_NOINLINE void Scales(const float* source, size_t stride, size_t rows, size_t
                          float* scales, float* inverses) {
   ScalesOfRows(source, stride, rows, columns, scales, inverses);
 }
-HWY_NOINLINE void QuantizeColumns(const float* values, size_t count, float inverse, uint8_t flip,
-                                  int8_t* output) {
-  QuantizeRow(values, count, inverse, flip, output);
+// Rows [rows][columns] of `source` become integers in rows of `output`. A call for each row took
+// 3 % of the time of a layer with head_dim 8 (AVX2, Zen 4).
+HWY_NOINLINE void QuantizeBlock(const float* source, size_t stride, size_t rows, size_t columns,
+                                const float* inverses, uint8_t flip, int8_t* output,
+                                size_t output_stride) {
+  for (size_t r = 0; r < rows; ++r) {
+    QuantizeRow(source + r * stride, columns, inverses[r], flip, output + r * output_stride);
+  }
 }
 // sums[c] = sum over k of a panel [groups][16 columns][4].
 HWY_NOINLINE void SumColumns(const int8_t* HWY_RESTRICT panel, size_t groups,
@@ -73,12 +78,11 @@ void QuantizeQuery(const QuantizeArgs& args) {
   float inverses[kKeyBlock];
   Scales(args.input, args.input_stride, args.rows, args.columns, scales, inverses);
   memcpy(args.scales, scales, args.rows * sizeof(float));
-  for (size_t r = 0; r < args.rows; ++r) {
-    int8_t* const output = args.output + r * args.output_stride;
-    QuantizeColumns(args.input + r * args.input_stride, args.columns, inverses[r], kInputFlip,
-                    output);
-    for (size_t c = args.columns; c < args.output_columns; ++c) {
-      output[c] = static_cast<int8_t>(kInputFlip);
+  QuantizeBlock(args.input, args.input_stride, args.rows, args.columns, inverses, kInputFlip,
+                args.output, args.output_stride);
+  for (size_t c = args.columns; c < args.output_columns; ++c) {  // padding
+    for (size_t r = 0; r < args.rows; ++r) {
+      args.output[r * args.output_stride + c] = static_cast<int8_t>(kInputFlip);
     }
   }
 }
@@ -99,10 +103,8 @@ void PutKeysInt8(const PutArgs& args) {
       alignas(64) int8_t chunk[kPanelColumns * kChunk];
       const size_t columns = Min(kChunk, args.columns - c);
       if (columns % 4 != 0) memset(chunk, 0, sizeof(chunk));
-      for (size_t r = 0; r < rows; ++r) {
-        QuantizeColumns(args.source + (row + r) * args.source_stride + c, columns,
-                        inverses[row + r], 0, chunk + r * kChunk);
-      }
+      QuantizeBlock(args.source + row * args.source_stride + c, args.source_stride, rows, columns,
+                    inverses + row, 0, chunk, kChunk);
       // A panel of 16 keys lies as 16 keys of floats do: four integers are one word.
       const size_t words = sizes::DivideUp(columns, 4);
       int8_t* const out = panel + c * kPanelColumns;
@@ -157,13 +159,13 @@ void PutIntoBlock(const PutArgs& args, const float* inverses, int8_t* integers, 
   const size_t columns = sizes::RoundUp(args.columns, kPanelColumns);
   for (size_t c = 0; c < columns; c += kPanelColumns) {
     int8_t* const panel = integers + c * kKeyBlock;
+    int8_t rows[kKeyBlock * kPanelColumns] = {};
+    QuantizeBlock(args.source + c, args.source_stride, args.rows,
+                  Min(kPanelColumns, args.columns - c), inverses, 0, rows, kPanelColumns);
     for (size_t r = 0; r < args.rows; ++r) {
       const size_t key = args.first_key + r;
-      int8_t row[kPanelColumns] = {};
-      QuantizeColumns(args.source + r * args.source_stride + c,
-                      Min(kPanelColumns, args.columns - c), inverses[r], 0, row);
       int8_t* const slot = panel + key / 4 * kPanelColumns * 4 + key % 4;
-      for (size_t i = 0; i < kPanelColumns; ++i) slot[i * 4] = row[i];
+      for (size_t i = 0; i < kPanelColumns; ++i) slot[i * 4] = rows[r * kPanelColumns + i];
     }
     SumColumns(panel, kKeyBlock / 4, sums + c);
   }
