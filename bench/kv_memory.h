@@ -10,8 +10,6 @@
 namespace heed::bench {
 
 constexpr size_t kHeadDim = 64;
-// As many keys stay rows at most (lib/core/forward.cc).
-constexpr size_t kFewKeys = 4;
 
 class KvMemory {
  public:

@@ -221,6 +221,20 @@ Status ExplainSdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits,
   return Status();
 }
 
+// A size of the C++ API; 0 for arguments that cannot be read.
+size_t BytesFor(const heed_attention_config* config, size_t (*bytes)(const AttentionConfig&)) {
+  AttentionConfig c;
+  return Converted(config, kConfig, &c).ok() ? bytes(c) : 0;
+}
+
+size_t BytesFor(const heed_attention_config* config, const heed_limits* limits,
+                size_t (*bytes)(const AttentionConfig&, const Limits&)) {
+  AttentionConfig c;
+  Limits l;
+  const bool ok = Converted(config, kConfig, &c).ok() && Converted(limits, kLimits, &l).ok();
+  return ok ? bytes(c, l) : 0;
+}
+
 heed_status_code Tell(const heed_status& answer, heed_status* status) {
   if (status != nullptr) *status = answer;
   return answer.code;
@@ -296,28 +310,18 @@ size_t heed_format_status(const heed_status* status, char* buffer, size_t size) 
 }
 
 size_t heed_packed_weights_bytes(const heed_attention_config* config) {
-  AttentionConfig c;
-  return Converted(config, kConfig, &c).ok() ? PackedWeightsBytes(c) : 0;
+  return BytesFor(config, PackedWeightsBytes);
 }
 
 size_t heed_workspace_bytes(const heed_attention_config* config, const heed_limits* limits) {
-  AttentionConfig c;
-  Limits l;
-  const bool ok = Converted(config, kConfig, &c).ok() && Converted(limits, kLimits, &l).ok();
-  return ok ? WorkspaceBytes(c, l) : 0;
+  return BytesFor(config, limits, WorkspaceBytes);
 }
 
-size_t heed_plan_bytes(const heed_attention_config* config) {
-  AttentionConfig c;
-  return Converted(config, kConfig, &c).ok() ? PlanBytes(c) : 0;
-}
+size_t heed_plan_bytes(const heed_attention_config* config) { return BytesFor(config, PlanBytes); }
 
 size_t heed_shared_workspace_bytes(const heed_attention_config* config,
                                    const heed_limits* limits) {
-  AttentionConfig c;
-  Limits l;
-  const bool ok = Converted(config, kConfig, &c).ok() && Converted(limits, kLimits, &l).ok();
-  return ok ? SharedWorkspaceBytes(c, l) : 0;
+  return BytesFor(config, limits, SharedWorkspaceBytes);
 }
 
 size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits) {

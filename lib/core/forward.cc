@@ -35,11 +35,6 @@ struct Call {
   AttendPlan attend;
 };
 
-// Up to this many keys stay rows, as the projections write them. Blocks of one key would touch 16
-// times its memory, and for a single row that memory is as cold as the weights: 13 of 85 us at
-// embed_dim 768 with int4 (Zen 3).
-constexpr size_t kFewKeys = 4;
-
 KvForm FormOf(const Plan& plan, size_t key_len) {
   if (built::IsInt8(plan.config.core)) return KvForm::kInt8Blocks;
   return 0 < key_len && key_len <= kFewKeys ? KvForm::kRows : KvForm::kF32Blocks;
@@ -131,7 +126,7 @@ Projection BaseJob(const Plan& plan, const Matrix& matrix, const ConstTensorView
 
 Projection QueryJob(const Plan& plan, const ForwardArgs& args) {
   Projection job = BaseJob(plan, plan.weights.q, args.query);
-  job.places = plan.quantized_query;
+  job.quantized = plan.quantized_query;
   job.scale = InLog2Units(plan.config.scale);
   job.output = TensorView(plan.heads, args.query.batch, args.query.rows, plan.weights.q.columns);
   return job;
@@ -141,7 +136,7 @@ Projection OutputJob(const Plan& plan, const ForwardArgs& args) {
   const Matrix& matrix = plan.weights.out;
   Projection job = BaseJob(
       plan, matrix, TensorView(plan.heads, args.query.batch, args.query.rows, matrix.depth));
-  job.places = plan.quantized_query;
+  job.quantized = plan.quantized_query;
   job.output = args.output;
   return job;
 }
@@ -150,7 +145,7 @@ Projection KvJob(const Plan& plan, const Call& call, KvSide side) {
   const bool are_keys = side == KvSide::kKeys;
   const Matrix& matrix = are_keys ? plan.weights.k : plan.weights.v;
   Projection job = BaseJob(plan, matrix, are_keys ? call.key : call.value);
-  job.places = are_keys ? plan.quantized_key : plan.quantized_value;
+  job.quantized = are_keys ? plan.quantized_key : plan.quantized_value;
   job.needed =
       NeededRows(call.attend.masks, plan.kernels->mask_words, call.attend.query_len);
   if (call.store.view().form == KvForm::kRows) {  // the projection writes into the store itself

@@ -45,6 +45,11 @@ struct KvView {
   }
 };
 
+// Up to this many keys of a call stay rows, as the projections write them. Blocks of one key would
+// touch 16 times its memory, and for a single row that memory is as cold as the weights: 13 of
+// 85 us at embed_dim 768 with int4 (Zen 3).
+inline constexpr size_t kFewKeys = 4;
+
 // Keys or values: the two sides of a store.
 enum class KvSide : uint8_t { kKeys, kValues };
 

@@ -84,10 +84,10 @@ void Projection::SetRows(size_t batch, size_t first_row, size_t rows, ProjectArg
   args->rows = rows;
   args->input = input.data + batch * input.batch_stride + first_row * input.row_stride;
   args->input_stride = input.row_stride;
-  if (!built::kInt8 || quantized.rows == nullptr) return;
+  if (!built::kInt8 || quantized.integers == nullptr) return;
   const size_t row = batch * input.rows + first_row;
-  args->quantized = quantized.rows + row * quantized.stride;
-  args->quantized_stride = quantized.stride;
+  args->quantized_stride = detail::QuantizedStride(matrix->depth);
+  args->quantized = quantized.integers + row * args->quantized_stride;
   args->row_scales = quantized.scales + row;
   if (quantized.block_offsets != nullptr) {
     args->block_offsets =
@@ -131,9 +131,9 @@ void Projection::RunIntoStore(size_t batch, const KeyInterval& rows, const Proje
   }
 }
 
-// Puts the projected rows of a piece into the store. Nothing else lies between projected rows of k
-// or v and the store, and the rows are those of whole heads: rotary positions and norms of k belong
-// here.
+// Puts the projected rows of a piece into the store. The rows are those of whole heads: rotary
+// positions and norms of k belong here. Two other ways lead to the store and need the same step:
+// StoreRows in backend.cc, and few keys, which Run writes to where they stay.
 void Projection::StoreRows(const ProjectArgs& made, size_t batch, size_t first_row,
                            KvRows rows) const {
   rows.batch = batch;

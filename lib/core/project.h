@@ -24,14 +24,6 @@ namespace heed {
 // take 0.65 of the time of 8 products.
 void MergeBatch(ConstTensorView* input, TensorView* output);
 
-// The rows of an input as integers, [batch][rows] without a gap.
-struct QuantizedRows {
-  int8_t* rows = nullptr;
-  size_t stride = 0;
-  float* scales = nullptr;
-  int32_t* block_offsets = nullptr;  // for int4 weights
-};
-
 // Which rows of each batch entry a projection needs.
 class NeededRows {
  public:
@@ -55,8 +47,9 @@ struct Projection {
   const KernelTable* kernels = nullptr;
   const Matrix* matrix = nullptr;
   ConstTensorView input;     // [batch][rows][depth]
-  QuantizedPlaces places;    // where the input's integers go, for integer weights
-  QuantizedRows quantized;   // these integers; QuantizeInputs sets them
+  // For integer weights: the input's integers, [batch][rows] without a gap, detail::QuantizedStride
+  // bytes apart. QuantizeInputs makes them, or points to those of a job with the same input.
+  QuantizedPlaces quantized;
   NeededRows needed;
   float scale = 1.0f;
 

@@ -24,8 +24,8 @@ void QuantizeRowsOf(const KernelTable& kernels, const Projection& job, size_t ba
   args.input_stride = job.input.row_stride;
   args.rows = end - begin;
   args.columns = job.matrix->depth;
-  args.output = job.quantized.rows + row * job.quantized.stride;
-  args.output_stride = job.quantized.stride;
+  args.output_stride = detail::QuantizedStride(args.columns);
+  args.output = job.quantized.integers + row * args.output_stride;
   args.output_columns = sizes::RoundUp(args.columns, kInt4Block);
   args.scales = job.quantized.scales + row;
   if (job.quantized.block_offsets != nullptr) {
@@ -45,14 +45,12 @@ void QuantizeInputs(const KernelTable& kernels, const Executor* executor, Projec
   for (size_t j = 0; j < num_jobs; ++j) {
     Projection& job = jobs[j];
     first_task[j + 1] = first_task[j];
-    for (size_t i = 0; i < j && job.quantized.rows == nullptr; ++i) {
-      if (SameRows(jobs[i].input, job.input)) job.quantized = jobs[i].quantized;
+    size_t twin = 0;
+    while (twin < j && !SameRows(jobs[twin].input, job.input)) ++twin;
+    if (twin < j) {
+      job.quantized = jobs[twin].quantized;
+      continue;
     }
-    if (job.quantized.rows != nullptr) continue;
-    job.quantized.rows = job.places.integers;
-    job.quantized.stride = detail::QuantizedStride(job.matrix->depth);
-    job.quantized.scales = job.places.scales;
-    job.quantized.block_offsets = job.places.block_offsets;
     first_task[j + 1] += job.input.batch * sizes::DivideUp(job.input.rows, kRowsOfTask);
   }
 
