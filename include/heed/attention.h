@@ -30,7 +30,7 @@
 // then what few need: choosing kernels, and asking what a call would do. C and other languages use
 // heed/heed.h instead.
 //
-// What holds for every function of these headers:
+// Every function of these headers keeps these promises:
 //   - Nothing allocates, locks, throws, prints or aborts. No function has a stack frame above 4 KB
 //     (tests/limits/frames.sh).
 //   - A failure is a Status (heed/status.h). A call that fails has written nothing, unless its
@@ -41,7 +41,7 @@
 //   - "Weights" are trained numbers. What the softmax gives are probabilities; only the fields
 //     attention_weights and average_weights are called as in PyTorch.
 //
-// What is stable, and what may change, while the version is 0.x:
+// While the version is 0.x, some things are stable and others may change:
 //   - A packed file is read by every later version.
 //   - A program that uses what include/heed/*.h declares compiles with every later 0.1.y; a new 0.y
 //     may rename. Structs may get members at their end, and functions arguments with defaults, at
@@ -228,7 +228,7 @@ inline Status Attention::Create(const AttentionConfig& config, const Limits& lim
 HEED_EXPORT size_t TargetCount();
 HEED_EXPORT const char* TargetName(size_t index);
 
-// What a call would do: Attention::Explain fills it in.
+// Attention::Explain fills this in: it says what a call would do.
 struct Explanation {
   const char* target = nullptr;    // the dispatch target, such as "AVX3_DL" or "REFERENCE"
   uint64_t flops = 0;              // 2 for each multiply-add of a product that is run

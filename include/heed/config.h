@@ -42,8 +42,8 @@ enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };
 // keys, values and probabilities become integers at run time, whatever the weight type is.
 enum class CoreType : uint32_t { kF32 = 0, kInt8 = 1 };
 
-// What was trained. What belongs to one call (masks, lengths, causal) is in ForwardArgs. A field
-// whose comment begins with "0:" has the default that follows where it is zero.
+// The config holds what was trained. ForwardArgs holds what belongs to one call: masks, lengths,
+// causal. Where the comment of a field begins with "0:", zero means the default that follows.
 struct AttentionConfig {
   uint32_t embed_dim = 0;     // columns of query and output
   uint32_t num_heads = 0;     // heads of the query

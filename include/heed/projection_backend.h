@@ -77,7 +77,7 @@ struct ProjectionCall {
   size_t output_stride = 0;
 };
 
-// What the application gives to Create. Create copies it; `context` must outlive the layer.
+// The application gives this to Create, which copies it. `context` must outlive the layer.
 struct ProjectionBackend {
   void* context = nullptr;  // the application's own; heed hands it to `project`
   // Runs one product before it returns, on any threads. Calls of one Forward come one after

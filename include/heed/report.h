@@ -50,7 +50,7 @@ struct ErrorFigures {
   double SqnrDb() const { return noise == 0.0 ? HUGE_VAL : 10.0 * std::log10(signal / noise); }
 };
 
-// What MeasureError found.
+// MeasureError writes its results here.
 struct ErrorReport {
   ErrorFigures layer = {};  // of the output
   // Null, or [num_heads] figures in the caller's memory. MeasureError fills in those of each head's

@@ -23,8 +23,8 @@
 
 namespace heed {
 
-// What went wrong. The numbers are part of the binary interface: new ones are appended, and none is
-// ever renumbered.
+// A code says what went wrong. The numbers are part of the binary interface: new ones are appended,
+// and none is ever renumbered.
 enum class StatusCode : int32_t {
   kOk = 0,
   kNullPointer = 1,      // a pointer that this call needs is null

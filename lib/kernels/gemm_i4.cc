@@ -63,7 +63,7 @@ HWY_INLINE void AddBlockToRow(Int4Sum c0, Int4Sum c1, Int4Sum c2, Int4Sum c3, in
   if constexpr (kVectors > 3) t3 = AddBlock(t3, EndBlock(c3, start), f3);
 }
 
-// What both tiles have in common.
+// Both tiles have this in common.
 struct Int4Totals {
   // Stores totals [tile.rows][vectors] times the scale of their row, plus bias. It is no part of
   // Run, which has a copy of its code for each number of rows and vectors.

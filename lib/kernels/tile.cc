@@ -213,7 +213,7 @@ HWY_NOINLINE void RunTile(const TileCall& call, size_t columns) {
   HEED_FOR_ROWS(HEED_DECLARE)
 #undef HEED_DECLARE
 
-  // What a chain is added to: init, then the totals of the chains before. With the chains in an
+  // A chain is added to this: init, then the totals of the chains before. With the chains in an
   // outer loop and totals in the output, 128 rows take 3 to 10 % longer (Zen 5), as each chain
   // fetches rows that lie far apart; with totals in scratch of 64 or 128 rows 1 to 2 % (Zen 3).
   HWY_ALIGN float totals[kRows * kVectors * 16];

@@ -15,7 +15,7 @@ namespace heed::test {
 
 enum class WeightsWanted { kNone, kPerHead, kAverage };
 
-// What a call is made of; the numbers follow from the seed.
+// A call is made of these; the numbers follow from the seed.
 struct SameBitsCase {
   const char* name = nullptr;
   uint64_t seed = 0;
@@ -39,7 +39,7 @@ struct SameBitsCases {
 };
 extern const SameBitsCases kSameBitsCases;
 
-// What x86 with AVX-512 gave, in the order of the cases.
+// An x86 CPU with AVX-512 gave these, in the order of the cases.
 struct CommittedChecksum {
   const char* name;
   uint32_t inputs;  // of the numbers that go in, to tell a changed generator from changed results

@@ -27,7 +27,7 @@ struct Heads {
   }
 };
 
-// What hides a key from a query.
+// These hide a key from a query.
 struct Masks {
   KeepMask keep;
   IgnoreMask ignore;

@@ -96,7 +96,7 @@ constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
   return map;
 }
 
-// What the public size functions return: 0 for a shape that Create refuses.
+// The public size functions return these numbers: 0 for a shape that Create refuses.
 constexpr size_t PlanBytesOf(const AttentionConfig& resolved) {
   return sizes::ShapeOk(resolved) ? sizes::BytesOrZero(PlanMapOf(resolved).bytes) : 0;
 }

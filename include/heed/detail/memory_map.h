@@ -37,7 +37,7 @@ class Parts {
   size_t end_ = 0;
 };
 
-// What the scratch of a worker depends on.
+// The scratch of a worker depends on these numbers.
 struct WorkerShape {
   KvForm form = KvForm::kF32Blocks;
   size_t head_dim = 0;

@@ -31,7 +31,7 @@ constexpr size_t DivideUp(size_t a, size_t b) { return a / b + (a % b != 0); }
 constexpr size_t RoundUp(size_t a, size_t b) { return Mul(DivideUp(a, b), b); }
 // Bytes of `count` floats, rounded up to whole lines of 64 bytes.
 constexpr size_t FloatBytes(size_t count) { return RoundUp(Mul(count, sizeof(float)), kAlignment); }
-// What a public size function returns: 0 for a size beyond the address space.
+// Public size functions return this: 0 for a size beyond the address space.
 constexpr size_t BytesOrZero(size_t bytes) { return bytes == SIZE_MAX ? 0 : bytes; }
 // The sum of two such answers; 0 where one of them is 0.
 constexpr size_t SumOrZero(size_t a, size_t b) {
