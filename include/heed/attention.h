@@ -193,6 +193,7 @@ struct LayerMemory {
   constexpr LayerMemory(MutableBytes whole_block) : plan(whole_block) {}  // NOLINT: implicit
   template <size_t kSize>
   constexpr LayerMemory(std::byte (&whole_block)[kSize]) : plan(whole_block) {}  // NOLINT: implicit
+  constexpr LayerMemory(std::byte* whole_block, size_t bytes) : plan(whole_block, bytes) {}
   constexpr LayerMemory(MutableBytes own_plan, MutableBytes shared_workspace)
       : plan(own_plan), workspace(shared_workspace) {}
 

@@ -69,6 +69,13 @@ TEST_CASE("limits without keys need no more than WorkspaceBytes says") {
   CHECK_MESSAGE(status.ok(), Text(status));
 }
 
+TEST_CASE("a block may be given as a pointer and a size") {
+  Fixture f;
+  Attention created;
+  CHECK(Attention::Create(f.limits, f.weights, {f.block.data(), f.block.size()}, &created).ok());
+  CHECK(created.is_created());
+}
+
 TEST_CASE("a block that is null or not aligned to 64 is refused") {
   Fixture f;
   f.ExpectRefused(StatusCode::kNullPointer, "block", f.limits,
