@@ -88,8 +88,8 @@ void AddWeightedValues(const TileArgs& tile) {
 }
 
 // Does the same over visible keys alone, which lie key_stride floats apart: 0 times a hidden NaN
-// would be NaN.
-void AddVisibleValues(const TileArgs& tile, size_t key_stride) {
+// would be NaN. A key has `num_values` values.
+void AddVisibleValues(const TileArgs& tile, size_t key_stride, size_t num_values) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t columns = tile.value_panels * kPanelColumns;
@@ -104,9 +104,31 @@ void AddVisibleValues(const TileArgs& tile, size_t key_stride) {
       for (size_t j = 0; j < tile.num_keys; ++j) {
         if ((visible >> j & 1) == 0) continue;
         const auto probability = hn::Set(d, tile.scores[r * kKeyBlock + j]);
-        sum = hn::MulAdd(probability, hn::LoadU(d, values + j * key_stride), sum);
+        const float* value = values + j * key_stride;
+        const auto v = c + lanes <= num_values ? hn::LoadU(d, value)
+                                               : hn::LoadN(d, value, num_values - Min(c, num_values));
+        sum = hn::MulAdd(probability, v, sum);
       }
       hn::StoreU(hn::MulAdd(hn::LoadU(d, accumulator), factor, sum), d, accumulator);
+    }
+  }
+}
+
+// LowestScore of lib/support/log2_units.h, lane by lane.
+template <class D, class V>
+HWY_INLINE V LowestScores(D d, V pivot) {
+  const V lowest = hn::Sub(hn::Max(pivot, hn::Zero(d)), hn::Set(d, kLargestFloat / 2));
+  return hn::IfThenElse(hn::Lt(pivot, hn::Set(d, kLargePivot)), hn::Set(d, kMinusInfinity), lowest);
+}
+
+// Raises scores to the lowest from which the row's pivot can be subtracted.
+HWY_NOINLINE void RaiseLowScores(const TileArgs& tile) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float lowest = LowestScore(PivotOf(tile.maximum[r]));
+    const uint64_t visible = VisibleBits(tile, r);
+    float* scores = tile.scores + r * kKeyBlock;
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      if ((visible >> j & 1) != 0 && scores[j] < lowest) scores[j] = lowest;
     }
   }
 }
@@ -120,7 +142,12 @@ void UpdateMaximum(const TileArgs& reference) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   FinishScores(tile);
+  // Vectors may go past the last row, where maximum and factors hold zeros.
+  for (size_t r = tile.rows; r < sizes::RoundUp(tile.rows, lanes); ++r) {
+    tile.maximum[r] = tile.factors[r] = 0.0f;
+  }
   const auto lowest = hn::Set(d, kMinusInfinity);
+  auto largest = lowest;
   for (size_t r = 0; r < tile.rows; r += lanes) {  // arrays of 48, a whole number of vectors
     const auto old_maximum = hn::LoadU(d, tile.maximum + r);
     const auto block_maximum = hn::LoadU(d, tile.factors + r);
@@ -128,24 +155,32 @@ void UpdateMaximum(const TileArgs& reference) {
         hn::IfThenElse(hn::Lt(old_maximum, block_maximum), block_maximum, old_maximum);
     const auto pivot = hn::IfThenZeroElse(hn::Eq(maximum, lowest), maximum);
     hn::StoreU(maximum, d, tile.maximum + r);
-    hn::StoreU(Exp2(d, hn::Sub(old_maximum, pivot)), d, tile.factors + r);
+    largest = hn::Max(largest, pivot);
+    const auto old = hn::Max(old_maximum, LowestScores(d, pivot));
+    hn::StoreU(Exp2(d, hn::Sub(old, pivot)), d, tile.factors + r);
+  }
+  if (HWY_UNLIKELY(!hn::AllFalse(d, hn::Ge(largest, hn::Set(d, kLargePivot))))) {
+    RaiseLowScores(tile);
   }
 }
 
-// output[r][j] = 2^(score - final maximum) * inverse[r], 0 where hidden; for every form.
+// output[r][j] = 2^(score - final maximum) * (inverse[r] * 2^-21), 0 where hidden; for every form.
 void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   for (size_t r = 0; r < tile.rows; ++r) {
     MaskedScores(tile, r);
     const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
-    const auto inverse = hn::Set(d, args.inverse[r]);
+    const float lowest = LowestScore(PivotOf(tile.maximum[r]));
+    const auto inverse = hn::Set(d, args.inverse[r] * kProbabilityFactor);
     const float* scores = tile.scores + r * kKeyBlock;
     float* output = args.output + r * args.output_stride;
     for (size_t j = 0; j < tile.num_keys; j += lanes) {
       const size_t count = tile.num_keys - j;
       const auto visible = VisibleLanes(d, VisibleBits(tile, r), j);
-      const auto value = hn::Mul(Exp2(d, hn::Sub(hn::LoadU(d, scores + j), pivot)), inverse);
+      const auto score = hn::IfThenElse(visible, hn::LoadU(d, scores + j), pivot);
+      const auto below_pivot = hn::Sub(AtLeast(d, lowest, score), pivot);
+      const auto value = hn::Mul(Exp2(d, below_pivot), inverse);
       auto result = hn::IfThenElseZero(visible, value);
       if (args.add) result = hn::Add(hn::LoadN(d, output + j, count), result);
       hn::StoreN(result, d, output + j, count);
@@ -166,7 +201,7 @@ void AttendF32(const TileArgs& tile) {
   QueryDotKeys(tile);
   Softmax(tile);
   if (tile.visible != nullptr && tile.kv.has_non_finite) {
-    AddVisibleValues(tile, kPanelColumns);
+    AddVisibleValues(tile, kPanelColumns, tile.value_panels * kPanelColumns);
   } else {
     AddWeightedValues(tile);
   }
@@ -180,7 +215,7 @@ void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {
 void AttendRows(const TileArgs& tile) {
   QueryDotRows(tile);
   Softmax(tile);
-  AddVisibleValues(tile, tile.kv.row_stride);
+  AddVisibleValues(tile, tile.kv.row_stride, tile.head_dim);
 }
 
 void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args) {
@@ -193,8 +228,10 @@ void Finish(const FinishArgs& args) {
   for (size_t r = 0; r < args.rows; r += 4) {
     const auto row = [&](size_t i) { return args.sums + Min(r + i, args.rows - 1) * 16; };
     const auto sums = SumsOf16(row(0), row(1), row(2), row(3));
-    const auto inverse = Divide(d4, hn::Set(d4, 1.0f), sums);
-    hn::StoreU(hn::IfThenZeroElse(hn::Eq(sums, hn::Zero(d4)), inverse), d4, args.inverse + r);
+    const auto is_zero = hn::Eq(sums, hn::Zero(d4));
+    const auto one = hn::Set(d4, 1.0f);
+    const auto inverse = Divide(d4, one, hn::IfThenElse(is_zero, one, sums));
+    hn::StoreU(hn::IfThenZeroElse(is_zero, inverse), d4, args.inverse + r);
   }
   const TileTag d;
   const size_t lanes = hn::Lanes(d);

@@ -23,9 +23,38 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args);
 
 namespace {
 
+// True if the scale of some row may be one of ScaledSum's large ones.
+HWY_INLINE bool HasLargeScale(const float* HWY_RESTRICT scales, size_t rows) {
+  const RowBitsTag du;
+  auto largest = hn::Zero(du);
+  for (size_t r = 0; r < rows; r += hn::Lanes(du)) {  // an array of 48, whole vectors
+    largest = hn::Max(largest, hn::LoadU(du, reinterpret_cast<const uint32_t*>(scales) + r));
+  }
+  return !hn::AllFalse(du, hn::Ge(largest, hn::Set(du, BitsOf(kLargeScale))));
+}
+
+// Multiplies the scores of rows with a large scale by the factor that their sums were spared.
+HWY_NOINLINE void RestoreLargeFactors(const TileArgs& tile) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float factor = LargeFactorOf(tile.query_scales[r]);
+    const uint64_t visible = VisibleBits(tile, r);
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      if ((visible >> j & 1) != 0) tile.scores[r * kKeyBlock + j] *= factor;
+    }
+  }
+}
+
 // scores[r][j] = (float(query[r] . key[j]) * scale of the query) * scale of the key.
 void QueryDotKeys(const TileArgs& reference) {
-  const TileArgs tile = reference;
+  TileArgs tile = reference;
+  const bool has_large_scale = HasLargeScale(tile.query_scales, tile.rows);
+  float small_scales[kQueryBlock];
+  if (HWY_UNLIKELY(has_large_scale)) {
+    for (size_t r = 0; r < tile.rows; ++r) {
+      small_scales[r] = WithoutLargeFactor(tile.query_scales[r]);
+    }
+    tile.query_scales = small_scales;
+  }
   const TileTag d;
   const Int32Tag di;
   const size_t lanes = hn::Lanes(d);
@@ -61,6 +90,7 @@ void QueryDotKeys(const TileArgs& reference) {
     const size_t panels = sizes::DivideUp(range.end, kPanelColumns) - panel;
     ForEachInt8Tile<kCachedInt8Panels>(call, num_rows, panels, finish);
   });
+  if (HWY_UNLIKELY(has_large_scale)) RestoreLargeFactors(reference);
 }
 
 // Turns the scores of one row into probabilities times the scales of their values, in place, and
@@ -88,7 +118,7 @@ HWY_INLINE hn::Vec<RowBitsTag> RowToScaledProbabilities(const TileArgs& tile, si
         hn::StoreU(hn::Zero(d), d, scores + j);
         continue;
       }
-      const auto probability = Exp2(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
+      const auto probability = Probability(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
       sum = hn::Add(sum, probability);
       auto product = hn::Mul(probability, hn::LoadU(d, scales + j));
       if (kPlain && j + lanes > num_keys) {
@@ -124,8 +154,8 @@ HWY_INLINE void RowsToScaledProbabilities(const TileArgs tile) {
                   hn::LoadU(du, row + 2 * kPanelColumns), hn::LoadU(du, row + 3 * kPanelColumns),
                   largest + r);
   }
-  ScalesOfLargest(tile.rows, kLargestProbability, tile.probability_scales,
-                  tile.probability_inverses);
+  ScalesOfLargest(tile.rows, kLargestProbability, kSmallestProbabilityBits,
+                  tile.probability_scales, tile.probability_inverses);
 }
 
 // Products to bytes in the target's form, the lowest of the sum with a power of two: signed forms

@@ -10,6 +10,7 @@
 #if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/multiply-inl.h"
 #include "lib/kernels/tile_i8-inl.h"
+#include "lib/support/row_scale.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
@@ -42,7 +43,8 @@ void MultiplyInt8(const ProjectArgs& args, const Piece& piece) {
   const auto finish = [=](size_t row, size_t rows, size_t column, size_t columns,
                           const int32_t* HWY_RESTRICT sums) {
     for (size_t r = row; r < row + rows; ++r) {
-      const auto row_scale = hn::Set(d, row_scales[r]);
+      const auto row_scale = hn::Set(d, WithoutLargeFactor(row_scales[r]));
+      const auto large_factor = hn::Set(d, LargeFactorOf(row_scales[r]));
       for (size_t c = column; c < column + columns; c += lanes, sums += lanes) {
         auto sum = hn::LoadU(di, sums);
         if (kInputFlip != 0) {  // inputs were 128 too large
@@ -50,7 +52,9 @@ void MultiplyInt8(const ProjectArgs& args, const Piece& piece) {
         }
         auto value = hn::Mul(hn::ConvertTo(d, sum), row_scale);
         value = hn::Mul(value, hn::LoadU(d, column_scales + c));
-        value = hn::Mul(hn::Add(value, hn::LoadU(d, bias + c)), hn::Set(d, scale));
+        // The product by a power of two is exact, so fusing it changes no bit.
+        value = hn::MulAdd(value, large_factor, hn::LoadU(d, bias + c));
+        value = hn::Mul(value, hn::Set(d, scale));
         StoreAt(value, d, out + r * out_stride, piece_columns, c);
       }
     }

@@ -1,7 +1,7 @@
 // lib/kernels/softmax-inl.h: online softmax over the rows of a tile of scores.
 //
 //   new   = max(old, visible scores)          pivot = new, or 0 where new is -inf
-//   factor = 2^(old - pivot)                  probability = 2^(score - pivot), 0 where hidden
+//   factor = 2^(old - pivot)                  probability = 2^(score - pivot - 21), 0 where hidden
 //   sums[l] = sums[l] * factor + probabilities of keys l, l + 16, l + 32, l + 48, in that order
 //
 // These probabilities are not yet divided by their sum: FinishArgs and WeightsArgs do that.
@@ -46,10 +46,18 @@ HWY_INLINE hn::Mask<D> VisibleLanes(D d, uint64_t visible, size_t first) {
 // lib/support/log2_units.h, lane by lane.
 template <class D, class V>
 HWY_INLINE V InLog2Units(D d, V x) {
-  const V largest = hn::Set(d, kLargestFloat);
-  const V product = hn::Mul(x, hn::Set(d, kLog2E));
-  const V finite = hn::Clamp(product, hn::Neg(largest), largest);
-  return hn::IfThenElse(hn::Le(hn::Abs(x), largest), finite, product);
+  const V largest = hn::Set(d, kLargestForLog2);
+  const V product = hn::Mul(hn::Clamp(x, hn::Neg(largest), largest), hn::Set(d, kLog2E));
+  return hn::IfThenElse(hn::Le(hn::Abs(x), hn::Set(d, kLargestFloat)), product, x);
+}
+
+template <class D, class V>
+HWY_INLINE V Softcapped(D d, V score, float softcap) {
+  const V cap = hn::Set(d, softcap);
+  const V largest = hn::Set(d, LargestForSoftcap(softcap));
+  const V clamped = hn::IfThenElse(hn::Gt(hn::Abs(score), largest),
+                                   hn::CopySign(largest, score), score);  // NaN stays NaN
+  return hn::Mul(cap, Tanh(d, Divide(d, clamped, cap)));
 }
 
 // Returns the bias of keys [first, first + lanes), and any number for keys from num_keys on.
@@ -84,8 +92,7 @@ inline HWY_NOINLINE float MaskedScores(const TileArgs& tile, size_t row) {
     if (bits == 0) continue;
     auto v = hn::LoadU(d, scores + j);
     if (tile.softcap != 0.0f) {
-      const auto cap = hn::Set(d, tile.softcap);
-      v = hn::Mul(cap, Tanh(d, Divide(d, v, cap)));
+      v = Softcapped(d, v, tile.softcap);
     }
     if (tile.bias != nullptr) v = hn::Add(v, InLog2Units(d, LoadBias(d, tile, row, j)));
     if (bits != all_lanes) v = hn::IfThenElse(VisibleLanes(d, visible, j), v, hidden);
@@ -149,7 +156,7 @@ HWY_INLINE void FinishScores(const TileArgs& tile) {
 // Turns the scores of one vector of keys into probabilities, in place, and returns them.
 template <class D, class V>
 HWY_INLINE V VectorToProbabilities(D d, float* HWY_RESTRICT scores, V pivot) {
-  const auto probability = Exp2(d, hn::Sub(hn::LoadU(d, scores), pivot));
+  const auto probability = Probability(d, hn::Sub(hn::LoadU(d, scores), pivot));
   hn::StoreU(probability, d, scores);
   return probability;
 }

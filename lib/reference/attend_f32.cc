@@ -57,8 +57,9 @@ void AttendF32(const TileArgs& tile) {
 
 void AttendRows(const TileArgs& tile) {
   const float* const values = static_cast<const float*>(tile.kv.values);
-  AttendFloats(tile, ScoreRows,
-               [&](size_t j, size_t c) { return values[j * tile.kv.row_stride + c]; });
+  AttendFloats(tile, ScoreRows, [&](size_t j, size_t c) {
+    return c < tile.head_dim ? values[j * tile.kv.row_stride + c] : 0.0f;
+  });
 }
 
 void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {

@@ -13,7 +13,7 @@ float ScoreInt8(const TileArgs& tile, size_t r, size_t j) {
   for (size_t d = 0; d < tile.head_dim; ++d) {
     dot += query[d] * keys.integers[Int8KeyIndex(tile.head_dim, j, d)];
   }
-  return static_cast<float>(dot) * tile.query_scales[r] * keys.scales[j];
+  return ScaledSum(dot, tile.query_scales[r], keys.scales[j]);
 }
 
 // Probabilities times the scales of their values to bytes 0..255; returns the scale of the bytes.

@@ -49,7 +49,7 @@ float Score(const QueryRow& row, size_t j) {
                     ? QuantizedDot(row.q, key, head_dim)
                     : AddDot(0.0f, row.q, head_dim, [key](size_t d) { return key[d]; });
   const float cap = InLog2Units(row.config.softcap);
-  if (cap != 0.0f) score = cap * Tanh(score / cap);
+  if (cap != 0.0f) score = Softcapped(score, cap);
   if (row.args.bias.data != nullptr && j < row.key_len) {
     score += InLog2Units(MaskAt(row.args.bias, row.batch, row.head, row.query, j));
   }
@@ -73,7 +73,7 @@ struct OnlineSoftmax {
     for (size_t half = 8; half > 0; half /= 2) {
       for (size_t l = 0; l < half; ++l) s[l] += s[l + half];
     }
-    return s[0] == 0.0f ? 0.0f : 1.0f / s[0];
+    return InverseOf(s[0]);
   }
 };
 
@@ -94,7 +94,7 @@ void ExponentiateBlock(const QueryRow& row, KeyBlock block, float* scores,
                        OnlineSoftmax* softmax) {
   for (size_t j = block.begin; j < block.end; ++j) {
     if (!IsVisible(row, j)) continue;
-    scores[j] = Exp2(scores[j] - softmax->Pivot());
+    scores[j] = Probability(scores[j], softmax->Pivot());
     softmax->sums[(j - block.begin) % 16] += scores[j];
   }
 }
@@ -143,7 +143,7 @@ void AttendBlock(const QueryRow& row, KeyBlock block, float* scores, OnlineSoftm
                  float* output) {
   const float old_maximum = softmax->maximum;
   if (!ScoreBlock(row, block, scores, &softmax->maximum)) return;
-  const float factor = Exp2(old_maximum - softmax->Pivot());
+  const float factor = Exp2(BelowPivot(old_maximum, softmax->Pivot()));
   for (float& sum : softmax->sums) sum *= factor;
   ExponentiateBlock(row, block, scores, softmax);
   if (row.config.core == CoreType::kInt8) {
@@ -157,12 +157,12 @@ void AttendBlock(const QueryRow& row, KeyBlock block, float* scores, OnlineSoftm
 void WriteProbabilities(const QueryRow& row, const OnlineSoftmax& softmax) {
   const TensorView& to = row.args.attention_weights;
   const bool average = row.args.average_weights;
-  const float inverse = softmax.Inverse();
+  const float inverse = softmax.Inverse() * kProbabilityFactor;
   float* out = to.data + row.batch * to.batch_stride + (average ? 0 : row.head * to.head_stride) +
                row.query * to.row_stride;
   for (size_t j = 0; j < row.key_len + row.num_added; ++j) {
     const float probability =
-        IsVisible(row, j) ? Exp2(Score(row, j) - softmax.Pivot()) * inverse : 0.0f;
+        IsVisible(row, j) ? Exp2(BelowPivot(Score(row, j), softmax.Pivot())) * inverse : 0.0f;
     out[j] = average && row.head != 0 ? out[j] + probability : probability;
     if (average && row.head + 1 == row.config.num_heads) {
       out[j] *= 1.0f / static_cast<float>(row.config.num_heads);

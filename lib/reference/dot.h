@@ -31,7 +31,7 @@ inline float QuantizedDot(const float* a, const float* b, size_t depth) {
   for (size_t k = 0; k < depth; ++k) {
     sum += Quantize(a[k], a_scale.inverse) * Quantize(b[k], b_scale.inverse);
   }
-  return static_cast<float>(sum) * a_scale.scale * b_scale.scale;
+  return ScaledSum(sum, a_scale.scale, b_scale.scale);
 }
 
 }  // namespace heed::reference

@@ -41,8 +41,7 @@ float ProjectInt8(const ProjectArgs& args, size_t r, size_t column) {
   for (size_t k = 0; k < matrix.depth; ++k) {
     sum += input[k] * weights[PanelIndex(matrix, column, k, kDepthGroup)];
   }
-  const float scaled = static_cast<float>(sum) * args.row_scales[r] * matrix.scales[column];
-  return scaled + matrix.bias[column];
+  return ScaledSum(sum, args.row_scales[r], matrix.scales[column]) + matrix.bias[column];
 }
 
 float ProjectInt4(const ProjectArgs& args, size_t r, size_t column) {
@@ -94,7 +93,7 @@ void Finish(const FinishArgs& args) {
     for (size_t half = 8; half > 0; half /= 2) {
       for (size_t l = 0; l < half; ++l) s[l] += s[l + half];
     }
-    const float inverse = s[0] == 0.0f ? 0.0f : 1.0f / s[0];
+    const float inverse = InverseOf(s[0]);
     args.inverse[r] = inverse;
     for (size_t d = 0; d < args.value_dim; ++d) {
       args.output[r * args.output_stride + d] =

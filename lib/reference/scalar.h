@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "lib/support/bits.h"
+#include "lib/support/log2_units.h"
 #include "lib/support/polynomials.h"
 
 #if defined(__FMA__) || defined(__aarch64__) || defined(__ARM_FEATURE_FMA) || \
@@ -54,11 +55,26 @@ inline float Fma(float a, float b, float c) {
   return p * FloatOf(BitsOf(shifted) << 23);
 }
 
+// 2^(x - shift) for x <= 0, where lowest is kExp2Lowest + shift, and magic kRoundMagic - shift.
+[[gnu::noinline]] inline float ShiftedExp2(float x, float lowest, float magic) {
+  if (x < lowest) x = lowest;
+  const float shifted = x + magic;
+  return PowerOfTwo(shifted, x - (shifted - magic));
+}
+
 // 2^x for x <= 0: at most 0.80 ULP above -125.5, +0 from there down, NaN for NaN.
-[[gnu::noinline]] inline float Exp2(float x) {
-  if (x < kExp2Lowest) x = kExp2Lowest;
-  const float shifted = x + kRoundMagic;
-  return PowerOfTwo(shifted, x - (shifted - kRoundMagic));
+inline float Exp2(float x) { return ShiftedExp2(x, kExp2Lowest, kRoundMagic); }
+
+// score - pivot, where no score is above pivot.
+inline float BelowPivot(float score, float pivot) {
+  const float lowest = LowestScore(pivot);
+  return (score < lowest ? lowest : score) - pivot;
+}
+
+// 2^(score - pivot - 21): the bits of 2^(score - pivot) times a power of two, and +0 where
+// score - pivot is -104.5 or less.
+inline float Probability(float score, float pivot) {
+  return ShiftedExp2(BelowPivot(score, pivot), kProbabilityLowest, kProbabilityMagic);
 }
 
 // tanh(x): at most 1.42 ULP, odd, NaN for NaN.
@@ -78,6 +94,20 @@ inline float Fma(float a, float b, float c) {
   const float large = 1.0f - (e + e) / (1.0f + e);
   const float magnitude = a < kTanhSplit ? small : large;
   return FloatOf(BitsOf(magnitude) | sign);
+}
+
+// cap tanh(score / cap).
+inline float Softcapped(float score, float cap) {
+  const float largest = LargestForSoftcap(cap);
+  if (score > largest) score = largest;
+  if (score < -largest) score = -largest;
+  return cap * Tanh(score / cap);
+}
+
+// 1 / sum, and 0 for the sum of a row that sees no key.
+inline float InverseOf(float sum) {
+  const float divisor = sum == 0.0f ? 1.0f : sum;
+  return sum == 0.0f ? 0.0f : 1.0f / divisor;
 }
 
 }  // namespace heed::reference

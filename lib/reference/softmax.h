@@ -18,7 +18,7 @@ inline float PivotOf(float maximum) { return maximum == kMinusInfinity ? 0.0f : 
 
 // Softcap and bias of score (r, j).
 inline float Finished(const TileArgs& tile, size_t r, size_t j, float score) {
-  if (tile.softcap != 0.0f) score = tile.softcap * Tanh(score / tile.softcap);
+  if (tile.softcap != 0.0f) score = Softcapped(score, tile.softcap);
   if (tile.bias != nullptr) {
     score += InLog2Units(tile.bias[r * tile.bias_row_stride + j * tile.bias_key_stride]);
   }
@@ -38,13 +38,13 @@ float UpdateRow(const TileArgs& tile, size_t r, const Score& score) {
     maximum = maximum < probabilities[j] ? probabilities[j] : maximum;
   }
   tile.maximum[r] = maximum;
-  const float factor = Exp2(old_maximum - PivotOf(maximum));
+  const float factor = Exp2(BelowPivot(old_maximum, PivotOf(maximum)));
 
   float* sums = tile.sums + r * 16;
   for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
   for (size_t j = 0; j < tile.num_keys; ++j) {
     if (!Sees(tile, r, j)) continue;
-    probabilities[j] = Exp2(probabilities[j] - PivotOf(maximum));
+    probabilities[j] = Probability(probabilities[j], PivotOf(maximum));
     sums[j % 16] += probabilities[j];
   }
   return factor;
@@ -58,7 +58,8 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args, const
     for (size_t j = 0; j < tile.num_keys; ++j) {
       float value = 0.0f;
       if (Sees(tile, r, j)) {
-        value = Exp2(Finished(tile, r, j, score(tile, r, j)) - pivot) * args.inverse[r];
+        value = Exp2(BelowPivot(Finished(tile, r, j, score(tile, r, j)), pivot)) *
+                (args.inverse[r] * kProbabilityFactor);
       }
       float* output = args.output + r * args.output_stride + j;
       *output = args.add ? *output + value : value;

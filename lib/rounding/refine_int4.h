@@ -204,8 +204,9 @@ class Int4Refinement {
     }
     for (size_t column = 0; column < own_.columns; ++column) {
       Int4Block rounded = own_.blocks.Get(column, n / kBlock);
-      const float inverse = 1.0f / FloatOfBf16(rounded.scale);
-      if (!IsFinite(inverse)) continue;  // the block is zeros, or is not finite
+      const float scale = FloatOfBf16(rounded.scale);
+      if (scale == 0.0f || !IsFinite(scale)) continue;
+      const float inverse = 1.0f / scale;
       const float weight = own_.weight[column * own_.depth + n];
       float wanted = weight;
       for (size_t i = base; i < channels.first + channels.count; i += kBlock) {

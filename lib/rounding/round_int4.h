@@ -122,8 +122,9 @@ class Int4Rounding {
         const size_t first = feedback.SharesOf(k, shares);
         for (size_t column = 0; column < matrix_.columns; ++column) {
           Int4Block rounded = matrix_.blocks.Get(column, block);
-          const float inverse = 1.0f / FloatOfBf16(rounded.scale);
-          if (!IsFinite(inverse)) continue;  // the block is zeros, or is not finite
+          const float scale = FloatOfBf16(rounded.scale);
+          if (scale == 0.0f || !IsFinite(scale)) continue;
+          const float inverse = 1.0f / scale;
           const float weight = matrix_.Part(column, block)[k];
           const float wanted = weight + ErrorsOf(column, first, block * kBlock + k, shares);
           rounded.values[k] = Int4Of(IsFinite(wanted) ? wanted : weight, inverse);

@@ -117,7 +117,7 @@ struct TileArgs {
   float softcap = 0.0f;
   float* scores = nullptr;       // scratch [48][64]
   float* accumulator = nullptr;  // [rows][value_panels * 16]
-  float* maximum = nullptr;      // [rows]
+  float* maximum = nullptr;      // [rows] of 48
   float* sums = nullptr;         // [rows][16], key j adds to j % 16
   float* factors = nullptr;      // scratch [48]
 
@@ -125,7 +125,7 @@ struct TileArgs {
   IntegerStep step = IntegerStep::kPlain;  // integer_step of the table
   const int8_t* int8_query = nullptr;  // [rows][int8_query_stride], made by quantize_query
   size_t int8_query_stride = 0;
-  const float* query_scales = nullptr;     // [rows]
+  const float* query_scales = nullptr;     // [rows] of 48
   int8_t* int8_probabilities = nullptr;    // scratch [48][64]
   float* probability_scales = nullptr;     // scratch [48]
   float* probability_inverses = nullptr;   // scratch [48]
@@ -201,7 +201,8 @@ struct KvKernels {
   void (*put_values)(const PutArgs& args) = nullptr;
   // Online softmax of one tile: updates maximum, sums and accumulator.
   void (*attend)(const TileArgs& args) = nullptr;
-  // output[r][c] = 2^(score(r, c) - maximum) * inverse[r], with the final maximum; 0 where hidden.
+  // output[r][c] = 2^(score(r, c) - maximum) * (inverse[r] * 2^-21), 0 where hidden. The maximum is
+  // the final one.
   void (*probabilities)(const TileArgs& tile, const ProbabilityArgs& args) = nullptr;
 };
 

@@ -1,7 +1,12 @@
 // lib/support/log2_units.h: scores are kept in units of log2, which is times log2(e), so that the
 // softmax is of powers of two: exp(s - m) = 2^(s log2(e) - m log2(e)). q is multiplied by scale
 // log2(e), and softcap and bias by log2(e). No probability then needs the two products that split
-// the argument of exp, nor its comparison. Probabilities of 2^-125.5 and less are +0.
+// the argument of exp, nor its comparison. Probabilities of 2^-104.5 and less are +0.
+//
+// A probability is kept times 2^-21 until the row is finished, and so is the sum of its row. Even
+// 2^20 keys (and the added ones) with the largest value that a float can be then add up without
+// overflow, where the mean of them does not overflow. Powers of two change no other bit, and the
+// factor is part of a constant of 2^x: it takes no instruction.
 //
 // kws takes 0.945 of the time that it took with exp (0.95 with int8 attention), whisper 0.98 (0.97)
 // and minilm 0.989 (0.985); the error of layers is as it was. With exp, a vector of probabilities
@@ -25,12 +30,30 @@
 namespace heed {
 
 inline constexpr float kLargestFloat = 0x1.fffffep127f;
+inline constexpr float kLargestForLog2 = 0x1.62e42ep127f;  // times log2(e) it is finite
 
-// x log2(e). A finite x stays finite, so that a bias of -FLT_MAX hides nothing.
+// x log2(e). A finite x beyond +-kLargestForLog2 counts as that, so that a bias of -FLT_MAX hides
+// nothing and no product overflows.
 inline float InLog2Units(float x) {
-  const float product = x * kLog2E;
-  if (IsFinite(product) || !IsFinite(x)) return product;
-  return x < 0.0f ? -kLargestFloat : kLargestFloat;
+  if (!IsFinite(x)) return x;
+  if (x > kLargestForLog2) x = kLargestForLog2;
+  if (x < -kLargestForLog2) x = -kLargestForLog2;
+  return x * kLog2E;
+}
+
+// A score beyond this is divided by a softcap as if it were this: tanh is 1 there, and the quotient
+// does not overflow.
+inline float LargestForSoftcap(float softcap) {
+  return softcap < 0x1p121f ? 64.0f * softcap : kLargestFloat;
+}
+
+// Scores from which a pivot below this is subtracted stay finite.
+inline constexpr float kLargePivot = 0x1p103f;
+
+// For a larger pivot a score below this counts as this: 2^(score - pivot) is 0 there.
+inline float LowestScore(float pivot) {
+  const float lowest = (pivot > 0.0f ? pivot : 0.0f) - kLargestFloat / 2;
+  return pivot < kLargePivot ? -__builtin_huge_valf() : lowest;
 }
 
 }  // namespace heed

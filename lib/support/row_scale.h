@@ -35,6 +35,19 @@ inline RowScale RowScaleOf(uint32_t absmax_bits) {
   return {absmax / 127.0f, 127.0f / absmax};
 }
 
+// A sum of integers times two scales is (float(sum) * a) * b. If the first scale is at least this,
+// its product might overflow where b makes it small again. Then 2^-64 of it is taken, and 2^64 times
+// the result, which changes no bit.
+inline constexpr float kLargeScale = 0x1p64f;
+inline float WithoutLargeFactor(float scale) {
+  return scale >= kLargeScale ? scale * (1.0f / kLargeScale) : scale;
+}
+inline float LargeFactorOf(float scale) { return scale >= kLargeScale ? kLargeScale : 1.0f; }
+
+inline float ScaledSum(int32_t sum, float a, float b) {
+  return static_cast<float>(sum) * WithoutLargeFactor(a) * b * LargeFactorOf(a);
+}
+
 // The largest bit pattern of the values without their signs.
 inline uint32_t AbsmaxBits(const float* values, size_t count) {
   uint32_t absmax = 0;

@@ -107,7 +107,7 @@ TEST_CASE("two tiles of the int8 core, their end and their probabilities equal t
 
       const size_t query_bytes = sizes::RoundUp(c.head_dim, 4);
       const Guarded<int8_t> int8_query(c.rows * query_bytes, side);
-      const Guarded<float> query_scales(c.rows, side);
+      const Guarded<float> query_scales(kQueryBlock, side);
       QuantizeArgs quantize;
       quantize.input = query.data();
       quantize.input_stride = c.query_stride;
