@@ -14,6 +14,7 @@
 #include "lib/kernels/row_groups-inl.h"
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/tile-inl.h"
+#include "lib/support/large_numbers.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
@@ -119,18 +120,6 @@ template <class D, class V>
 HWY_INLINE V LowestScores(D d, V pivot) {
   const V lowest = hn::Sub(hn::Max(pivot, hn::Zero(d)), hn::Set(d, kLargestFloat / 2));
   return hn::IfThenElse(hn::Lt(pivot, hn::Set(d, kLargePivot)), hn::Set(d, kMinusInfinity), lowest);
-}
-
-// Raises scores to the lowest from which the row's pivot can be subtracted.
-HWY_NOINLINE void RaiseLowScores(const TileArgs& tile) {
-  for (size_t r = 0; r < tile.rows; ++r) {
-    const float lowest = LowestScore(PivotOf(tile.maximum[r]));
-    const uint64_t visible = VisibleBits(tile, r);
-    float* scores = tile.scores + r * kKeyBlock;
-    for (size_t j = 0; j < tile.num_keys; ++j) {
-      if ((visible >> j & 1) != 0 && scores[j] < lowest) scores[j] = lowest;
-    }
-  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/tile_i8-inl.h"
 #include "lib/support/core_i8.h"
+#include "lib/support/large_numbers.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
@@ -33,26 +34,13 @@ HWY_INLINE bool HasLargeScale(const float* HWY_RESTRICT scales, size_t rows) {
   return !hn::AllFalse(du, hn::Ge(largest, hn::Set(du, BitsOf(kLargeScale))));
 }
 
-// Multiplies the scores of rows with a large scale by the factor that their sums were spared.
-HWY_NOINLINE void RestoreLargeFactors(const TileArgs& tile) {
-  for (size_t r = 0; r < tile.rows; ++r) {
-    const float factor = LargeFactorOf(tile.query_scales[r]);
-    const uint64_t visible = VisibleBits(tile, r);
-    for (size_t j = 0; j < tile.num_keys; ++j) {
-      if ((visible >> j & 1) != 0) tile.scores[r * kKeyBlock + j] *= factor;
-    }
-  }
-}
-
 // scores[r][j] = (float(query[r] . key[j]) * scale of the query) * scale of the key.
 void QueryDotKeys(const TileArgs& reference) {
   TileArgs tile = reference;
   const bool has_large_scale = HasLargeScale(tile.query_scales, tile.rows);
   float small_scales[kQueryBlock];
   if (HWY_UNLIKELY(has_large_scale)) {
-    for (size_t r = 0; r < tile.rows; ++r) {
-      small_scales[r] = WithoutLargeFactor(tile.query_scales[r]);
-    }
+    TakeLargeFactors(reference, small_scales);
     tile.query_scales = small_scales;
   }
   const TileTag d;
