@@ -150,9 +150,9 @@ HEED_EXPORT const char* heed_status_code_name(heed_status_code code);
 /* Writes "CODE: ARGUMENT: expected EXPECTATION EXPECTED, got ACTUAL", without the numbers that the
  * status does not have, such as
  *   bad config: config.num_kv_heads: expected a divisor of num_heads = 8, got 3
- * into buffer[size], NUL-terminated and cut to fit, and returns the length of the whole sentence, as
- * snprintf does. buffer may be null where only the length is wanted. 160 bytes hold every sentence
- * of this library. */
+ * into buffer[size], NUL-terminated and cut to fit, and returns the length of the whole sentence,
+ * as snprintf does. buffer may be null where only the length is wanted. 160 bytes hold every
+ * sentence of this library. */
 HEED_EXPORT size_t heed_format_status(const heed_status* status, char* buffer, size_t size);
 
 /* --------------------------------------------------------------------- tensors, masks, lengths */

@@ -318,7 +318,9 @@ size_t heed_workspace_bytes(const heed_attention_config* config, const heed_limi
   return BytesFor(config, limits, once::WorkspaceBytes);
 }
 
-size_t heed_plan_bytes(const heed_attention_config* config) { return BytesFor(config, once::PlanBytes); }
+size_t heed_plan_bytes(const heed_attention_config* config) {
+  return BytesFor(config, once::PlanBytes);
+}
 
 size_t heed_shared_workspace_bytes(const heed_attention_config* config,
                                    const heed_limits* limits) {

@@ -67,8 +67,10 @@ Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   call->key = args.key.present() ? args.key : query;
   call->value = args.value.present() ? args.value : call->key;
   const Bound bounds[] = {
-      {"query", "a batch dimension of at most limits.max_batch =", plan.limits.max_batch, query.batch},
-      {"query", "a length of at most limits.max_query_len =", plan.limits.max_query_len, query.rows},
+      {"query", "a batch dimension of at most limits.max_batch =", plan.limits.max_batch,
+       query.batch},
+      {"query", "a length of at most limits.max_query_len =", plan.limits.max_query_len,
+       query.rows},
       {args.key.present() ? "key" : "query", "a length of at most limits.max_key_len =",
        plan.limits.max_key_len, call->key.rows},
   };

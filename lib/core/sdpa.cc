@@ -40,7 +40,8 @@ Status CheckShapes(const SdpaArgs& args, const SdpaLimits& limits) {
       {"query", "a batch dimension of at most", kMaxDimension, query.batch},
       {"query", "a head dimension of at most", kMaxDimension, query.heads},
       {"query", "a length of at most", kMaxDimension, query.rows},
-      {"query", "a last dimension of at most limits.max_head_dim =", limits.max_head_dim, query.columns},
+      {"query", "a last dimension of at most limits.max_head_dim =", limits.max_head_dim,
+       query.columns},
       {"key", "a length of at most limits.max_key_len =", limits.max_key_len, key.rows},
       {"value", "a last dimension of at most limits.max_value_dim =", limits.max_value_dim,
        value.columns},
@@ -77,7 +78,8 @@ Status CheckScalars(const SdpaArgs& args) {
 Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, const MutableBytes* block,
                  const CreateOptions& options, AttendPlan* attend) {
   if constexpr (!built::kF32) {
-    return Fail(StatusCode::kUnsupported, "args", "a library that is built with core", CoreType::kF32);
+    return Fail(StatusCode::kUnsupported, "args", "a library that is built with core",
+                CoreType::kF32);
   }
   const size_t bytes = once::SdpaWorkspaceBytes(limits);
   if (bytes == 0) return WrongLimit(limits);

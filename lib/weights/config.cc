@@ -18,14 +18,14 @@ Status CheckDimension(const char* name, uint32_t value) {
 }
 
 Status CheckQuantizedDepths(const AttentionConfig& c) {
-  constexpr char kAtMost[] = "with integer weights at most";
+  const char* const at_most = "with integer weights at most";
   const struct {
     const char* name;
     const char* expectation;
     uint32_t depth;
-  } all[] = {{"config.embed_dim", kAtMost, c.embed_dim},
-             {"config.kdim", kAtMost, c.kdim},
-             {"config.vdim", kAtMost, c.vdim},
+  } all[] = {{"config.embed_dim", at_most, c.embed_dim},
+             {"config.kdim", at_most, c.kdim},
+             {"config.vdim", at_most, c.vdim},
              {"config.num_heads", "with integer weights num_heads * head_dim of at most",
               c.num_heads * c.head_dim}};
   for (const auto& input : all) {
@@ -38,14 +38,14 @@ Status CheckQuantizedDepths(const AttentionConfig& c) {
 }
 
 Status CheckBuilt(const AttentionConfig& c) {
-  constexpr char kBuilt[] = "what this library is built with,";
+  const char* const built_with = "what this library is built with,";
   constexpr auto kWeights = built::Type(WeightType::kF32);
   constexpr auto kCore = built::kF32 ? CoreType::kF32 : CoreType::kInt8;
   if (!built::Has(c.weights)) {
-    return Fail(StatusCode::kUnsupported, "config.weights", kBuilt, kWeights, c.weights);
+    return Fail(StatusCode::kUnsupported, "config.weights", built_with, kWeights, c.weights);
   }
   if (!built::Has(c.core)) {
-    return Fail(StatusCode::kUnsupported, "config.core", kBuilt, kCore, c.core);
+    return Fail(StatusCode::kUnsupported, "config.core", built_with, kCore, c.core);
   }
   return Status();
 }

@@ -2,8 +2,10 @@
 // Exit code 0; 1 with one line `heed: error: ...` on stderr; 2 for wrong usage.
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <heed/version.h>
@@ -75,6 +77,10 @@ int main(int argc, char** argv) {
     return Complain(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return Complain("out of memory", 1);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return Complain(error.path1().string() + ": " + error.code().message(), 1);
+  } catch (const std::system_error& error) {  // std::thread's alone
+    return Complain("--threads: cannot start a thread: " + error.code().message(), 1);
   } catch (const std::exception& error) {
     return Complain(error.what(), 1);
   }

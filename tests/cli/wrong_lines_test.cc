@@ -1,5 +1,7 @@
-// tests/cli/wrong_lines_test.cc: wrong command lines of every kind: each answers with one short line
-// that says which argument was wrong, what was expected and what came.
+// tests/cli/wrong_lines_test.cc: wrong command lines of every kind: each is answered with one
+// short line that says which argument was wrong, what was expected and what came.
+#include <sys/resource.h>
+
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -74,6 +76,22 @@ TEST_CASE("a wrong command line is answered with one line in words") {
     if (!line.message.empty()) CHECK(outcome.err == "heed: error: " + line.message + "\n");
   }
 }
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+TEST_CASE("threads that cannot start are told by the option that asked for them") {
+  Random random(62);
+  const LayerCall call(NormalLayer(Shape(8, 2), random), CallSizes{1, 3, 4, true}, 61);
+  rlimit before;
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  rlimit small = before;
+  small.rlim_cur = rlim_t{512} << 20;  // less than 1023 stacks of 8 MB, and enough for the rest
+  REQUIRE(setrlimit(RLIMIT_AS, &small) == 0);
+  const Outcome outcome = Heed({"run", call.packed(), "--query", call.folder().Path("query.npy"),
+                                "--threads", "1024"});
+  REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+  CheckError(outcome, 1, {"--threads: cannot start a thread: "});
+}
+#endif
 
 TEST_CASE("a long value is cut between two characters") {
   const std::string text = std::string(59, 'a') + "\xc3\xa4\xc3\xa4";

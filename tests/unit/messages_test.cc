@@ -169,8 +169,8 @@ std::vector<Case> CasesOfWeights() {
        "bad config: config.num_heads: expected with integer weights num_heads * head_dim of at "
        "most 131072, got 200000",
        with([](AttentionConfig& c) { c.head_dim = 100000, c.weights = WeightType::kInt4; })},
-      {config, "kBuilt, kWeights", "", nullptr},  // tests/device/types_main.cc
-      {config, "kBuilt, kCore", "", nullptr},
+      {config, "built_with, kWeights", "", nullptr},  // tests/device/types_main.cc
+      {config, "built_with, kCore", "", nullptr},
       {config, "a divisor of embed_dim",
        "bad config: config.num_heads: expected a divisor of embed_dim = 8, got 3",
        with([](AttentionConfig& c) { c.num_heads = 3; })},
@@ -480,11 +480,12 @@ std::vector<Case> CasesOfForward() {
   std::vector<Case> cases = {
       {forward, "as value is given", "bad shape: key: expected a tensor, as value is given",
        with([](Args& a, Things&) { a.key = ConstTensorView(); })},
-      {forward, "a layer that Create made", "null pointer: layer: expected a layer that Create made",
+      {forward, "a layer that Create made",
+       "null pointer: layer: expected a layer that Create made",
        [](Things& t) { return Attention().Forward(t.call.args()); }},
       {forward, "kStalePlan",
-       "stale plan: layer: expected the plan that Create wrote (each layer needs plan memory of its "
-       "own)",
+       "stale plan: layer: expected the plan that Create wrote (each layer needs plan memory of "
+       "its own)",
        [](Things& t) {
          memset(t.call.runner().block().data(), 0, PlanBytes(t.call.runner().config()));
          return t.call.runner().Forward(t.call.args());
@@ -609,7 +610,8 @@ std::vector<Case> CasesOfForward() {
          return t.Forward([&executor](Args& a) { a.executor = &executor; });
        }},
 
-      {overlap, "output.name, apart_from_input", "overlap: output: expected no memory shared with key",
+      {overlap, "output.name, apart_from_input",
+       "overlap: output: expected no memory shared with key",
        with([](Args& a, Things& t) { a.output.data = t.call.key.data(); })},
       {overlap, "output.name, apart_from_input",
        "overlap: output: expected no memory shared with query, unless it is exactly query",
@@ -627,7 +629,9 @@ std::vector<Case> CasesOfForward() {
        })},
       {overlap, "\"attention_weights\"",
        "overlap: attention_weights: expected no memory shared with output",
-       with([](Args& a, Things& t) { a.attention_weights.data = a.output.data = t.floats.data(); })},
+       with([](Args& a, Things& t) {
+         a.attention_weights.data = a.output.data = t.floats.data();
+       })},
       {overlap, "input.name, lent.expectation",
        "overlap: value: expected no memory shared with the block",
        with([](Args& a, Things& t) {
@@ -820,6 +824,12 @@ std::vector<Case> AllCases() {
   return all;
 }
 
+// Texts that are not static do not outlive this.
+[[gnu::noinline]] void OverwriteStack() {
+  volatile char bytes[8192];
+  for (volatile char& byte : bytes) byte = '?';
+}
+
 TEST_CASE("every refusal has the sentence that the table tells") {
   for (const Case& c : AllCases()) {
     if (c.call == nullptr || c.sentence.empty()) continue;
@@ -827,7 +837,9 @@ TEST_CASE("every refusal has the sentence that the table tells") {
     CAPTURE(std::string(c.site));
     Things things;
     char text[kMaxSentence];
-    const size_t length = FormatStatus(c.call(things), text, sizeof(text));
+    const Status status = c.call(things);
+    OverwriteStack();
+    const size_t length = FormatStatus(status, text, sizeof(text));
     CHECK(text == c.sentence);
     CHECK(length < kMaxSentence);
     CHECK(c.sentence.find(": expected ") != std::string::npos);
@@ -842,7 +854,8 @@ TEST_CASE("checksums are told in hexadecimal, the one of the file and the one th
     const Status status = c.call(things);
     CHECK(status.code == StatusCode::kBadChecksum);
     char wanted[160];
-    snprintf(wanted, sizeof(wanted), "bad checksum: file: expected a %s with CRC-32C 0x%08x, got 0x%08x",
+    snprintf(wanted, sizeof(wanted),
+             "bad checksum: file: expected a %s with CRC-32C 0x%08x, got 0x%08x",
              strstr(status.expectation, "header") != nullptr ? "header" : "payload",
              static_cast<unsigned>(status.expected), static_cast<unsigned>(status.actual));
     CHECK(Text(status) == wanted);
