@@ -120,20 +120,39 @@ enum {
   HEED_INTERNAL = 50,        /* a bug in heed; please report it */
 };
 
+/* How a number of a status reads. */
+typedef uint16_t heed_number_form;
+enum {
+  HEED_NUMBER_NONE = 0,       /* there is no number; it is 0 */
+  HEED_NUMBER_SIGNED = 1,     /* an int64_t */
+  HEED_NUMBER_UNSIGNED = 2,   /* a uint64_t with the same bits */
+  HEED_NUMBER_FLOAT = 3,      /* its lower 32 bits are those of a float */
+  HEED_NUMBER_HEX = 4,        /* a uint64_t that reads in hexadecimal: a checksum, flags */
+  HEED_NUMBER_CHARACTERS = 5, /* its lower four bytes are characters, the lowest first */
+  HEED_NUMBER_BOOL = 6,       /* 0 is false, and 1 true */
+  HEED_NUMBER_WEIGHTS = 7,    /* a HEED_WEIGHTS_ constant */
+  HEED_NUMBER_CORE = 8,       /* a HEED_CORE_ constant */
+};
+
 /* The answer of a call. The texts are static strings, null when ok; nothing is to be freed. */
 typedef struct heed_status {
   heed_status_code code;
-  const char* argument;    /* what was wrong: "key", "limits.max_batch" */
-  const char* expectation; /* what was expected of it: "last dimension" */
-  int64_t expected;
-  int64_t actual;
+  heed_number_form expected_form;
+  heed_number_form actual_form;
+  const char* argument;    /* the argument that was wrong: "key", "limits.max_batch" */
+  const char* expectation; /* what was expected of it: "a divisor of num_heads =" */
+  int64_t expected;        /* the number that ends the expectation, as expected_form tells */
+  int64_t actual;          /* the number that was given, as actual_form tells */
 } heed_status;
 
 /* The name of a code, "bad shape"; "unknown status" for any other number. Static storage. */
 HEED_EXPORT const char* heed_status_code_name(heed_status_code code);
-/* Writes "bad shape: key: length (rows): expected 64, got 60" (NUL-terminated, cut to fit) into
- * buffer[size] and returns the length of the whole sentence, as snprintf does. buffer may be null
- * where only the length is wanted. */
+/* Writes "CODE: ARGUMENT: expected EXPECTATION EXPECTED, got ACTUAL", without the numbers that the
+ * status does not have, such as
+ *   bad config: config.num_kv_heads: expected a divisor of num_heads = 8, got 3
+ * into buffer[size], NUL-terminated and cut to fit, and returns the length of the whole sentence,
+ * as snprintf does. buffer may be null where only the length is wanted. 160 bytes hold every
+ * sentence of this library. */
 HEED_EXPORT size_t heed_format_status(const heed_status* status, char* buffer, size_t size);
 
 /* --------------------------------------------------------------------- tensors, masks, lengths */

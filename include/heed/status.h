@@ -3,9 +3,10 @@
 //     #include <cstdio>
 //     #include "heed/status.h"
 //
-//     // Prints "heed: bad shape: key: length (rows): expected 64, got 60", or nothing.
+//     // Prints "heed: over limit: query: expected a length of at most limits.max_query_len = 64,
+//     // got 70" in one line, or nothing.
 //     bool Succeeded(const heed::Status& status) {
-//       char sentence[160];
+//       char sentence[heed::kMaxSentence];
 //       heed::FormatStatus(status, sentence, sizeof(sentence));
 //       if (!status.ok()) std::fprintf(stderr, "heed: %s\n", sentence);
 //       return status.ok();
@@ -48,14 +49,30 @@ enum class StatusCode : int32_t {
   kInternal = 50,        // a bug in heed; please report it
 };
 
+// How a number of a Status reads. The numbers are part of the binary interface.
+enum class NumberForm : uint16_t {
+  kNone = 0,        // there is no number; it is 0
+  kSigned = 1,      // an int64_t
+  kUnsigned = 2,    // a uint64_t with the same bits
+  kFloat = 3,       // its lower 32 bits are those of a float
+  kHex = 4,         // a uint64_t that reads in hexadecimal: a checksum, flags
+  kCharacters = 5,  // its lower four bytes are characters, the lowest first: the magic of a file
+  kBool = 6,        // 0 is false, and 1 true
+  kWeights = 7,     // a WeightType
+  kCore = 8,        // a CoreType
+};
+
 // The answer of a call. The compiler warns where it is ignored. Both texts are static, and null
 // when the status is ok; their words may change in any version.
 struct [[nodiscard]] Status {
   StatusCode code = StatusCode::kOk;
-  const char* argument = nullptr;     // what was wrong: "key", "limits.max_batch", "wq"
-  const char* expectation = nullptr;  // what was expected of it: "last dimension"
-  int64_t expected = 0;               // the number that was expected, in the unit of the argument
-  int64_t actual = 0;                 // and the one that was given
+  NumberForm expected_form = NumberForm::kNone;
+  NumberForm actual_form = NumberForm::kNone;
+  const char* argument = nullptr;  // the argument that was wrong: "key", "limits.max_batch"
+  // What was expected of it: "a length of at most limits.max_query_len ="
+  const char* expectation = nullptr;
+  int64_t expected = 0;  // the number that ends the expectation; expected_form tells how it reads
+  int64_t actual = 0;    // the number that was given, in the same unit, as actual_form tells
 
   constexpr bool ok() const { return code == StatusCode::kOk; }
 };
@@ -63,11 +80,21 @@ struct [[nodiscard]] Status {
 // The name of a code, such as "bad shape", as static text; "unknown status" for any other number.
 HEED_EXPORT const char* StatusCodeName(StatusCode code);
 
-// Writes a sentence such as "bad shape: key: length (rows): expected 64, got 60" into buffer[size],
-// cut to fit and with a NUL at its end, and returns the length of the whole sentence, as snprintf
-// does. The buffer may be null where size is 0. Codes whose expectation says everything (a null
-// pointer, an overlap) come without the two numbers.
+// Writes a sentence into buffer[size], cut to fit and with a NUL at its end, and returns the length
+// of the whole sentence, as snprintf does. The buffer may be null where size is 0. Every sentence
+// has one form, and leaves out a number that the status does not have:
+//
+//     CODE: ARGUMENT: expected EXPECTATION EXPECTED, got ACTUAL
+//     bad config: config.num_kv_heads: expected a divisor of num_heads = 8, got 3
+//     bad value: scale: expected a finite number, got nan
+//     bad checksum: file: expected a header with CRC-32C 0x0badcafe, got 0x1cebe9fc
+//     overlap: output: expected no memory shared with key
+//
+// A float has as many digits as it takes to read it back, at most nine.
 HEED_EXPORT size_t FormatStatus(const Status& status, char* buffer, size_t size);
+
+// No sentence of this library's is longer, its NUL included.
+inline constexpr size_t kMaxSentence = 160;
 
 }  // namespace heed
 

@@ -8,6 +8,7 @@
 #include "lib/capi/convert.h"
 #include "lib/capi/sized.h"
 #include "lib/support/fail.h"
+#include "lib/support/once.h"
 
 namespace heed::capi {
 namespace {
@@ -38,7 +39,7 @@ void Store(const Object& object, Opaque* opaque) {
   *opaque = filled;
 }
 
-Status Null(const char* argument, const char* expectation = "not null") {
+Status Null(const char* argument, const char* expectation = "an address") {
   return Fail(StatusCode::kNullPointer, argument, expectation);
 }
 
@@ -96,7 +97,7 @@ Status ResolveConfig(const heed_attention_config* config, heed_attention_config*
   HEED_RETURN_IF_ERROR(CheckSize(resolved, kResolved));
   AttentionConfig c;
   HEED_RETURN_IF_ERROR(Converted(config, kConfig, &c));
-  Write(ToC(Resolved(c)), resolved);
+  Write(ToC(once::Resolved(c)), resolved);
   return Status();
 }
 
@@ -133,7 +134,7 @@ Status ConfigOfWeights(const heed_weights* weights, heed_attention_config* confi
   if (weights == nullptr) return Null("weights");
   HEED_RETURN_IF_ERROR(CheckSize(config, kConfig));
   const Weights view = Load<Weights>(weights);
-  if (!view.is_open()) return Null("weights", "opened");
+  if (!view.is_open()) return Null("weights", "an opened file");
   Write(ToC(view.config()), config);
   return Status();
 }
@@ -143,7 +144,7 @@ Status BytesOfWeights(const heed_weights* weights, const void** file, size_t* fi
   if (file == nullptr) return Null("file");
   if (file_bytes == nullptr) return Null("file_bytes");
   const Weights view = Load<Weights>(weights);
-  if (!view.is_open()) return Null("weights", "opened");
+  if (!view.is_open()) return Null("weights", "an opened file");
   *file = view.bytes().data;
   *file_bytes = view.bytes().size;
   return Status();
@@ -310,23 +311,25 @@ size_t heed_format_status(const heed_status* status, char* buffer, size_t size) 
 }
 
 size_t heed_packed_weights_bytes(const heed_attention_config* config) {
-  return BytesFor(config, PackedWeightsBytes);
+  return BytesFor(config, once::PackedWeightsBytes);
 }
 
 size_t heed_workspace_bytes(const heed_attention_config* config, const heed_limits* limits) {
-  return BytesFor(config, limits, WorkspaceBytes);
+  return BytesFor(config, limits, once::WorkspaceBytes);
 }
 
-size_t heed_plan_bytes(const heed_attention_config* config) { return BytesFor(config, PlanBytes); }
+size_t heed_plan_bytes(const heed_attention_config* config) {
+  return BytesFor(config, once::PlanBytes);
+}
 
 size_t heed_shared_workspace_bytes(const heed_attention_config* config,
                                    const heed_limits* limits) {
-  return BytesFor(config, limits, SharedWorkspaceBytes);
+  return BytesFor(config, limits, once::SharedWorkspaceBytes);
 }
 
 size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits) {
   SdpaLimits l;
-  return Converted(limits, kLimits, &l).ok() ? SdpaWorkspaceBytes(l) : 0;
+  return Converted(limits, kLimits, &l).ok() ? once::SdpaWorkspaceBytes(l) : 0;
 }
 
 size_t heed_target_count(void) { return TargetCount(); }

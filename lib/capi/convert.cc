@@ -61,6 +61,17 @@ static_assert(Same(HEED_UNSUPPORTED, StatusCode::kUnsupported));
 static_assert(Same(HEED_BACKEND_FAILED, StatusCode::kBackendFailed));
 static_assert(Same(HEED_INTERNAL, StatusCode::kInternal));
 
+constexpr bool Same(uint16_t c, NumberForm cpp) { return c == static_cast<uint16_t>(cpp); }
+static_assert(Same(uint16_t{HEED_NUMBER_NONE}, NumberForm::kNone));
+static_assert(Same(uint16_t{HEED_NUMBER_SIGNED}, NumberForm::kSigned));
+static_assert(Same(uint16_t{HEED_NUMBER_UNSIGNED}, NumberForm::kUnsigned));
+static_assert(Same(uint16_t{HEED_NUMBER_FLOAT}, NumberForm::kFloat));
+static_assert(Same(uint16_t{HEED_NUMBER_HEX}, NumberForm::kHex));
+static_assert(Same(uint16_t{HEED_NUMBER_CHARACTERS}, NumberForm::kCharacters));
+static_assert(Same(uint16_t{HEED_NUMBER_BOOL}, NumberForm::kBool));
+static_assert(Same(uint16_t{HEED_NUMBER_WEIGHTS}, NumberForm::kWeights));
+static_assert(Same(uint16_t{HEED_NUMBER_CORE}, NumberForm::kCore));
+
 constexpr bool Same(uint32_t c, WeightType cpp) { return c == static_cast<uint32_t>(cpp); }
 constexpr bool Same(uint32_t c, CoreType cpp) { return c == static_cast<uint32_t>(cpp); }
 static_assert(Same(uint32_t{HEED_WEIGHTS_F32}, WeightType::kF32));
@@ -143,8 +154,13 @@ Status ArgsOf(const CArgs& c, Executor* executor, Args* result) {
 }  // namespace
 
 heed_status ToC(const Status& status) {
-  return heed_status{static_cast<int32_t>(status.code), status.argument, status.expectation,
-                     status.expected, status.actual};
+  return heed_status{static_cast<int32_t>(status.code),
+                     static_cast<uint16_t>(status.expected_form),
+                     static_cast<uint16_t>(status.actual_form),
+                     status.argument,
+                     status.expectation,
+                     status.expected,
+                     status.actual};
 }
 
 heed_attention_config ToC(const AttentionConfig& config) {
@@ -175,6 +191,8 @@ heed_explanation ToC(const Explanation& e) {
 Status ToCpp(const heed_status& status) {
   Status result;
   result.code = static_cast<StatusCode>(status.code);
+  result.expected_form = static_cast<NumberForm>(status.expected_form);
+  result.actual_form = static_cast<NumberForm>(status.actual_form);
   result.argument = status.argument;
   result.expectation = status.expectation;
   result.expected = status.expected;
@@ -185,11 +203,11 @@ Status ToCpp(const heed_status& status) {
 Status ToCpp(const heed_attention_config& c, AttentionConfig* result) {
   if (c.weights > HEED_WEIGHTS_INT4) {
     return Fail(StatusCode::kBadConfig, "config.weights", "a HEED_WEIGHTS_ constant, at most",
-                HEED_WEIGHTS_INT4, c.weights);
+                uint32_t{HEED_WEIGHTS_INT4}, c.weights);
   }
   if (c.core > HEED_CORE_INT8) {
     return Fail(StatusCode::kBadConfig, "config.core", "a HEED_CORE_ constant, at most",
-                HEED_CORE_INT8, c.core);
+                uint32_t{HEED_CORE_INT8}, c.core);
   }
   AttentionConfig config;
   CopyFields(c, &config);

@@ -19,7 +19,7 @@ uint32_t KnownSize(const Layouts& layouts) { return layouts.released[layouts.cou
 }  // namespace
 
 Status CheckSize(const void* object, const Name& name, const Layouts& layouts) {
-  if (object == nullptr) return Fail(StatusCode::kNullPointer, name.argument, "not null");
+  if (object == nullptr) return Fail(StatusCode::kNullPointer, name.argument, "an address");
   const uint32_t size = SizeOf(object);
   for (size_t i = 0; i < layouts.count; ++i) {
     if (size == layouts.released[i]) return Status();
@@ -32,7 +32,7 @@ Status CheckSize(const void* object, const Name& name, const Layouts& layouts) {
   for (size_t i = known; i < size; ++i) {
     if (bytes[i] != std::byte{0}) {
       return Fail(StatusCode::kUnsupported, name.size,
-                  "zeros in the fields that this library does not know", known, size);
+                  "zeros in all fields beyond this library's size of", known, size);
     }
   }
   return Status();

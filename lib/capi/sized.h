@@ -35,7 +35,7 @@ constexpr Layouts Released(const char* expectation, Sizes... sizes) {
 
 #define HEED_LAYOUTS(type, init, last_field, ...)                                          \
   template <>                                                                              \
-  inline constexpr Layouts kLayouts<type> = Released("what " init " sets", __VA_ARGS__);   \
+  inline constexpr Layouts kLayouts<type> = Released("what " init " sets,", __VA_ARGS__);  \
   static_assert(offsetof(type, size) == 0);                                                \
   static_assert(offsetof(type, last_field) + sizeof(type::last_field) == sizeof(type))
 

@@ -7,18 +7,32 @@ namespace {
 
 Status CheckTensors(const CallRequest& r) {
   const size_t batch = r.query.batch, query_len = r.query.rows, key_len = r.key.rows;
+  const char* const* const columns = r.columns_texts;
+  const char* const as_query = "a length of query's";
+  HEED_RETURN_IF_ERROR(CheckTensor(
+      "query", r.query, {batch, r.query_heads, query_len, r.query_columns, as_query, columns[0]}));
+  // Where key or value is absent, only its last dimension can be wrong.
+  const char* const key = r.has_key ? "key" : "query";
+  const char* const no_value =
+      r.has_key ? "a value beside it, or a last dimension of config.vdim ="
+                : "a key and a value beside it, or a last dimension of config.vdim =";
+  HEED_RETURN_IF_ERROR(CheckTensor(
+      key, r.key,
+      {batch, r.kv_heads, key_len, r.key_columns, as_query,
+       r.has_key ? columns[1] : "a key beside it, or a last dimension of config.kdim ="}));
+  HEED_RETURN_IF_ERROR(CheckTensor(
+      r.has_value ? "value" : key, r.value,
+      {batch, r.kv_heads, key_len, r.value_columns, "a length of key's",
+       r.has_value ? columns[2] : no_value}));
   HEED_RETURN_IF_ERROR(
-      CheckTensor("query", r.query, {batch, r.query_heads, query_len, r.query_columns}));
-  HEED_RETURN_IF_ERROR(CheckTensor("key", r.key, {batch, r.kv_heads, key_len, r.key_columns}));
-  HEED_RETURN_IF_ERROR(
-      CheckTensor("value", r.value, {batch, r.kv_heads, key_len, r.value_columns}));
-  HEED_RETURN_IF_ERROR(
-      CheckTensor("output", r.output, {batch, r.query_heads, query_len, r.output_columns}));
+      CheckTensor("output", r.output, {batch, r.query_heads, query_len, r.output_columns,
+                                       as_query, columns[3]}));
   HEED_RETURN_IF_ERROR(CheckOutputStrides("output", r.output));
   if (!r.probabilities.present()) return Status();
   const size_t heads = r.average_probabilities ? 1 : r.num_heads;
   HEED_RETURN_IF_ERROR(CheckTensor("attention_weights", r.probabilities,
-                                   {batch, heads, query_len, key_len + r.num_added}));
+                                   {batch, heads, query_len, key_len + r.num_added, as_query,
+                                    "a last dimension of all keys, added ones included,"}));
   return CheckOutputStrides("attention_weights", r.probabilities);
 }
 

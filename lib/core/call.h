@@ -14,7 +14,7 @@ namespace heed {
 // A dimension that may not be larger than the limits say.
 struct Bound {
   const char* argument;     // "query"
-  const char* expectation;  // "length at most limits.max_query_len"
+  const char* expectation;  // "a length of at most limits.max_query_len ="
   size_t highest, actual;
 };
 Status CheckBounds(const Bound* bounds, size_t count);
@@ -43,6 +43,8 @@ struct CallRequest {
   // The shapes that the tensors must have, as [batch][heads][rows][columns].
   size_t query_heads = 1, kv_heads = 1;
   size_t query_columns = 0, key_columns = 0, value_columns = 0, output_columns = 0;
+  // What is expected of the last dimension of query, key, value and output, for the Status.
+  const char* const* columns_texts = nullptr;
   size_t num_heads = 0;  // heads of the attention
   size_t num_added = 0;  // keys that the layer adds
 

@@ -1,5 +1,6 @@
 #include "lib/core/check.h"
 
+#include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 
 namespace heed {
@@ -14,25 +15,29 @@ bool Addressable(const void* data, size_t count, size_t size) {
   return bytes <= SIZE_MAX / 2 && reinterpret_cast<uintptr_t>(data) <= UINTPTR_MAX - bytes;
 }
 
+// Answers with the text of the first dimension that is not the expected one.
+Status CheckDimensions(StatusCode code, const char* name, const char* const* texts,
+                       const size_t* expected, const size_t* given) {
+  for (size_t i = 0; i < 4; ++i) {
+    const bool is_repeated = code == StatusCode::kBadMask && given[i] == 1;
+    if (given[i] != expected[i] && !is_repeated) {
+      return Fail(code, name, texts[i], expected[i], given[i]);
+    }
+  }
+  return Status();
+}
+
 template <typename T>
 Status CheckMask(const char* name, const MaskView<T>& given, size_t batch, size_t heads,
                  size_t query_len, size_t key_len, MaskView<T>* mask) {
   if (!given.present()) return Status();
-  struct Dimension {
-    const char* expectation;
-    size_t full, given;
-  };
-  const Dimension dimensions[] = {
-      {"batch dimension (or 1)", batch, given.batch},
-      {"head dimension (or 1)", heads, given.heads},
-      {"query dimension (or 1)", query_len, given.query_len},
-      {"key dimension (or 1)", key_len, given.key_len},
-  };
-  for (const Dimension& d : dimensions) {
-    if (d.given != d.full && d.given != 1) {
-      return Fail(StatusCode::kBadMask, name, d.expectation, d.full, d.given);
-    }
-  }
+  static constexpr const char* kTexts[] = {"a batch dimension of 1 or query's",
+                                           "a head dimension of 1 or the attention's",
+                                           "a query dimension of 1 or the length of query,",
+                                           "a key dimension of 1 or the number of keys,"};
+  const size_t full[] = {batch, heads, query_len, key_len};
+  const size_t dimensions[] = {given.batch, given.heads, given.query_len, given.key_len};
+  HEED_RETURN_IF_ERROR(CheckDimensions(StatusCode::kBadMask, name, kTexts, full, dimensions));
   MaskView<T> view = given;
   if (given.batch == 1) view.batch_stride = 0;
   if (given.heads == 1) view.head_stride = 0;
@@ -40,14 +45,9 @@ Status CheckMask(const char* name, const MaskView<T>& given, size_t batch, size_
   if (given.key_len == 1) view.key_stride = 0;
   const size_t extent = ExtentOf(view, batch, heads, query_len, key_len);
   if (extent == 0) return Status();  // nothing to mask
-  if (given.data == nullptr) return Fail(StatusCode::kNullPointer, name, "not null");
-  if (reinterpret_cast<uintptr_t>(given.data) % alignof(T) != 0) {
-    return Fail(StatusCode::kMisaligned, name, "address modulo 4", 0,
-                reinterpret_cast<uintptr_t>(given.data) % alignof(T));
-  }
+  HEED_RETURN_IF_ERROR(CheckAddress(name, given.data, alignof(T)));
   if (!Addressable(given.data, extent, sizeof(T))) {
-    return Fail(StatusCode::kBadMask, name, "strides inside the address space", SIZE_MAX / 2,
-                extent);
+    return Fail(StatusCode::kBadMask, name, "strides that stay inside the address space");
   }
   *mask = view;
   return Status();
@@ -57,13 +57,10 @@ Status CheckMask(const char* name, const MaskView<T>& given, size_t batch, size_
 Status CheckPerEntry(const char* name, const void* data, size_t count, size_t batch,
                      size_t alignment) {
   if (count != batch) {
-    return Fail(StatusCode::kBadMask, name, "one for each batch entry", batch, count);
+    return Fail(StatusCode::kBadMask, name, "a number for each batch entry of query,", batch,
+                count);
   }
-  if (batch != 0 && data == nullptr) return Fail(StatusCode::kNullPointer, name, "not null");
-  const size_t rest = reinterpret_cast<uintptr_t>(data) % alignment;
-  if (rest == 0) return Status();
-  return Fail(StatusCode::kMisaligned, name,
-              alignment == 4 ? "address modulo 4" : "address modulo 8", 0, rest);
+  return batch == 0 ? Status() : CheckAddress(name, data, alignment);
 }
 
 Status CheckLengths(const Lengths& lengths, size_t batch, size_t key_len) {
@@ -72,8 +69,8 @@ Status CheckLengths(const Lengths& lengths, size_t batch, size_t key_len) {
   for (size_t b = 0; b < batch; ++b) {
     const int32_t length = lengths.data[b];
     if (length < 0 || static_cast<size_t>(length) > key_len) {
-      return Fail(StatusCode::kBadMask, "lengths", "0 to the number of keys", key_len,
-                  static_cast<uint64_t>(int64_t{length}));
+      return Fail(StatusCode::kBadMask, "lengths", "numbers from 0 to the number of keys,", key_len,
+                  length);
     }
   }
   return Status();
@@ -90,31 +87,19 @@ size_t ExtentOf(const ConstTensorView& t) {
 
 Status CheckTensor(const char* name, const ConstTensorView& tensor,
                    const ExpectedShape& expected) {
-  struct Dimension {
-    const char* expectation;
-    size_t expected, given;
-  };
-  const Dimension dimensions[] = {
-      {"batch dimension", expected.batch, tensor.batch},
-      {"head dimension", expected.heads, tensor.heads},
-      {"length (rows)", expected.rows, tensor.rows},
-      {"last dimension (columns)", expected.columns, tensor.columns},
-  };
-  for (const Dimension& d : dimensions) {
-    if (d.given != d.expected) {
-      return Fail(StatusCode::kBadShape, name, d.expectation, d.expected, d.given);
-    }
+  if (!tensor.present() && tensor.columns == 0) {
+    return Fail(StatusCode::kBadShape, name, "a tensor");
   }
+  const char* const texts[] = {"a batch dimension of query's", "a head dimension of",
+                               expected.rows_text, expected.columns_text};
+  const size_t sizes[] = {expected.batch, expected.heads, expected.rows, expected.columns};
+  const size_t given[] = {tensor.batch, tensor.heads, tensor.rows, tensor.columns};
+  HEED_RETURN_IF_ERROR(CheckDimensions(StatusCode::kBadShape, name, texts, sizes, given));
   const size_t extent = ExtentOf(tensor);
   if (extent == 0) return Status();
-  if (tensor.data == nullptr) return Fail(StatusCode::kNullPointer, name, "not null");
-  if (reinterpret_cast<uintptr_t>(tensor.data) % alignof(float) != 0) {
-    return Fail(StatusCode::kMisaligned, name, "address modulo 4", 0,
-                reinterpret_cast<uintptr_t>(tensor.data) % alignof(float));
-  }
+  HEED_RETURN_IF_ERROR(CheckAddress(name, tensor.data, alignof(float)));
   if (!Addressable(tensor.data, extent, sizeof(float))) {
-    return Fail(StatusCode::kBadShape, name, "strides inside the address space", SIZE_MAX / 2,
-                extent);
+    return Fail(StatusCode::kBadShape, name, "strides that stay inside the address space");
   }
   return Status();
 }
@@ -141,7 +126,7 @@ Status CheckOutputStrides(const char* name, const ConstTensorView& tensor) {
   for (const Axis& axis : axes) {
     if (axis.count <= 1) continue;
     if (axis.stride < inner) {
-      return Fail(StatusCode::kBadShape, name, "strides that do not overlap: at least", inner,
+      return Fail(StatusCode::kBadShape, name, "strides that do not overlap, of at least", inner,
                   axis.stride);
     }
     inner += (axis.count - 1) * axis.stride;
@@ -168,14 +153,14 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
     HEED_RETURN_IF_ERROR(CheckPerEntry("offsets", args.offsets.data, args.offsets.count, batch,
                                        alignof(int64_t)));
     if (args.offset != 0) {
-      return Fail(StatusCode::kBadValue, "offset", "0 where offsets are given", 0,
-                  static_cast<uint64_t>(args.offset));
+      return Fail(StatusCode::kBadValue, "offset", "0, as offsets are given", Number(),
+                  args.offset);
     }
     p.offsets = args.offsets.data;
   }
   if (args.window < 0) {
-    return Fail(StatusCode::kBadValue, "window", "at least 1, or 0 for none", 0,
-                static_cast<uint64_t>(args.window));
+    return Fail(StatusCode::kBadValue, "window", "at least 1, or 0 for none", Number(),
+                args.window);
   }
   p.key_len = key_len;
   p.window = args.window != 0 ? args.window : int64_t{default_window};
@@ -185,13 +170,27 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
   return Status();
 }
 
+Status CheckLimit(const char* name, uint32_t value) {
+  if (value >= 1 && value <= kMaxDimension) return Status();
+  return Fail(StatusCode::kBadValue, name, "1 to", kMaxDimension, value);
+}
+
+Status CheckLimits(const Limits& limits) {
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_batch", limits.max_batch));
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_query_len", limits.max_query_len));
+  if (limits.max_key_len != 0) {
+    HEED_RETURN_IF_ERROR(CheckLimit("limits.max_key_len", limits.max_key_len));
+  }
+  return CheckLimit("limits.max_workers", limits.max_workers);
+}
+
 Status CheckExecutor(const Executor* executor, uint32_t max_workers) {
   if (executor == nullptr || executor->run == nullptr) return Status();
   if (executor->num_workers < 1) {
-    return Fail(StatusCode::kBadValue, "executor.num_workers", "at least 1", 1, 0);
+    return Fail(StatusCode::kBadValue, "executor.num_workers", "at least", 1, 0);
   }
   if (executor->num_workers > max_workers) {
-    return Fail(StatusCode::kOverLimit, "executor.num_workers", "at most limits.max_workers",
+    return Fail(StatusCode::kOverLimit, "executor.num_workers", "at most limits.max_workers =",
                 max_workers, executor->num_workers);
   }
   return Status();

@@ -10,9 +10,11 @@
 
 namespace heed {
 
-// The shape that a tensor must have.
+// The shape that a tensor must have, and the expectations for a wrong length and last dimension.
 struct ExpectedShape {
   size_t batch, heads, rows, columns;
+  const char* rows_text;
+  const char* columns_text;
 };
 
 // Checks the shape, the pointer, the alignment of float, and that the tensor ends inside the
@@ -43,6 +45,11 @@ MaskArgs MaskArgsOf(const Args& args) {
 // Checks masks against [batch][heads][query_len][key_len] and fills *plan.
 Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t query_len,
                     size_t key_len, uint32_t default_window, MaskPlan* plan);
+
+// Checks that a limit is from 1 to kMaxDimension.
+Status CheckLimit(const char* name, uint32_t value);
+// Checks each limit of a layer.
+Status CheckLimits(const Limits& limits);
 
 Status CheckExecutor(const Executor* executor, uint32_t max_workers);
 

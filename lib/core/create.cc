@@ -3,6 +3,7 @@
 #include <new>
 
 #include "heed/attention.h"
+#include "lib/core/check.h"
 #include "lib/core/plan.h"
 #include "lib/core/targets.h"
 #include "lib/support/bits.h"
@@ -10,17 +11,11 @@
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/support/once.h"
 #include "lib/weights/config.h"
 
 namespace heed {
 namespace {
-
-Status CheckLimit(const char* name, uint32_t value) {
-  if (value < 1 || value > kMaxDimension) {
-    return Fail(StatusCode::kBadValue, name, "1 to 2^20", kMaxDimension, value);
-  }
-  return Status();
-}
 
 // The two parts of the memory that the application lends, after they were checked.
 struct SplitMemory {
@@ -31,17 +26,17 @@ Status CheckLayerMemory(const LayerMemory& memory, size_t plan_bytes, size_t wor
                         bool has_backend, SplitMemory* split) {
   if (memory.is_one_block()) {
     HEED_RETURN_IF_ERROR(CheckMemory("block", memory.plan,
-                                     has_backend ? "BackendWorkspaceBytes(config, limits)"
-                                                 : "WorkspaceBytes(config, limits)",
+                                     has_backend ? "BackendWorkspaceBytes(config, limits) ="
+                                                 : "WorkspaceBytes(config, limits) =",
                                      plan_bytes + workspace_bytes));
     split->plan = MutableBytes(memory.plan.data, plan_bytes);
     split->workspace = MutableBytes(memory.plan.data + plan_bytes, workspace_bytes);
     return Status();
   }
-  HEED_RETURN_IF_ERROR(CheckMemory("plan", memory.plan, "PlanBytes(config)", plan_bytes));
+  HEED_RETURN_IF_ERROR(CheckMemory("plan", memory.plan, "PlanBytes(config) =", plan_bytes));
   HEED_RETURN_IF_ERROR(CheckMemory("workspace", memory.workspace,
-                                   has_backend ? "BackendSharedWorkspaceBytes(config, limits)"
-                                               : "SharedWorkspaceBytes(config, limits)",
+                                   has_backend ? "BackendSharedWorkspaceBytes(config, limits) ="
+                                               : "SharedWorkspaceBytes(config, limits) =",
                                    workspace_bytes));
   split->plan = MutableBytes(memory.plan.data, plan_bytes);
   split->workspace = MutableBytes(memory.workspace.data, workspace_bytes);
@@ -147,14 +142,11 @@ uint64_t CheckWordOf(const Plan& plan) {
 
 Status Attention::Create(const Limits& limits, const Weights& weights, const LayerMemory& memory,
                          Attention* layer, const CreateOptions& options) {
-  if (layer == nullptr) return Fail(StatusCode::kNullPointer, "layer", "not null");
-  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened");
+  if (layer == nullptr) return Fail(StatusCode::kNullPointer, "layer", "an address");
+  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "an opened file");
+  HEED_RETURN_IF_ERROR(CheckLimits(limits));
   Limits filled = limits;
   if (filled.max_key_len == 0) filled.max_key_len = filled.max_query_len;
-  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_batch", filled.max_batch));
-  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_query_len", filled.max_query_len));
-  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_key_len", filled.max_key_len));
-  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_workers", filled.max_workers));
   const AttentionConfig config = built::Known(weights.config());
   const ProjectionBackend* backend = options.projection_backend;
   if (backend != nullptr && backend->project == nullptr) {
@@ -162,9 +154,9 @@ Status Attention::Create(const Limits& limits, const Weights& weights, const Lay
   }
   const detail::PlanMap plan_map = detail::PlanMapOf(config);
   const detail::WorkspaceMap map =
-      detail::WorkspaceMapOf(detail::LayerShapeOf(config, filled, backend != nullptr));
+      once::WorkspaceMapOf(detail::LayerShapeOf(config, filled, backend != nullptr));
   if (sizes::Add(plan_map.bytes, map.bytes) == SIZE_MAX) {
-    return Fail(StatusCode::kBadValue, "limits", "a workspace below the address space");
+    return Fail(StatusCode::kBadValue, "limits", "a workspace that fits the address space");
   }
   SplitMemory split;
   HEED_RETURN_IF_ERROR(
@@ -202,8 +194,8 @@ Status Attention::Create(const AttentionConfig& config, const Limits& limits,
                          const Weights& weights, const LayerMemory& memory, Attention* layer,
                          const CreateOptions& options) {
   HEED_RETURN_IF_ERROR(CheckConfig(config));
-  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened");
-  HEED_RETURN_IF_ERROR(CheckSameConfig(Resolved(config), weights.config()));
+  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "an opened file");
+  HEED_RETURN_IF_ERROR(CheckSameConfig(once::Resolved(config), weights.config()));
   return Create(limits, weights, memory, layer, options);
 }
 

@@ -54,18 +54,25 @@ void SetLentMemory(const Plan& plan, LentMemory* lent) {
              {workspace.data, workspace.size}};
 }
 
+constexpr const char* kColumns[] = {
+    "a last dimension of config.embed_dim =", "a last dimension of config.kdim =",
+    "a last dimension of config.vdim =", "a last dimension of config.embed_dim ="};
+
 Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   const AttentionConfig& config = plan.config;
   const ConstTensorView& query = args.query;
   if (args.value.present() && !args.key.present()) {
-    return Fail(StatusCode::kBadShape, "key", "given where value is given", 1, 0);
+    return Fail(StatusCode::kBadShape, "key", "a tensor, as value is given");
   }
   call->key = args.key.present() ? args.key : query;
   call->value = args.value.present() ? args.value : call->key;
   const Bound bounds[] = {
-      {"query", "batch dimension at most limits.max_batch", plan.limits.max_batch, query.batch},
-      {"query", "length at most limits.max_query_len", plan.limits.max_query_len, query.rows},
-      {"key", "length at most limits.max_key_len", plan.limits.max_key_len, call->key.rows},
+      {"query", "a batch dimension of at most limits.max_batch =", plan.limits.max_batch,
+       query.batch},
+      {"query", "a length of at most limits.max_query_len =", plan.limits.max_query_len,
+       query.rows},
+      {args.key.present() ? "key" : "query", "a length of at most limits.max_key_len =",
+       plan.limits.max_key_len, call->key.rows},
   };
   HEED_RETURN_IF_ERROR(CheckBounds(bounds, sizeof(bounds) / sizeof(bounds[0])));
   CallRequest request;
@@ -77,6 +84,7 @@ Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   request.output = args.output;
   request.probabilities = args.attention_weights;
   request.average_probabilities = args.average_weights;
+  request.columns_texts = kColumns;
   request.query_columns = request.output_columns = config.embed_dim;
   request.key_columns = config.kdim;
   request.value_columns = config.vdim;
@@ -192,7 +200,7 @@ detail::WorkspaceMap MapOf(const Plan& plan) {
 
 // Finds the plan of a layer. Answers kStalePlan if it is no longer the one that Create wrote.
 Status PlanOf(const void* memory, uint64_t check, const Plan** plan) {
-  if (memory == nullptr) return Fail(StatusCode::kNullPointer, "layer", "created");
+  if (memory == nullptr) return Fail(StatusCode::kNullPointer, "layer", "a layer that Create made");
   *plan = static_cast<const Plan*>(memory);
   if ((*plan)->check == check && (*plan)->check_at_end == check) return Status();
   return Fail(StatusCode::kStalePlan, "layer",
@@ -234,7 +242,7 @@ Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) con
   const Plan* found = nullptr;
   HEED_RETURN_IF_ERROR(PlanOf(plan_, check_, &found));
   const Plan& plan = *found;
-  if (explanation == nullptr) return Fail(StatusCode::kNullPointer, "explanation", "not null");
+  if (explanation == nullptr) return Fail(StatusCode::kNullPointer, "explanation", "an address");
   Call call;
   HEED_RETURN_IF_ERROR(CheckForward(plan, args, &call));
   Explanation e;

@@ -4,10 +4,12 @@
 //   packed file | block | output
 #include "heed/report.h"
 
+#include "lib/core/check.h"
 #include "lib/core/plan.h"
 #include "lib/support/bits.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
+#include "lib/support/once.h"
 
 namespace heed {
 namespace {
@@ -25,8 +27,8 @@ Status RunLayer(const AttentionConfig& config, const LayerTensors& tensors, cons
     *next += bytes;
     return part;
   };
-  const MutableBytes file = take(PackedWeightsBytes(config));
-  const MutableBytes block = take(WorkspaceBytes(config, limits));
+  const MutableBytes file = take(once::PackedWeightsBytes(config));
+  const MutableBytes block = take(once::WorkspaceBytes(config, limits));
   const size_t rows = size_t{limits.max_batch} * limits.max_query_len;
   float* const output =
       reinterpret_cast<float*>(take(sizes::FloatBytes(rows * config.embed_dim)).data);
@@ -80,14 +82,14 @@ ErrorFigures Compare(const float* actual, const float* wanted, const Region& reg
 Status MeasureError(const AttentionConfig& config, const LayerTensors& tensors,
                     const Limits& limits, const ForwardArgs& args, MutableBytes memory,
                     ErrorReport* report, const CreateOptions& options) {
-  if (report == nullptr) return Fail(StatusCode::kNullPointer, "report", "not null");
+  if (report == nullptr) return Fail(StatusCode::kNullPointer, "report", "an address");
   HEED_RETURN_IF_ERROR(CheckConfig(config));
-  const size_t bytes = MeasureErrorBytes(config, limits);
+  HEED_RETURN_IF_ERROR(CheckLimits(limits));
+  const size_t bytes = once::MeasureErrorBytes(config, limits);
   if (bytes == 0) {
-    return Fail(StatusCode::kBadValue, "limits", "each from 1 to 2^20 (max_key_len from 0)",
-                kMaxDimension, 0);
+    return Fail(StatusCode::kBadValue, "limits", "memory that fits the address space");
   }
-  HEED_RETURN_IF_ERROR(CheckMemory("memory", memory, "MeasureErrorBytes(config, limits)", bytes));
+  HEED_RETURN_IF_ERROR(CheckMemory("memory", memory, "MeasureErrorBytes(config, limits) =", bytes));
   AttentionConfig float_config = config;
   float_config.weights = WeightType::kF32;
   float_config.core = CoreType::kF32;
@@ -96,7 +98,7 @@ Status MeasureError(const AttentionConfig& config, const LayerTensors& tensors,
   HEED_RETURN_IF_ERROR(RunLayer(config, tensors, limits, args, options, &next, &wanted));
   HEED_RETURN_IF_ERROR(RunLayer(float_config, tensors, limits, args, options, &next, &exact));
 
-  const AttentionConfig c = Resolved(config);
+  const AttentionConfig c = once::Resolved(config);
   const size_t width = size_t{c.num_heads} * c.head_dim;
   Region region = {args.query.batch, args.query.rows, c.embed_dim, c.embed_dim};
   report->layer = Compare(wanted.output, exact.output, region);

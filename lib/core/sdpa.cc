@@ -12,32 +12,52 @@
 #include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 #include "lib/support/log2_units.h"
+#include "lib/support/once.h"
 
 namespace heed {
 namespace {
+
+constexpr const char* kColumns[] = {"a last dimension of", "a last dimension of query's",
+                                    "a last dimension of", "a last dimension of value's"};
+
+// Names the limit that is out of range.
+Status WrongLimit(const SdpaLimits& limits) {
+  if (limits.max_key_len > kMaxDimension) {
+    return Fail(StatusCode::kBadValue, "limits.max_key_len", "at most", kMaxDimension,
+                limits.max_key_len);
+  }
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_head_dim", limits.max_head_dim));
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_value_dim", limits.max_value_dim));
+  HEED_RETURN_IF_ERROR(CheckLimit("limits.max_workers", limits.max_workers));
+  return Fail(StatusCode::kBadValue, "limits", "a workspace that fits the address space");
+}
 
 Status CheckShapes(const SdpaArgs& args, const SdpaLimits& limits) {
   const ConstTensorView& query = args.query;
   const ConstTensorView& key = args.key;
   const ConstTensorView& value = args.value;
   const Bound bounds[] = {
-      {"query", "batch dimension at most 2^20", kMaxDimension, query.batch},
-      {"query", "head dimension at most 2^20", kMaxDimension, query.heads},
-      {"query", "length at most 2^20", kMaxDimension, query.rows},
-      {"query", "last dimension at most limits.max_head_dim", limits.max_head_dim, query.columns},
-      {"key", "length at most limits.max_key_len", limits.max_key_len, key.rows},
-      {"value", "last dimension at most limits.max_value_dim", limits.max_value_dim,
+      {"query", "a batch dimension of at most", kMaxDimension, query.batch},
+      {"query", "a head dimension of at most", kMaxDimension, query.heads},
+      {"query", "a length of at most", kMaxDimension, query.rows},
+      {"query", "a last dimension of at most limits.max_head_dim =", limits.max_head_dim,
+       query.columns},
+      {"key", "a length of at most limits.max_key_len =", limits.max_key_len, key.rows},
+      {"value", "a last dimension of at most limits.max_value_dim =", limits.max_value_dim,
        value.columns},
   };
   HEED_RETURN_IF_ERROR(CheckBounds(bounds, sizeof(bounds) / sizeof(bounds[0])));
   if (query.columns == 0) {
-    return Fail(StatusCode::kBadShape, "query", "last dimension at least 1", 1, 0);
+    return Fail(StatusCode::kBadShape, "query", "a last dimension of at least", 1, 0);
   }
   if (value.columns == 0) {
-    return Fail(StatusCode::kBadShape, "value", "last dimension at least 1", 1, 0);
+    return Fail(StatusCode::kBadShape, "value", "a last dimension of at least", 1, 0);
   }
-  if (query.heads == 0 || key.heads == 0 || query.heads % key.heads != 0) {
-    return Fail(StatusCode::kBadShape, "key", "a head dimension that divides query's",
+  if (query.heads == 0) {
+    return Fail(StatusCode::kBadShape, "query", "a head dimension of at least", 1, 0);
+  }
+  if (key.heads == 0 || query.heads % key.heads != 0) {
+    return Fail(StatusCode::kBadShape, "key", "a head dimension that divides query's,",
                 query.heads, key.heads);
   }
   return Status();
@@ -45,26 +65,26 @@ Status CheckShapes(const SdpaArgs& args, const SdpaLimits& limits) {
 
 Status CheckScalars(const SdpaArgs& args) {
   if (!IsFinite(args.scale)) {
-    return Fail(StatusCode::kBadValue, "scale", "a finite number (its bits follow)", 0,
-                BitsOf(args.scale));
+    return Fail(StatusCode::kBadValue, "scale", "a finite number", Number(), args.scale);
   }
   if (!IsFinite(args.softcap) || args.softcap < 0.0f) {
-    return Fail(StatusCode::kBadValue, "softcap",
-                "0 or a finite positive number (its bits follow)", 0, BitsOf(args.softcap));
+    return Fail(StatusCode::kBadValue, "softcap", "a finite number, 0 or above", Number(),
+                args.softcap);
   }
   return Status();
 }
 
-// `block` is empty for Explain, which uses none. The limits have their max_value_dim filled in.
-Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, Memory block,
+// `block` is null for Explain, which uses none. The limits have their max_value_dim filled in.
+Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, const MutableBytes* block,
                  const CreateOptions& options, AttendPlan* attend) {
   if constexpr (!built::kF32) {
-    return Fail(StatusCode::kUnsupported, "core", "the f32 core, which is not in this library",
-                static_cast<uint32_t>(CoreType::kF32), static_cast<uint32_t>(CoreType::kInt8));
+    return Fail(StatusCode::kUnsupported, "args", "a library that is built with core",
+                CoreType::kF32);
   }
-  if (SdpaWorkspaceBytes(limits) == 0) {
-    return Fail(StatusCode::kBadValue, "limits", "each from 1 to 2^20 (max_key_len from 0)",
-                kMaxDimension, 0);
+  const size_t bytes = once::SdpaWorkspaceBytes(limits);
+  if (bytes == 0) return WrongLimit(limits);
+  if (block != nullptr) {
+    HEED_RETURN_IF_ERROR(CheckMemory("block", *block, "SdpaWorkspaceBytes(limits) =", bytes));
   }
   HEED_RETURN_IF_ERROR(CheckShapes(args, limits));
   HEED_RETURN_IF_ERROR(CheckScalars(args));
@@ -77,11 +97,13 @@ Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, Memory block,
   request.average_probabilities = args.average_weights;
   request.query_heads = request.num_heads = args.query.heads;
   request.kv_heads = args.key.heads;
+  request.columns_texts = kColumns;
   request.query_columns = request.key_columns = args.query.columns;
   request.value_columns = request.output_columns = args.value.columns;
   request.executor = args.executor;
   request.max_workers = limits.max_workers;
-  request.lent[0] = {"block", "no memory shared with the block", block};
+  request.lent[0] = {"block", "no memory shared with the block",
+                     block == nullptr ? Memory() : Memory{block->data, bytes}};
   HEED_RETURN_IF_ERROR(CheckCall(request, MaskArgsOf(args), attend));
   HEED_RETURN_IF_ERROR(ChooseKernels(options.target, &attend->kernels));
   attend->group = args.query.heads / args.key.heads;
@@ -132,12 +154,9 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
                                  MutableBytes block, const CreateOptions& options) {
   const SdpaLimits limits = Filled(given_limits);
   AttendPlan attend;
-  const size_t bytes = SdpaWorkspaceBytes(limits);
-  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, Memory{block.data, bytes}, options, &attend));
-  HEED_RETURN_IF_ERROR(CheckMemory("block", block, "SdpaWorkspaceBytes(limits)", bytes));
+  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, &block, options, &attend));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
-  const detail::SdpaMap map = detail::SdpaMapOf(limits.max_key_len, limits.max_head_dim,
-                                                limits.max_value_dim, limits.max_workers);
+  const detail::SdpaMap map = once::SdpaMapOf(limits);
   const PoisonedGaps gaps([&map] { return map; }, block.data);
   const KvStore store(
       {KvForm::kF32Blocks, 1, 1, attend.head_dim, attend.value_dim, args.key.rows},
@@ -164,12 +183,12 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
 
 Status ExplainScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_limits,
                                         Explanation* explanation, const CreateOptions& options) {
-  if (explanation == nullptr) return Fail(StatusCode::kNullPointer, "explanation", "not null");
+  if (explanation == nullptr) return Fail(StatusCode::kNullPointer, "explanation", "an address");
   const SdpaLimits limits = Filled(given_limits);
   AttendPlan attend;
-  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, Memory(), options, &attend));
+  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, nullptr, options, &attend));
   Explanation e;
-  e.workspace_bytes = SdpaWorkspaceBytes(limits);
+  e.workspace_bytes = once::SdpaWorkspaceBytes(limits);
   e.tensor_bytes = TensorBytes(args.query) + TensorBytes(args.key) + TensorBytes(args.value) +
                    TensorBytes(args.output) + TensorBytes(args.attention_weights);
   ExplainCall(attend, &e);

@@ -30,13 +30,12 @@ void SetWord(uint32_t word, T* value) {
 
 Status CheckSameConfig(const AttentionConfig& expected, const AttentionConfig& actual) {
   Status status;
-  const auto compare = [&status](const char* argument, uint32_t e, uint32_t a) {
-    if (e == a || !status.ok()) return;
-    status =
-        Fail(StatusCode::kConfigMismatch, argument, "the caller's (of floats the bits)", e, a);
+  const auto compare = [&status](const char* argument, Number e, Number a) {
+    if (e.bits == a.bits || !status.ok()) return;
+    status = Fail(StatusCode::kConfigMismatch, argument, "the file to hold", e, a);
   };
   VisitConfigFields([&compare](ConfigField field, const auto& e, const auto& a) {
-    compare(field.argument, WordOf(e), WordOf(a));
+    compare(field.argument, e, a);
   }, expected, actual);
   return status;
 }

@@ -5,6 +5,7 @@
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/support/once.h"
 #include "lib/weights/config.h"
 #include "lib/weights/packed_file.h"
 
@@ -16,24 +17,25 @@ namespace {
 Status CheckFixedFields(const FileHeader& header, const AttentionConfig& c,
                         const std::byte* file) {
   if (header.header_bytes != sizes::kHeaderBytes) {
-    return Fail(StatusCode::kBadHeader, "header_bytes", "this version's header",
-                sizes::kHeaderBytes, header.header_bytes);
+    return Fail(StatusCode::kBadHeader, "file", "header_bytes =", sizes::kHeaderBytes,
+                header.header_bytes);
   }
   if (header.panel_columns != sizes::kPanelColumns) {
-    return Fail(StatusCode::kBadHeader, "panel_columns", "this version's panels",
-                sizes::kPanelColumns, header.panel_columns);
+    return Fail(StatusCode::kBadHeader, "file", "panel_columns =", sizes::kPanelColumns,
+                header.panel_columns);
   }
   const uint32_t flags = header.config[kFlagsWord];
   if ((flags & ~kKnownFlags) != 0) {
-    return Fail(StatusCode::kBadHeader, "flags", "known flags", kKnownFlags, flags);
+    return Fail(StatusCode::kBadHeader, "file", "no flags but", Hex(kKnownFlags), Hex(flags));
   }
   for (size_t i = sizeof(FileHeader); i < sizes::kHeaderBytes; ++i) {
     if (file[i] != std::byte{0}) {
-      return Fail(StatusCode::kBadHeader, "reserved", "zero", 0, static_cast<uint8_t>(file[i]));
+      return Fail(StatusCode::kBadHeader, "file", "each reserved byte to be", 0,
+                  static_cast<uint8_t>(file[i]));
     }
   }
   if (c.num_kv_heads == 0 || c.head_dim == 0 || c.kdim == 0 || c.vdim == 0 || c.scale == 0.0f) {
-    return Fail(StatusCode::kBadHeader, "config", "no field left to a default", 1, 0);
+    return Fail(StatusCode::kBadHeader, "file", "a config without defaults in place of numbers");
   }
   return Status();
 }
@@ -41,21 +43,23 @@ Status CheckFixedFields(const FileHeader& header, const AttentionConfig& c,
 }  // namespace
 
 Status Weights::Open(ConstBytes file, Weights* weights) {
-  if (weights == nullptr) return Fail(StatusCode::kNullPointer, "weights", "not null");
+  if (weights == nullptr) return Fail(StatusCode::kNullPointer, "weights", "an address");
   HEED_RETURN_IF_ERROR(CheckAligned("file", file.data));
+  // The magic comes first: a short file of another kind is not a cut one of this kind.
+  uint32_t expected, actual;
+  memcpy(&expected, "HEED", 4);
+  memcpy(&actual, file.size < 4 ? "HEED" : reinterpret_cast<const char*>(file.data), 4);
+  if (actual != expected) {
+    return Fail(StatusCode::kBadMagic, "file", "the first bytes",
+                Number(expected, NumberForm::kCharacters),
+                Number(actual, NumberForm::kCharacters));
+  }
   if (file.size < sizes::kHeaderBytes) {
-    return Fail(StatusCode::kBadHeader, "file", "bytes of a header", sizes::kHeaderBytes,
-                file.size);
+    return Fail(StatusCode::kBadHeader, "file", "the bytes of a header, at least",
+                sizes::kHeaderBytes, file.size);
   }
   FileHeader header;
   memcpy(&header, file.data, sizeof(header));
-  const char* magic = header.magic;  // without memcmp, which firmware may lack
-  if (magic[0] != 'H' || magic[1] != 'E' || magic[2] != 'E' || magic[3] != 'D') {
-    uint32_t expected, actual;
-    memcpy(&expected, "HEED", 4);
-    memcpy(&actual, header.magic, 4);
-    return Fail(StatusCode::kBadMagic, "file", "first four bytes", expected, actual);
-  }
   if (header.version != kFileVersion) {
     return Fail(StatusCode::kBadVersion, "file", "version", kFileVersion, header.version);
   }
@@ -64,18 +68,20 @@ Status Weights::Open(ConstBytes file, Weights* weights) {
   memset(copy + offsetof(FileHeader, header_crc), 0, sizeof(header.header_crc));
   const uint32_t crc = Crc32c(copy, sizeof(copy));
   if (crc != header.header_crc) {
-    return Fail(StatusCode::kBadChecksum, "file", "header CRC-32C", header.header_crc, crc);
+    return Fail(StatusCode::kBadChecksum, "file", "a header with CRC-32C", Hex(header.header_crc),
+                Hex(crc));
   }
   const AttentionConfig config = ConfigOf(header);
   HEED_RETURN_IF_ERROR(CheckFixedFields(header, config, file.data));
   HEED_RETURN_IF_ERROR(CheckConfig(config));
-  const size_t bytes = PackedWeightsBytes(config);
+  const size_t bytes = once::PackedWeightsBytes(config);
   if (header.file_bytes != bytes) {
-    return Fail(StatusCode::kBadHeader, "file_bytes", "size that the config gives", bytes,
-                header.file_bytes);
+    return Fail(StatusCode::kBadHeader, "file", "file_bytes to be the packed size of its config,",
+                bytes, header.file_bytes);
   }
   if (file.size < bytes) {
-    return Fail(StatusCode::kBadHeader, "file", "bytes (is it truncated?)", bytes, file.size);
+    return Fail(StatusCode::kBadHeader, "file", "the bytes of a whole file, at least", bytes,
+                file.size);
   }
   weights->data_ = file.data;
   weights->size_ = bytes;
@@ -84,12 +90,13 @@ Status Weights::Open(ConstBytes file, Weights* weights) {
 }
 
 Status Weights::Verify() const {
-  if (!is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened");
+  if (!is_open()) return Fail(StatusCode::kNullPointer, "weights", "an opened file");
   FileHeader header;
   memcpy(&header, data_, sizeof(header));
   const uint32_t crc = Crc32c(data_ + sizes::kHeaderBytes, size_ - sizes::kHeaderBytes);
   if (crc != header.payload_crc) {
-    return Fail(StatusCode::kBadChecksum, "file", "payload CRC-32C", header.payload_crc, crc);
+    return Fail(StatusCode::kBadChecksum, "file", "a payload with CRC-32C", Hex(header.payload_crc),
+                Hex(crc));
   }
   return Status();
 }

@@ -5,6 +5,7 @@
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/support/once.h"
 #include "lib/weights/config.h"
 #include "lib/weights/packed_file.h"
 
@@ -56,7 +57,7 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
   };
   for (const Required& tensor : all) {
     if (tensor.required && tensor.data == nullptr) {
-      return Fail(StatusCode::kNullPointer, tensor.name, "required by the config");
+      return Fail(StatusCode::kNullPointer, tensor.name, "an address, as the config needs it");
     }
   }
   return Status();
@@ -106,10 +107,10 @@ PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
 
 Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, MutableBytes out) {
   HEED_RETURN_IF_ERROR(CheckConfig(config));
-  const AttentionConfig c = Resolved(config);
+  const AttentionConfig c = once::Resolved(config);
   HEED_RETURN_IF_ERROR(CheckTensors(c, tensors));
-  const size_t bytes = PackedWeightsBytes(c);
-  HEED_RETURN_IF_ERROR(CheckMemory("out", out, "PackedWeightsBytes(config)", bytes));
+  const size_t bytes = once::PackedWeightsBytes(c);
+  HEED_RETURN_IF_ERROR(CheckMemory("out", out, "PackedWeightsBytes(config) =", bytes));
 
   const PackedView view = ViewOf(c, out.data);
   Partners partners;

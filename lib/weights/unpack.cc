@@ -24,17 +24,17 @@ const Matrix* MatrixOf(const PackedView& view, ProjectionKind kind) {
 
 Status UnpackProjection(const Weights& weights, ProjectionKind kind, MutableBytes buffer,
                         UnpackedProjection* projection) {
-  if (projection == nullptr) return Fail(StatusCode::kNullPointer, "projection", "not null");
-  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened");
+  if (projection == nullptr) return Fail(StatusCode::kNullPointer, "projection", "an address");
+  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "an opened file");
   const PackedView view = ViewOf(weights.config(), weights.bytes().data);
   const Matrix* matrix = MatrixOf(view, kind);
   if (matrix == nullptr) {
-    return Fail(StatusCode::kBadValue, "kind", "below kNumProjections", kNumProjections,
+    return Fail(StatusCode::kBadValue, "kind", "a ProjectionKind, below", kNumProjections,
                 static_cast<uint32_t>(kind));
   }
   const size_t bytes = UnpackedProjectionBytes(weights.config(), kind);
   HEED_RETURN_IF_ERROR(
-      CheckMemory("buffer", buffer, "UnpackedProjectionBytes(config, kind)", bytes));
+      CheckMemory("buffer", buffer, "UnpackedProjectionBytes(config, kind) =", bytes));
   HEED_RETURN_IF_ERROR(CheckApart("buffer", MutableBytes(buffer.data, bytes),
                                   "no memory shared with the packed file", weights.bytes()));
   float* weight = reinterpret_cast<float*>(buffer.data);

@@ -2,19 +2,54 @@
 // Exit code 0; 1 with one line `heed: error: ...` on stderr; 2 for wrong usage.
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include <heed/version.h>
 
 #include "cli/commands.h"
 #include "cli/error.h"
+#include "cli/options.h"
 
 namespace {
 
+using heed::cli::Quoted;
+
 int Complain(const std::string& message, int exit_code) {
-  std::fprintf(stderr, "heed: error: %s\n", heed::cli::PlainText(message).c_str());
+  std::fprintf(stderr, "heed: error: %s%s\n", heed::cli::PlainText(message).c_str(),
+               exit_code == 2 ? " (see heed --help)" : "");
   return exit_code;
+}
+
+// Says which arguments nobody knows.
+std::string UnknownArguments(CLI::App& program) {
+  constexpr size_t kMostShown = 6;
+  const std::vector<std::string> left = program.remaining(true);
+  const std::vector<CLI::App*> parsed = program.get_subcommands();
+  std::string text;
+  if (parsed.empty()) {
+    text = "expected a subcommand (";
+    const std::vector<CLI::App*> all = program.get_subcommands(nullptr);
+    for (const CLI::App* command : all) {
+      text += command->get_name() + (command == all.back() ? ")" : ", ");
+    }
+  } else {
+    text = parsed[0]->get_name() + ": expected arguments that it knows";
+  }
+  text += ", got";
+  for (size_t i = 0; i < left.size() && i < kMostShown; ++i) text += " " + Quoted(left[i]);
+  return left.size() > kMostShown ? text + " ..." : text;
+}
+
+// "--query: 1 required TEXT missing" and its like, in words.
+std::string WrongNumber(const std::string& text) {
+  const std::string name = text.substr(0, text.find(": "));
+  if (text.find("missing") != std::string::npos) return name + ": expected a value, got none";
+  if (text.find("At Most") != std::string::npos) return name + ": expected once, got it again";
+  return text;
 }
 
 }  // namespace
@@ -34,15 +69,23 @@ int main(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
     return program.exit(help_or_version);
+  } catch (const CLI::ExtrasError&) {
+    return Complain(UnknownArguments(program), 2);
+  } catch (const CLI::ArgumentMismatch& error) {
+    return Complain(WrongNumber(error.what()), 2);
   } catch (const CLI::ParseError& error) {
-    return Complain(error.what() + std::string(" (see heed --help)"), 2);
+    return Complain(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return Complain("out of memory", 1);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return Complain(error.path1().string() + ": " + error.code().message(), 1);
+  } catch (const std::system_error& error) {  // std::thread's alone
+    return Complain("--threads: cannot start a thread: " + error.code().message(), 1);
   } catch (const std::exception& error) {
     return Complain(error.what(), 1);
   }
   if (program.get_subcommands().empty()) {
-    return Complain("expected a subcommand, got none (see heed --help)", 2);
+    return Complain("expected a subcommand, got none", 2);
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     return Complain("standard output: cannot write", 1);

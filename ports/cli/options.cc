@@ -10,8 +10,9 @@ namespace heed::cli {
 namespace {
 
 // Throws CLI11's error of wrong usage.
-[[noreturn]] void Refuse(const std::string& name, const char* expected, const std::string& got) {
-  throw CLI::ValidationError(name, std::string("expected ") + expected + ", got '" + got + "'");
+[[noreturn]] void Refuse(const std::string& name, const std::string& expected,
+                         const std::string& got) {
+  throw CLI::ValidationError(name, "expected " + expected + ", got " + Quoted(got));
 }
 
 int64_t ParseInteger(const std::string& name, const std::string& text) {
@@ -36,6 +37,27 @@ float ParseFloat(const std::string& name, const std::string& text) {
 }
 
 }  // namespace
+
+CLI::Validator OneOf(const std::vector<std::string>& words) {
+  return CLI::Validator(
+      [words](const std::string& given) {
+        std::string text = "expected one of";
+        for (const std::string& word : words) {
+          if (given == word) return std::string();
+          text += " " + word + (word == words.back() ? "" : ",");
+        }
+        return text + ", got " + Quoted(given);
+      },
+      "");
+}
+
+std::string Quoted(const std::string& text) {
+  constexpr size_t kMostShown = 60;
+  if (text.size() <= kMostShown) return "'" + text + "'";
+  size_t end = kMostShown;  // between two characters of UTF-8
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return "'" + text.substr(0, end) + "...'";
+}
 
 float CheckedScale(float scale) {
   if (!std::isfinite(scale) || scale == 0.0f) {

@@ -98,10 +98,10 @@ void AddPack(CLI::App& program) {
   for (const detail::WeightFormat& format : detail::kWeightFormats) weights.push_back(format.name);
   AddText(command, "--weights", &options->weights,
           "how weights are stored: f32, bf16, int8 or int4")
-      ->check(CLI::IsMember(weights))
+      ->check(OneOf(weights))
       ->excludes(list);
   AddText(command, "--core", &options->core, "arithmetic of scores and values: f32 or int8")
-      ->check(CLI::IsMember({"f32", "int8"}))
+      ->check(OneOf({"f32", "int8"}))
       ->excludes(list);
   AddInteger(command, "--window", &options->window, "sliding causal window of W keys")
       ->excludes(list);

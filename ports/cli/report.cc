@@ -54,7 +54,7 @@ void Report(const Options& options) {
     if (supported.code == StatusCode::kUnsupported) continue;
     Check(supported, options.input);
     const size_t bytes = MeasureErrorBytes(layer.config, inputs.limits);
-    if (bytes == 0) Fail("a call of this shape needs more memory than there are addresses");
+    if (bytes == 0) Fail("--query: expected a call whose memory fits the address space");
     Memory memory(bytes);
     ErrorReport report;
     report.heads = heads.data();

@@ -254,7 +254,7 @@ void Selftest() {
     const std::string target = TargetName(i);
     if (!TestTarget(target, layers, wanted, threads)) failed += " " + target;
   }
-  if (!failed.empty()) Fail("selftest: other results than the reference's from", failed);
+  if (!failed.empty()) Fail("selftest: expected the results of REFERENCE, got others from", failed);
   std::printf("%zu layers, serial and with %zu workers: ok\n", layers.size(), kWorkers);
 }
 

@@ -12,19 +12,25 @@ namespace {
 
 Arena arena;  // one for the process, as XNNPACK's allocator is
 
-Status Fail(StatusCode code, const char* argument, const char* expectation, size_t expected,
-            size_t actual) {
+Status Fail(StatusCode code, const char* argument, const char* expectation) {
   Status status;
   status.code = code;
   status.argument = argument;
   status.expectation = expectation;
+  return status;
+}
+
+Status Fail(StatusCode code, const char* argument, const char* expectation, size_t expected,
+            size_t actual) {
+  Status status = Fail(code, argument, expectation);
+  status.expected_form = status.actual_form = NumberForm::kUnsigned;
   status.expected = static_cast<int64_t>(expected);
   status.actual = static_cast<int64_t>(actual);
   return status;
 }
 
 Status FailXnn(xnn_status status) {
-  return Fail(StatusCode::kBackendFailed, "XNNPACK", "xnn_status_success", xnn_status_success,
+  return Fail(StatusCode::kBackendFailed, "XNNPACK", "xnn_status_success =", xnn_status_success,
               status);
 }
 
@@ -54,7 +60,7 @@ Status MakeOperator(const UnpackedProjection& projection, xnn_operator** made) {
   *made = nullptr;
   const Arena::Counts counts = arena.counts();
   if (counts.refused == refused) return FailXnn(status);
-  return Fail(StatusCode::kBlockTooSmall, "XNNPACK's block", "bytes for all layers alive",
+  return Fail(StatusCode::kBlockTooSmall, "XNNPACK's block", "bytes for all layers alive, at least",
               counts.bytes + counts.last_refused_bytes, counts.block_bytes);
 }
 
@@ -69,11 +75,12 @@ void CopyRows(const float* from, size_t from_stride, size_t rows, size_t columns
 
 Status XnnpackUseBlock(MutableBytes block) {
   if (block.data == nullptr) {
-    return Fail(StatusCode::kNullPointer, "block", "not null", 0, 0);
+    return Fail(StatusCode::kNullPointer, "block", "an address");
   }
   const size_t live = arena.counts().live;
   if (live != 0) {
-    return Fail(StatusCode::kBadValue, "block", "no allocation alive in the one before", 0, live);
+    return Fail(StatusCode::kBadValue, "block", "allocations alive in the one before to be", 0,
+                live);
   }
   arena.Reset(block);
   const xnn_status initialized = xnn_initialize(Allocator());
@@ -88,8 +95,7 @@ Status XnnpackUseBlock(MutableBytes block) {
   if (made != nullptr) xnn_delete_operator(made);
   if (status.code == StatusCode::kBackendFailed) status.code = StatusCode::kUnsupported;
   if (status.ok() && arena.counts().made == 0) {
-    status = Fail(StatusCode::kUnsupported, "XNNPACK", "the first xnn_initialize of the process",
-                  1, 0);
+    status = Fail(StatusCode::kUnsupported, "XNNPACK", "the first xnn_initialize of the process");
   }
   arena.Reset(status.ok() ? block : MutableBytes());
   return status;
@@ -108,10 +114,10 @@ XnnpackMemory XnnpackMemoryInUse() {
 Status XnnpackProjections::Create(const Weights& weights, MutableBytes scratch,
                                   const XnnpackOptions& options) {
   Delete();
-  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "opened", 0, 0);
+  if (!weights.is_open()) return Fail(StatusCode::kNullPointer, "weights", "an opened file");
   const size_t bytes = XnnpackScratchBytes(weights.config());
   if (scratch.data != nullptr && scratch.size < bytes) {
-    return Fail(StatusCode::kBlockTooSmall, "scratch", "XnnpackScratchBytes(config)", bytes,
+    return Fail(StatusCode::kBlockTooSmall, "scratch", "XnnpackScratchBytes(config) =", bytes,
                 scratch.size);
   }
   Status status;
@@ -148,8 +154,11 @@ ProjectionBackend XnnpackProjections::backend() {
 Status XnnpackProjections::Project(const ProjectionCall& call) {
   const ProjectionShape& shape = shapes_[static_cast<size_t>(call.kind)];
   if (shape.depth != call.depth || shape.columns != call.columns) {
-    return Fail(StatusCode::kBadShape, "projection_backend", "made of the layer's weights: depth",
-                shape.depth, call.depth);
+    const bool is_depth = shape.depth != call.depth;
+    return Fail(StatusCode::kBadShape, "projection_backend",
+                is_depth ? "one of the layer's weights, with a depth of"
+                         : "one of the layer's weights, with columns of",
+                is_depth ? call.depth : call.columns, is_depth ? shape.depth : shape.columns);
   }
   const bool is_readable = call.readable_bytes >= XNN_EXTRA_BYTES || options_.inputs_are_padded;
   const bool copies_input = !is_readable || (call.input_stride != call.depth && call.rows > 1);

@@ -34,11 +34,17 @@ static void zeros_are_defaults(void) {
 }
 
 static void texts(void) {
-  const heed_status ok = {0, NULL, NULL, 0, 0};
-  const heed_status status = {HEED_BAD_SHAPE, "key", "length (rows)", 64, 60};
-  const heed_status unknown = {-7, NULL, NULL, 0, 0};
+  const heed_status ok = {0};
+  const heed_status status = {.code = HEED_BAD_SHAPE,
+                              .expected_form = HEED_NUMBER_SIGNED,
+                              .actual_form = HEED_NUMBER_SIGNED,
+                              .argument = "key",
+                              .expectation = "a length of",
+                              .expected = 64,
+                              .actual = 60};
+  const heed_status unknown = {.code = -7};
   char text[64];
-  const char* sentence = "bad shape: key: length (rows): expected 64, got 60";
+  const char* sentence = "bad shape: key: expected a length of 64, got 60";
   CHECK(heed_format_status(&status, text, sizeof text) == strlen(sentence));
   CHECK(same_text(text, sentence));
   CHECK(heed_format_status(&status, text, 10) == strlen(sentence));

@@ -24,11 +24,13 @@ _Static_assert(HEED_ABI_VERSION == 3, "the layout below is another version's");
 
 /* These never change. */
 AT(heed_status, code, 0, 0);
-AT(heed_status, argument, 8, 4);
-AT(heed_status, expectation, 16, 8);
-AT(heed_status, expected, 24, 12 + kPadding);
-AT(heed_status, actual, 32, 20 + kPadding);
-SIZE(heed_status, 40, 28 + kPadding);
+AT(heed_status, expected_form, 4, 4);
+AT(heed_status, actual_form, 6, 6);
+AT(heed_status, argument, 8, 8);
+AT(heed_status, expectation, 16, 12);
+AT(heed_status, expected, 24, 16);
+AT(heed_status, actual, 32, 24);
+SIZE(heed_status, 40, 32);
 
 AT(heed_tensor, data, 0, 0);
 AT(heed_tensor, batch, 8, 4);

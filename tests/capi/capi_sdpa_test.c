@@ -146,7 +146,8 @@ static void refusals(void) {
   CHECK(heed_sdpa_workspace_bytes(NULL) == 0);
   const heed_sdpa_limits zero = HEED_SDPA_LIMITS_INIT;
   CHECK(heed_sdpa_workspace_bytes(&zero) == 0);
-  CHECK_REFUSED(heed_sdpa(args, &zero, block, bytes, NULL), HEED_BAD_VALUE, "limits");
+  CHECK_REFUSED(heed_sdpa(args, &zero, block, bytes, NULL), HEED_BAD_VALUE,
+                "limits.max_head_dim");
   const heed_sdpa_limits small = {sizeof small, kKeys - 1, kDim, 0, 0};
   CHECK_REFUSED(heed_sdpa(args, &small, block, bytes, NULL), HEED_OVER_LIMIT, "key");
   const heed_create_options options = {sizeof options, "PDP11"};

@@ -84,9 +84,9 @@ TEST_CASE("key alone is an error where vdim differs from kdim, and self-attentio
   const Folder& folder = caller.folder();
   const Words self = {"run", caller.packed(), "--query", folder.Path("query.npy"), "--output",
                       folder.Path("y.npy")};
-  CheckRefused(folder, self, 1, {"key", "expected 6", "got 8"}, "y.npy");
+  CheckRefused(folder, self, 1, {"query: expected a key", "config.kdim = 6, got 8"}, "y.npy");
   CheckRefused(folder, self + Words{"--key", folder.Path("key.npy")}, 1,
-               {"value", "expected 5", "got 6"}, "y.npy");
+               {"key: expected a value", "config.vdim = 5, got 6"}, "y.npy");
 }
 
 TEST_CASE("masks of another shape are refused with the shape wanted and the shape given") {

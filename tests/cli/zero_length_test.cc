@@ -97,7 +97,7 @@ TEST_CASE("sdpa refuses zero heads and zero head dimensions by name") {
                              Words{"--output", folder.Path("y.npy")},
                  1, words, "y.npy");
   };
-  refused({1, 0, 3, 4}, {1, 2, 5, 4}, {1, 2, 5, 6}, {"head", "got 2"});
+  refused({1, 0, 3, 4}, {1, 2, 5, 4}, {1, 2, 5, 6}, {"query", "head", "got 0"});
   refused({1, 2, 3, 4}, {1, 0, 5, 4}, {1, 0, 5, 6}, {"key", "head", "expected 2", "got 0"});
   refused({1, 2, 3, 0}, {1, 2, 5, 0}, {1, 2, 5, 6}, {"query", "last dimension", "got 0"});
   refused({1, 2, 3, 4}, {1, 2, 5, 4}, {1, 2, 5, 0}, {"value", "last dimension", "got 0"});

@@ -27,7 +27,7 @@ void Print(const char* text) {
 }
 
 void Report(const char* name, bool good, const Status& status) {
-  char sentence[160];
+  char sentence[kMaxSentence];
   FormatStatus(status, sentence, sizeof(sentence));
   all_good = all_good && good;
   Print(good ? "ok      " : "FAILED  ");
@@ -37,13 +37,17 @@ void Report(const char* name, bool good, const Status& status) {
   Print("\n");
 }
 
-// Whether the status is that of a missing type, whose expectation ends with its name.
+// Whether the status is that of a missing type, whose sentence tells what there is and ends with
+// the name of what is missing.
 bool Misses(const Status& status, const char* argument, const char* type) {
   if (status.code != StatusCode::kUnsupported || strcmp(status.argument, argument) != 0) {
     return false;
   }
-  const size_t length = strlen(status.expectation), type_length = strlen(type);
-  return length > type_length && strcmp(status.expectation + length - type_length, type) == 0;
+  char sentence[kMaxSentence];
+  const size_t length = FormatStatus(status, sentence, sizeof(sentence));
+  const size_t type_length = strlen(type);
+  return length > type_length && strcmp(sentence + length - type_length, type) == 0 &&
+         strcmp(status.expectation, "what this library is built with,") == 0;
 }
 
 void OpenAndRun(const char* type, bool is_built, uint32_t checksum, const CaseResult& result) {

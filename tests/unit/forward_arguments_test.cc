@@ -51,9 +51,9 @@ TEST_CASE("key and value may be absent only where the trained shape allows it") 
   call.ExpectRefused(args, StatusCode::kBadShape, "key");  // value without key
   args = call.args();
   args.value = ConstTensorView();
-  call.ExpectRefused(args, StatusCode::kBadShape, "value");  // vdim is not kdim
+  call.ExpectRefused(args, StatusCode::kBadShape, "key");  // vdim is not kdim
   args.key = ConstTensorView();
-  call.ExpectRefused(args, StatusCode::kBadShape, "key");  // kdim is not embed_dim
+  call.ExpectRefused(args, StatusCode::kBadShape, "query");  // kdim is not embed_dim
 }
 
 TEST_CASE("a null pointer is refused by its name") {

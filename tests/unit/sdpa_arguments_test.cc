@@ -88,7 +88,7 @@ TEST_CASE("attention alone refuses tensors of the wrong shape by name") {
   const StatusCode bad = StatusCode::kBadShape;
   c.Refused([](SdpaArgs& a) { a.query.columns = 0; }, bad, "query");
   c.Refused([](SdpaArgs& a) { a.query.heads = 3; a.output.heads = 3; }, bad, "key");
-  c.Refused([](SdpaArgs& a) { a.query.heads = 0; }, bad, "key");
+  c.Refused([](SdpaArgs& a) { a.query.heads = 0; }, bad, "query");
   c.Refused([](SdpaArgs& a) { a.key.heads = 0; }, bad, "key");
   c.Refused([](SdpaArgs& a) { a.key.heads = 8; }, bad, "key");
   c.Refused([](SdpaArgs& a) { a.key.columns = 2; }, bad, "key");
@@ -195,9 +195,10 @@ TEST_CASE("attention alone refuses a call above its limits, and limits out of ra
   refused([](SdpaLimits& l) { l.max_head_dim = 2; }, StatusCode::kOverLimit, "query");
   refused([](SdpaLimits& l) { l.max_value_dim = 4; }, StatusCode::kOverLimit, "value");
   refused([](SdpaLimits& l) { l.max_value_dim = 0; }, StatusCode::kOverLimit, "value");  // 3
-  refused([](SdpaLimits& l) { l.max_head_dim = 0; }, StatusCode::kBadValue, "limits");
-  refused([](SdpaLimits& l) { l.max_workers = 0; }, StatusCode::kBadValue, "limits");
-  refused([](SdpaLimits& l) { l.max_key_len = UINT32_MAX; }, StatusCode::kBadValue, "limits");
+  refused([](SdpaLimits& l) { l.max_head_dim = 0; }, StatusCode::kBadValue, "limits.max_head_dim");
+  refused([](SdpaLimits& l) { l.max_workers = 0; }, StatusCode::kBadValue, "limits.max_workers");
+  refused([](SdpaLimits& l) { l.max_key_len = UINT32_MAX; }, StatusCode::kBadValue,
+          "limits.max_key_len");
   ReversedExecutor reversed(3);
   const Executor executor = reversed.executor();
   c.Refused([&executor](SdpaArgs& a) { a.executor = &executor; }, StatusCode::kOverLimit,

@@ -1,0 +1,36 @@
+#include "lib/support/once.h"
+
+namespace heed::once {
+
+AttentionConfig Resolved(const AttentionConfig& config) { return heed::Resolved(config); }
+
+size_t PackedWeightsBytes(const AttentionConfig& config) {
+  return heed::PackedWeightsBytes(config);
+}
+
+size_t PlanBytes(const AttentionConfig& config) { return heed::PlanBytes(config); }
+
+size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
+  return heed::SharedWorkspaceBytes(config, limits);
+}
+
+size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
+  return sizes::SumOrZero(once::PlanBytes(config), once::SharedWorkspaceBytes(config, limits));
+}
+
+detail::WorkspaceMap WorkspaceMapOf(const detail::LayerShape& shape) {
+  return detail::WorkspaceMapOf(shape);
+}
+
+size_t MeasureErrorBytes(const AttentionConfig& config, const Limits& limits) {
+  return heed::MeasureErrorBytes(config, limits);
+}
+
+size_t SdpaWorkspaceBytes(const SdpaLimits& limits) { return heed::SdpaWorkspaceBytes(limits); }
+
+detail::SdpaMap SdpaMapOf(const SdpaLimits& limits) {
+  return detail::SdpaMapOf(limits.max_key_len, limits.max_head_dim, limits.max_value_dim,
+                           limits.max_workers);
+}
+
+}  // namespace heed::once
