@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <heed/weights.h>
@@ -28,6 +29,9 @@ CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<
 // A text that is not empty: a path or a name.
 CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,
                      const std::string& text);
+// The same, any number of times.
+CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<std::string>* values,
+                      const std::string& text);
 
 // The values of --scale and --softcap; fail (exit code 1) where attention cannot have them.
 float CheckedScale(float scale);
