@@ -156,10 +156,12 @@ std::string Folded(std::string_view text) {
 }
 
 bool TellsOfPositions(std::string_view component) {
-  static const char* const kWords[] = {"rotary",  "invfreq", "ropefreq", "alibi",      "relative",
-                                       "relpos",  "relattn", "posbias",  "distanceemb"};
+  static const char* const kWords[] = {
+      "rotary",  "invfreq",      "freqs",   "coscache",      "sincache", "alibi",      "relative",
+      "relpos",  "relattn",      "posbias", "attentionbias", "attnbias", "distanceemb",
+      "positionbias"};
   const std::string folded = Folded(component);
-  if (folded == "rope") return true;
+  if (StartsWith(folded, "rope")) return true;
   for (const char* word : kWords) {
     if (folded.find(word) != folded.npos) return true;
   }
@@ -168,12 +170,16 @@ bool TellsOfPositions(std::string_view component) {
 
 // Bytes of the prefix of the module that uses the positions a tensor is named after: what stands
 // before the component that tells of them, or before the one that holds such a tensor. Else npos.
-size_t OwnerOfPositions(const std::string& name) {
+// Components that are the layer's own tell nothing: all of the model may be named after rotation.
+size_t OwnerOfPositions(const std::string& name, const std::string& prefix) {
   size_t before = 0;  // where the component before this one begins
+  size_t common = 0;  // bytes that the name and the prefix begin with alike
+  while (common < std::min(name.size(), prefix.size()) && name[common] == prefix[common]) ++common;
   for (size_t begin = 0;;) {
     const size_t dot = name.find('.', begin);
     const bool is_last = dot == name.npos;
-    if (TellsOfPositions(std::string_view(name).substr(begin, dot - begin))) {
+    const bool is_own = !is_last && dot < common;
+    if (!is_own && TellsOfPositions(std::string_view(name).substr(begin, dot - begin))) {
       return is_last ? before : begin;
     }
     if (is_last) return name.npos;
@@ -339,7 +345,7 @@ OtherTensors FindOthers(const Safetensors& file, const std::vector<FoundLayer>& 
     for (; next != layers.end() && next->prefix <= name; ++next) around.push_back(&*next);
     while (!around.empty() && !StartsWith(name, around.back()->prefix)) around.pop_back();
     if (tensor.bytes == 0 || is_inside(name)) continue;
-    const size_t owner = OwnerOfPositions(name);
+    const size_t owner = OwnerOfPositions(name, prefix);
     if (owner == name.npos) continue;
     const size_t module = around.empty() ? 0 : around.back()->prefix.size();
     if (module == 0 && StartsWith(prefix, std::string_view(name).substr(0, owner))) {

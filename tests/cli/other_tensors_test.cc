@@ -154,11 +154,18 @@ TEST_CASE("positions that a module above the layer keeps are refused as well") {
   for (const std::string name :
        {"model.rotary_emb.inv_freq", "rope.freqs", "model.alibi", "model.layers.alibi_slopes",
         "model.embed_positions.inv_freq", "model.relative_position.relative_attention_bias.weight",
-        "model.layers.7.rel_pos_bias.weight", "rotary_emb.sin_cached"}) {
+        "model.layers.7.rel_pos_bias.weight", "rotary_emb.sin_cached", "freqs_cis",
+        "model.rope_embeddings.periods"}) {
     CAPTURE(name);
     packer.Refused(layer + Extra(name), {name, "--ignore"});
     packer.Packs(layer + Extra(name), {"--ignore", name});
   }
+  // The name of the whole model tells nothing of its tensors.
+  const Tensors named = Saved(Layer(), Naming::kDecoder, "rotary_model.layers.7.self_attn.");
+  packer.Packs(named + Extra("rotary_model.norm.weight") +
+               Extra("rotary_model.layers.7.mlp.weight"));
+  packer.Refused(named + Extra("rotary_model.rotary_emb.inv_freq"),
+                 {"rotary_model.rotary_emb.inv_freq"});
 }
 
 TEST_CASE("positions of another module are told on stderr, unless the layer has its own") {

@@ -30,8 +30,10 @@ std::string PackedByLibrary() {
 // The layer's tensors in the middle of `around` bytes before and as many after them, the file's
 // data left out where it would be zeros.
 std::string HeaderAmid(uint64_t around) {
-  std::string header = R"({"before":{"dtype":"U8","shape":[)" + std::to_string(around) +
-                       R"(],"data_offsets":[0,)" + std::to_string(around) + "]}";
+  // No dimension is beyond 32 bits, which is what a 32-bit CPU can take.
+  const std::string shape_around = R"({"dtype":"U8","shape":[32,)" + std::to_string(around / 32) +
+                                   R"(],"data_offsets":[)";
+  std::string header = R"({"before":)" + shape_around + "0," + std::to_string(around) + "]}";
   uint64_t at = around;
   for (const SavedTensor& tensor : Saved(MakeLayer(), Naming::kEncoder, "a.")) {
     std::string shape;
@@ -43,8 +45,7 @@ std::string HeaderAmid(uint64_t around) {
               std::to_string(at + tensor.data.size()) + "]}";
     at += tensor.data.size();
   }
-  header += R"(,"rest":{"dtype":"U8","shape":[)" + std::to_string(around) +
-            R"(],"data_offsets":[)" + std::to_string(at) + ",";
+  header += R"(,"rest":)" + shape_around + std::to_string(at) + ",";
   return header + std::to_string(at + around) + "]}}";
 }
 
@@ -56,6 +57,7 @@ std::string DataOfLayer() {
 
 // Such a file on the disk, where zeros take no room. False where the file system cannot.
 bool WriteSparse(const std::string& path, uint64_t around) {
+  if (sizeof(off_t) < 8) return false;
   const std::string start = SafetensorsWithHeader(HeaderAmid(around), ""), data = DataOfLayer();
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return false;
