@@ -1,5 +1,7 @@
 // tests/cli/names_test.cc: whatever names a file holds, a message is one line that a terminal shows
 // as it is, of bounded length, and --list can be taken apart again.
+#include <algorithm>
+
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
