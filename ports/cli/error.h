@@ -1,4 +1,5 @@
-// cli/error.h: what ends the program with `heed: error: ...` and exit code 1.
+// cli/error.h: what ends the program with `heed: error: ...` and exit code 1, and how names that a
+// file holds are shown in it.
 #ifndef HEED_PORTS_CLI_ERROR_H_
 #define HEED_PORTS_CLI_ERROR_H_
 
@@ -7,6 +8,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <heed/status.h>
@@ -17,8 +19,18 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The text in one line: control characters, which names in files may hold, become spaces.
-std::string PlainText(std::string text);
+// The text in one line of at most 1,000 bytes that a terminal shows as it is. Characters that are
+// not shown or that move others (control, bidirectional and zero-width ones) become \x1b or \u202e,
+// bytes that are not UTF-8 become \xff, and the middle of a longer text becomes "...".
+std::string PlainText(std::string_view text);
+
+// 'text', or a JSON string ("a\u001bb") where the text holds a quote, a backslash, a character that
+// is not shown, or bytes that are not UTF-8 (\ufffd). This is how `pack --list` writes values.
+std::string Quoted(std::string_view text);
+
+// A name in a message: as it is, or Quoted where it is empty or holds what Quoted escapes or a
+// space. The middle of a name of more than 200 bytes becomes "...".
+std::string NameText(std::string_view name);
 
 template <typename... Parts>
 [[noreturn]] void Fail(const Parts&... parts) {

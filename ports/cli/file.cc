@@ -1,7 +1,9 @@
 #include "cli/file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -18,11 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Close {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, Close>;
-
 std::string Reason() { return std::strerror(errno); }
 
 // A file beside its final place; removed again unless renamed.
@@ -38,7 +35,7 @@ class Staged {
     const bool direct = fs::exists(place_, ignored) && !fs::is_regular_file(place_, ignored);
     if (!direct) staged_ = place_.string() + ".partial-" + std::to_string(getpid());
     const std::string path = direct ? place_.string() : staged_;
-    File file(std::fopen(path.c_str(), direct ? "wb" : "wbx"));
+    std::FILE* const file = std::fopen(path.c_str(), direct ? "wb" : "wbx");
     if (file == nullptr) {
       const std::string reason = Reason();
       staged_.clear();
@@ -46,9 +43,9 @@ class Staged {
     }
     bool good = true;
     for (std::string_view part : output.parts) {
-      good = good && std::fwrite(part.data(), 1, part.size(), file.get()) == part.size();
+      good = good && std::fwrite(part.data(), 1, part.size(), file) == part.size();
     }
-    good = std::fclose(file.release()) == 0 && good;
+    good = std::fclose(file) == 0 && good;
     if (!good) {
       const std::string reason = Reason();
       Remove();
@@ -106,23 +103,60 @@ void Memory::Resize(size_t size) {
   *this = std::move(larger);
 }
 
-Memory ReadFile(const std::string& path) {
-  std::error_code error;
-  if (fs::is_directory(path, error)) Fail(path, ": is a directory");
-  File file(std::fopen(path.c_str(), "rb"));
-  if (file == nullptr) Fail(path, ": cannot open: ", Reason());
-  const auto size = fs::file_size(path, error);
-  Memory memory((error ? 0 : static_cast<size_t>(size)) + 1);  // one more, to see the end
-  size_t filled = 0;
-  for (;;) {
-    if (filled == memory.size()) memory.Resize(memory.size() + (memory.size() >> 1) + 4096);
-    const size_t got = std::fread(memory.data() + filled, 1, memory.size() - filled, file.get());
-    filled += got;
-    if (got == 0) break;
+InputFile::InputFile(const std::string& path) : path_(path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) Fail(path, ": is a directory");
+  file_.reset(std::fopen(path.c_str(), "rb"));
+  if (file_ == nullptr) Fail(path, ": cannot open: ", Reason());
+  struct stat status;
+  // Files of /proc are regular ones of 0 bytes, and yet have contents.
+  if (fstat(fileno(file_.get()), &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
+    size_ = static_cast<uint64_t>(status.st_size);
   }
-  if (std::ferror(file.get()) != 0) Fail(path, ": cannot read: ", Reason());
-  memory.Resize(filled);
-  return memory;
+}
+
+size_t InputFile::Read(void* to, size_t count) {
+  const size_t got = std::fread(to, 1, count, file_.get());
+  if (got < count && std::ferror(file_.get()) != 0) Fail(path_, ": cannot read: ", Reason());
+  offset_ += got;
+  return got;
+}
+
+size_t InputFile::Append(uint64_t count, Memory* memory) {
+  const size_t begin = memory->size();
+  // One byte more than the file is known to have, so that its end is seen at once.
+  uint64_t step = size_ && *size_ > offset_ ? *size_ - offset_ + 1 : 1 << 16;
+  for (size_t filled = begin;;) {
+    const uint64_t left = count - (filled - begin);
+    if (std::min(step, left) > SIZE_MAX - filled) throw std::bad_alloc();
+    const size_t wanted = static_cast<size_t>(std::min(step, left));
+    memory->Resize(filled + wanted);
+    const size_t got = Read(memory->data() + filled, wanted);
+    filled += got;
+    if (got < wanted || wanted == left) {
+      memory->Resize(filled);
+      return filled - begin;
+    }
+    step = filled;
+  }
+}
+
+bool InputFile::SkipTo(uint64_t offset) {
+  if (size_) {
+    if (offset > *size_) return false;
+    if (fseeko(file_.get(), static_cast<off_t>(offset), SEEK_SET) != 0) {
+      Fail(path_, ": cannot read: ", Reason());
+    }
+    offset_ = offset;
+    return true;
+  }
+  char ignored[1 << 14];
+  while (offset_ < offset) {
+    const uint64_t left = offset - offset_;
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(left, sizeof(ignored)));
+    if (Read(ignored, wanted) < wanted) return false;
+  }
+  return true;
 }
 
 void WriteFiles(const std::vector<Output>& outputs, const std::vector<std::string>& inputs) {

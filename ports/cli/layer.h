@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,18 +16,20 @@
 
 namespace heed::cli {
 
-// A matrix as PyTorch keeps it.
-struct Matrix {
-  size_t rows = 0;  // outputs
+// A matrix as PyTorch keeps it: [rows][columns], a row for each output.
+struct MatrixShape {
+  size_t rows = 0;
   size_t columns = 0;
-  std::vector<float> values;  // [rows][columns]
+};
+struct LayerShapes {
+  MatrixShape q, k, v, out;
 };
 
 // The layer's numbers, and the config that their shapes and the options give.
 struct Layer {
   AttentionConfig config;
-  Matrix q, k, v, out;
-  std::vector<float> q_bias, k_bias, v_bias, out_bias, bias_k, bias_v;
+  LayerShapes shapes;
+  std::map<Role, std::vector<float>> numbers;
 
   LayerTensors tensors() const;
 };
@@ -35,6 +38,7 @@ struct LayerOptions {
   std::optional<int64_t> heads;
   std::optional<int64_t> kv_heads;
   std::optional<std::string> prefix;
+  std::vector<std::string> ignored;  // patterns of tensors that are left out
   bool add_zero_attn = false;
   std::optional<float> softcap;
   std::optional<float> scale;
@@ -42,10 +46,11 @@ struct LayerOptions {
 // Returns --heads, without which there is no layer. None goes together with `excluded`, if given.
 CLI::Option* AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Option* excluded);
 
-// The weights of the four projections; config and biases are left empty.
-Layer ReadWeights(const FoundLayer& found);
+// The shapes of the four projections; fails, naming the tensor, where one is no matrix of floats.
+LayerShapes ShapesOf(const FoundLayer& found);
 
-// The layer that the options choose. Its config is not checked beyond shapes.
+// The layer that the options choose: of the file, the header and this layer's tensors are read. Its
+// config is not checked beyond shapes.
 Layer ReadLayer(const std::string& path, const LayerOptions& options);
 
 }  // namespace heed::cli

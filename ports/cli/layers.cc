@@ -1,11 +1,17 @@
 #include "cli/layers.h"
 
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#include <string_view>
+
 #include "cli/error.h"
 
 namespace heed::cli {
 namespace {
 
 constexpr char kTorchNaming[] = "nn.MultiheadAttention";
+constexpr char kBertNaming[] = "BERT";
 
 struct Suffix {
   Role role;
@@ -46,7 +52,7 @@ const std::vector<Scheme>& Schemes() {
         {Role::kOutWeight, "out_proj.weight", false},
         {Role::kOutBias, "out_proj.bias", false}}},
       MakeScheme("Hugging Face", "q_proj", "k_proj", "v_proj", {"out_proj", "o_proj"}, false),
-      MakeScheme("BERT", "self.query", "self.key", "self.value", {"out_proj", "output.dense"},
+      MakeScheme(kBertNaming, "self.query", "self.key", "self.value", {"out_proj", "output.dense"},
                  false),
   };
   return kSchemes;
@@ -82,6 +88,10 @@ std::vector<Role> NeededRoles(const FoundLayer& layer) {
   return roles;
 }
 
+std::string BothAreThere(const Tensor& a, const Tensor& b) {
+  return "both " + NameText(a.name) + " and " + NameText(b.name) + " are there";
+}
+
 void Collect(const Safetensors& file, const Scheme& scheme, FoundLayer* layer) {
   layer->naming = scheme.naming;
   for (const Suffix& suffix : scheme.suffixes) {
@@ -89,32 +99,160 @@ void Collect(const Safetensors& file, const Scheme& scheme, FoundLayer* layer) {
     if (tensor == nullptr) continue;
     const auto [place, inserted] = layer->tensors.emplace(suffix.role, tensor);
     if (!inserted) {
-      layer->conflict = "both " + place->second->name + " and " + tensor->name + " are there";
+      layer->conflict = BothAreThere(*place->second, *tensor);
     }
   }
   const auto has = [&](Role role) { return layer->tensors.count(role) != 0; };
   if (has(Role::kInWeight)) {
     for (Role role : {Role::kQWeight, Role::kKWeight, Role::kVWeight}) {
       if (!has(role)) continue;
-      layer->conflict = "both " + layer->tensors[Role::kInWeight]->name + " and " +
-                        layer->tensors[role]->name + " are there";
+      layer->conflict = BothAreThere(*layer->tensors[Role::kInWeight], *layer->tensors[role]);
     }
   }
   for (Role role : NeededRoles(*layer)) {
     if (has(role) || !layer->missing.empty()) continue;
     for (const Suffix& suffix : scheme.suffixes) {
       if (suffix.role != role) continue;
-      layer->missing += (layer->missing.empty() ? "" : " or ") + layer->prefix + suffix.text;
+      if (!layer->missing.empty()) layer->missing += " or ";
+      layer->missing += NameText(layer->prefix + suffix.text);
     }
   }
+}
+
+bool StartsWith(std::string_view text, std::string_view start) {
+  return text.substr(0, start.size()) == start;
+}
+
+// 'text' of at most some 200 bytes.
+std::string QuotedText(const std::string& text) {
+  const std::string name = NameText(text);
+  return name == text ? Quoted(text) : name;
 }
 
 std::string Prefixes(const std::vector<FoundLayer>& layers) {
   std::string text;
   for (size_t i = 0; i < layers.size() && i < 8; ++i) {
-    text += (i == 0 ? "'" : ", '") + layers[i].prefix + "'";
+    text += (i == 0 ? "" : ", ") + QuotedText(layers[i].prefix);
   }
   return layers.size() > 8 ? text + ", ... (" + std::to_string(layers.size()) + " in all)" : text;
+}
+
+std::string Names(const std::vector<const Tensor*>& tensors) {
+  std::string text;
+  for (size_t i = 0; i < tensors.size() && i < 3; ++i) {
+    text += (i == 0 ? "" : ", ") + NameText(tensors[i]->name);
+  }
+  if (tensors.size() > 3) text += ", ... (" + std::to_string(tensors.size()) + " in all)";
+  return text;
+}
+
+// The text in lower case, without underscores.
+std::string Folded(std::string_view text) {
+  std::string folded;
+  for (const char c : text) {
+    if (c != '_') folded += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return folded;
+}
+
+bool TellsOfPositions(std::string_view component) {
+  static const char* const kWords[] = {
+      "rotary",  "invfreq",      "freqs",   "coscache",      "sincache", "alibi",      "relative",
+      "relpos",  "relattn",      "posbias", "attentionbias", "attnbias", "distanceemb",
+      "positionbias"};
+  const std::string folded = Folded(component);
+  if (StartsWith(folded, "rope")) return true;
+  for (const char* word : kWords) {
+    if (folded.find(word) != folded.npos) return true;
+  }
+  return false;
+}
+
+// Bytes of the prefix of the module that uses the positions a tensor is named after: what stands
+// before the component that tells of them, or before the one that holds such a tensor. Else npos.
+// Components that are the layer's own tell nothing: all of the model may be named after rotation.
+size_t OwnerOfPositions(const std::string& name, const std::string& prefix) {
+  size_t before = 0;  // where the component before this one begins
+  size_t common = 0;  // bytes that the name and the prefix begin with alike
+  while (common < std::min(name.size(), prefix.size()) && name[common] == prefix[common]) ++common;
+  for (size_t begin = 0;;) {
+    const size_t dot = name.find('.', begin);
+    const bool is_last = dot == name.npos;
+    const bool is_own = !is_last && dot < common;
+    if (!is_own && TellsOfPositions(std::string_view(name).substr(begin, dot - begin))) {
+      return is_last ? before : begin;
+    }
+    if (is_last) return name.npos;
+    before = begin;
+    begin = dot + 1;
+  }
+}
+
+// `*` stands for any characters, `?` for one; the time is at most the product of the sizes.
+bool Matches(std::string_view pattern, std::string_view text) {
+  const auto after = [&](size_t at) {  // the place after the UTF-8 character at `at`
+    do ++at; while (at < text.size() && (text[at] & 0xc0) == 0x80);
+    return at;
+  };
+  size_t p = 0, t = 0, star = pattern.npos, star_text = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_text = t;
+    } else if (p < pattern.size() && pattern[p] == '?') {
+      ++p;
+      t = after(t);
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != pattern.npos) {
+      p = star + 1;
+      t = star_text = after(star_text);
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+bool MatchesBelow(const std::string& pattern, const std::string& prefix, const std::string& name) {
+  if (Matches(pattern, name)) return true;
+  return StartsWith(name, prefix) && Matches(pattern, std::string_view(name).substr(prefix.size()));
+}
+
+bool Takes(const FoundLayer& layer, const Tensor& tensor) {
+  for (const auto& [role, taken] : layer.tensors) {
+    if (taken == &tensor) return true;
+  }
+  return false;
+}
+
+bool IsWhole(const FoundLayer& layer) { return layer.conflict.empty() && layer.missing.empty(); }
+
+// The component that follows `prefix` in `name`.
+std::string_view ChildOf(std::string_view prefix, std::string_view name) {
+  const std::string_view below = name.substr(prefix.size());
+  return below.substr(0, below.find('.'));
+}
+
+// The children of the layer's prefix that lead to another whole layer.
+std::set<std::string_view> ChildrenWithLayers(const std::vector<FoundLayer>& layers,
+                                              const FoundLayer& layer) {
+  std::set<std::string_view> children;
+  const auto by_prefix = [](const FoundLayer& a, const FoundLayer& b) {
+    return a.prefix < b.prefix;
+  };
+  auto other = std::upper_bound(layers.begin(), layers.end(), layer, by_prefix);
+  for (; other != layers.end() && StartsWith(other->prefix, layer.prefix); ++other) {
+    if (IsWhole(*other)) children.insert(ChildOf(layer.prefix, other->prefix));
+  }
+  return children;
+}
+
+bool FollowsTheLayer(const FoundLayer& layer, const std::string& name) {
+  const std::string below = Folded(std::string_view(name).substr(layer.prefix.size()));
+  return layer.naming == kBertNaming && StartsWith(below, "output.layernorm.");
 }
 
 }  // namespace
@@ -149,24 +287,25 @@ std::vector<FoundLayer> FindLayers(const Safetensors& file) {
 
 void CheckUsable(const Safetensors& file, const FoundLayer& layer) {
   if (!layer.conflict.empty()) {
-    Fail(file.path, ": prefix '", layer.prefix, "': ", layer.conflict);
+    Fail(file.input.path(), ": prefix ", QuotedText(layer.prefix), ": ", layer.conflict);
   }
   if (!layer.missing.empty()) {
-    Fail(file.path, ": tensor ", layer.missing, " is missing (naming: ", layer.naming, ")");
+    Fail(file.input.path(), ": tensor ", layer.missing, " is missing (naming: ", layer.naming, ")");
   }
 }
 
-FoundLayer ChooseLayer(const Safetensors& file, const std::optional<std::string>& prefix) {
-  const std::vector<FoundLayer> layers = FindLayers(file);
+const FoundLayer& ChooseLayer(const Safetensors& file, const std::vector<FoundLayer>& layers,
+                              const std::optional<std::string>& prefix) {
+  const std::string& path = file.input.path();
   if (layers.empty()) {
-    Fail(file.path, ": expected an attention layer (query_linear.weight, in_proj_weight, ",
+    Fail(path, ": expected an attention layer (query_linear.weight, in_proj_weight, ",
          "q_proj.weight or self.query.weight under some prefix), got ", file.tensors.size(),
          " other tensors");
   }
   const FoundLayer* chosen = nullptr;
   if (!prefix.has_value()) {
     if (layers.size() > 1) {
-      Fail(file.path, ": ", layers.size(), " attention layers; expected --prefix with one of ",
+      Fail(path, ": ", layers.size(), " attention layers; expected --prefix with one of ",
            Prefixes(layers));
     }
     chosen = &layers[0];
@@ -177,11 +316,91 @@ FoundLayer ChooseLayer(const Safetensors& file, const std::optional<std::string>
       if (layer.prefix == dotted) chosen = &layer;
     }
     if (chosen == nullptr) {
-      Fail(file.path, ": --prefix: expected one of ", Prefixes(layers), ", got '", *prefix, "'");
+      Fail(path, ": --prefix: expected one of ", Prefixes(layers), ", got ", QuotedText(*prefix));
     }
   }
   CheckUsable(file, *chosen);
   return *chosen;
+}
+
+OtherTensors FindOthers(const Safetensors& file, const std::vector<FoundLayer>& layers,
+                        const FoundLayer& layer, bool outside) {
+  OtherTensors others;
+  const std::string& prefix = layer.prefix;
+  const std::set<std::string_view> apart = ChildrenWithLayers(layers, layer);
+  const auto is_inside = [&](const std::string& name) {
+    return StartsWith(name, prefix) && apart.count(ChildOf(prefix, name)) == 0 &&
+           !FollowsTheLayer(layer, name);
+  };
+  auto place = file.tensors.lower_bound(prefix);
+  for (; place != file.tensors.end() && StartsWith(place->first, prefix); ++place) {
+    const Tensor& tensor = place->second;
+    if (tensor.bytes == 0 || Takes(layer, tensor) || !is_inside(tensor.name)) continue;
+    others.inside.push_back(&tensor);
+  }
+  if (!outside) return others;
+  auto next = layers.begin();
+  std::vector<const FoundLayer*> around;  // the layers whose prefixes the name begins with
+  for (const auto& [name, tensor] : file.tensors) {
+    for (; next != layers.end() && next->prefix <= name; ++next) around.push_back(&*next);
+    while (!around.empty() && !StartsWith(name, around.back()->prefix)) around.pop_back();
+    if (tensor.bytes == 0 || is_inside(name)) continue;
+    const size_t owner = OwnerOfPositions(name, prefix);
+    if (owner == name.npos) continue;
+    const size_t module = around.empty() ? 0 : around.back()->prefix.size();
+    if (module == 0 && StartsWith(prefix, std::string_view(name).substr(0, owner))) {
+      others.above.push_back(&tensor);
+    } else if (file.tensors.count(prefix + name.substr(module == 0 ? owner : module)) == 0) {
+      others.elsewhere.push_back(&tensor);
+    }
+  }
+  return others;
+}
+
+void CheckNothingLost(const Safetensors& file, const std::vector<FoundLayer>& layers,
+                      const FoundLayer& layer, const std::vector<std::string>& ignored) {
+  for (const std::string& pattern : ignored) {
+    bool matched = false;
+    for (const auto& [name, tensor] : file.tensors) {
+      if (!MatchesBelow(pattern, layer.prefix, name)) continue;
+      if (Takes(layer, tensor)) {
+        Fail("--ignore: expected tensors that the layer does not take, got ", QuotedText(pattern),
+             ", which matches ", NameText(name));
+      }
+      matched = true;
+    }
+    if (!matched) {
+      Fail("--ignore: expected the name of a tensor of ", file.input.path(), ", got ",
+           QuotedText(pattern), ", which matches none");
+    }
+  }
+  OtherTensors others = FindOthers(file, layers, layer, /*outside=*/true);
+  const auto without_ignored = [&](std::vector<const Tensor*>* tensors) {
+    const auto is_ignored = [&](const Tensor* tensor) {
+      for (const std::string& pattern : ignored) {
+        if (MatchesBelow(pattern, layer.prefix, tensor->name)) return true;
+      }
+      return false;
+    };
+    tensors->erase(std::remove_if(tensors->begin(), tensors->end(), is_ignored), tensors->end());
+  };
+  std::vector<const Tensor*>& lost = others.inside;
+  lost.insert(lost.end(), others.above.begin(), others.above.end());
+  without_ignored(&lost);
+  without_ignored(&others.elsewhere);
+  if (!lost.empty()) {
+    const bool is_one = lost.size() == 1;
+    Fail(file.input.path(), ": prefix ", QuotedText(layer.prefix),
+         ": expected projections and their biases alone (naming: ", layer.naming, "), got ",
+         lost.size(), is_one ? " more tensor: " : " more tensors: ", Names(lost),
+         " (packing would lose ", is_one ? "it" : "them",
+         "; --ignore NAME leaves a tensor out that the layer does not need)");
+  }
+  if (!others.elsewhere.empty()) {
+    const std::string note = file.input.path() + ": " + Names(others.elsewhere) +
+                             ": not packed; does the layer use positions of another module?";
+    std::fprintf(stderr, "heed: note: %s\n", PlainText(note).c_str());
+  }
 }
 
 }  // namespace heed::cli

@@ -1,4 +1,5 @@
-// cli/layers.h: finds attention layers among named tensors, whatever library saved them.
+// cli/layers.h: finds attention layers among named tensors, whatever library saved them, and the
+// tensors that a layer has beside its projections.
 #ifndef HEED_PORTS_CLI_LAYERS_H_
 #define HEED_PORTS_CLI_LAYERS_H_
 
@@ -33,9 +34,31 @@ std::vector<FoundLayer> FindLayers(const Safetensors& file);
 // Fails, naming the tensors, where a layer is incomplete or ambiguous.
 void CheckUsable(const Safetensors& file, const FoundLayer& layer);
 
-// The layer to pack: the one under `prefix` (its last dot may be left out), or the only one. Fails,
-// naming the prefixes or the tensors, where there is none, or it is incomplete or ambiguous.
-FoundLayer ChooseLayer(const Safetensors& file, const std::optional<std::string>& prefix);
+// The one of `layers`, those of the file, to pack: the one under `prefix` (its last dot may be left
+// out), or the only one. Fails, naming the prefixes or the tensors, where there is none, or it is
+// incomplete or ambiguous.
+const FoundLayer& ChooseLayer(const Safetensors& file, const std::vector<FoundLayer>& layers,
+                              const std::optional<std::string>& prefix);
+
+// Tensors that no role of a layer takes. Those without elements are left out.
+struct OtherTensors {
+  // Under the layer's prefix. Not among them: what lies under a child of the prefix that leads to
+  // another whole layer, and BERT's output.LayerNorm, which follows the layer.
+  std::vector<const Tensor*> inside;
+  // Outside, and named as positions are (rotary, inv_freq, alibi, relative_... and the like):
+  std::vector<const Tensor*> above;      // in a module that holds the layer, so that they act on it
+  std::vector<const Tensor*> elsewhere;  // in another one, and the layer has none of the same name
+};
+// `layers` are those of the file. Without `outside`, only the tensors inside are looked for.
+OtherTensors FindOthers(const Safetensors& file, const std::vector<FoundLayer>& layers,
+                        const FoundLayer& layer, bool outside);
+
+// Fails, naming them, where packing `layer` would lose tensors inside or above it, unless one of
+// the patterns `ignored` matches each: the name, in full or below the prefix, with * for any
+// characters and ? for one. Tensors elsewhere are told by one line on stderr. A pattern that
+// matches no tensor of the file, or one that the layer takes, fails as well.
+void CheckNothingLost(const Safetensors& file, const std::vector<FoundLayer>& layers,
+                      const FoundLayer& layer, const std::vector<std::string>& ignored);
 
 }  // namespace heed::cli
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "cli/error.h"
+#include "cli/kinds.h"
 
 namespace heed::cli {
 namespace {
@@ -161,22 +162,26 @@ const TypeName& FindType(const std::string& path, const std::string& descr,
 Array ReadNpy(const std::string& path, const std::vector<DType>& accepted) {
   Array array;
   array.path = path;
-  array.memory = ReadFile(path);
-  Memory& memory = array.memory;
-  if (memory.text().substr(0, 6) != std::string_view("\x93NUMPY", 6) || memory.size() < 8) {
-    Fail(path, ": expected a .npy file, got other bytes");
+  InputFile input(path);
+  Memory start;
+  if (input.Append(8, &start) < 8 || start.text().substr(0, 6) != "\x93NUMPY") {
+    input.Append(kKindBytes - start.size(), &start);
+    CheckKind(path, start.text(), Kind::kNpy);
+    const std::string bytes = std::to_string(start.size()) + " bytes";
+    Fail(path, ": expected a .npy file, got ", start.size() < 8 ? bytes : "other bytes");
   }
-  const int major = static_cast<int>(memory.data()[6]);
+  const int major = static_cast<int>(start.data()[6]);
   if (major < 1 || major > 3) Fail(path, ": .npy version: expected 1 to 3, got ", major);
   const size_t length_bytes = major == 1 ? 2 : 4;
   const size_t begin = 8 + length_bytes;
-  if (memory.size() < begin) Fail(path, ": truncated: expected a header, got ", memory.size(),
-                                  " bytes");
-  const size_t length = LittleEndian(memory.data() + 8, length_bytes);
-  if (length > memory.size() - begin) {
-    Fail(path, ": header: expected ", length, " bytes, got ", memory.size() - begin);
+  if (input.Append(length_bytes, &start) < length_bytes) {
+    Fail(path, ": truncated: expected a header, got ", start.size(), " bytes");
   }
-  const Header header = ParseHeader(path, memory.text().substr(begin, length));
+  const size_t length = LittleEndian(start.data() + 8, length_bytes);
+  if (const size_t got = input.Append(length, &start); got < length) {
+    Fail(path, ": header: expected ", length, " bytes, got ", got);
+  }
+  const Header header = ParseHeader(path, start.text().substr(begin));
   const TypeName& type = FindType(path, *header.descr, accepted);
   array.type = type.type;
   array.shape = *header.shape;
@@ -193,13 +198,18 @@ Array ReadNpy(const std::string& path, const std::vector<DType>& accepted) {
   if (*header.fortran_order && array.shape.size() > 1) {
     Fail(path, ": expected C order, got Fortran order");
   }
-  const size_t data_bytes = memory.size() - begin - length;
-  if (data_bytes != array.count * type.size) {
-    Fail(path, ": data of shape ", ShapeText(array.shape), ": expected ",
-         array.count * type.size, " bytes, got ", data_bytes);
+  // One byte more, to see the end of the file.
+  const size_t wanted = array.count * type.size;
+  const size_t data_bytes = input.Append(uint64_t{wanted} + 1, &array.memory);
+  if (data_bytes != wanted) {
+    std::string got = std::to_string(data_bytes);
+    if (data_bytes > wanted) {
+      got = input.size() ? std::to_string(*input.size() - begin - length) : "more";
+    }
+    Fail(path, ": data of shape ", ShapeText(array.shape), ": expected ", wanted, " bytes, got ",
+         got);
   }
-  std::memmove(memory.data(), memory.data() + begin + length, data_bytes);
-  memory.Resize(data_bytes);
+  array.memory.Resize(wanted);
   return array;
 }
 

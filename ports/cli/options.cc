@@ -96,4 +96,19 @@ CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* va
       text);
 }
 
+CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<std::string>* values,
+                      const std::string& text) {
+  return command
+      ->add_option_function<std::vector<std::string>>(
+          name,
+          [name, values](const std::vector<std::string>& given) {
+            for (const std::string& value : given) {
+              if (value.empty()) Refuse(name, "a value", value);
+            }
+            *values = given;
+          },
+          text)
+      ->allow_extra_args(false);  // one value follows each
+}
+
 }  // namespace heed::cli

@@ -29,6 +29,9 @@ CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<
 // A text that is not empty: a path or a name.
 CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,
                      const std::string& text);
+// The same, any number of times.
+CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<std::string>* values,
+                      const std::string& text);
 
 // Checks that the value is one of these words.
 CLI::Validator OneOf(const std::vector<std::string>& words);

@@ -48,38 +48,42 @@ void Pack(const Options& options) {
   Memory packed(PackedWeightsBytes(layer.config));
   Check(PackWeights(layer.config, tensors, MutableBytes(packed.data(), packed.size())));
   WriteFiles({{options.output, {packed.text()}}}, {options.input});
-  std::printf("%s: %zu bytes, %s, embed_dim %u, %u heads of %u\n", options.output.c_str(),
-              packed.size(), options.weights.c_str(), layer.config.embed_dim,
-              layer.config.num_heads, layer.config.head_dim);
+  std::printf("%s: %zu bytes, %s, embed_dim %u, %u heads of %u\n",
+              PlainText(options.output).c_str(), packed.size(), options.weights.c_str(),
+              layer.config.embed_dim, layer.config.num_heads, layer.config.head_dim);
 }
 
-// A line for each layer: name=value pairs, so that scripts can take it apart.
+// A line for each layer: name=value pairs with a space between them, so that scripts can take it
+// apart. What is not a plain word stands in quotes (Quoted in cli/error.h).
 void List(const Options& options) {
-  const Safetensors file = ReadSafetensors(options.input);
+  Safetensors file = ReadSafetensors(options.input);
   const std::vector<FoundLayer> layers = FindLayers(file);
-  if (layers.empty()) ChooseLayer(file, std::nullopt);  // fails, with what was expected
+  if (layers.empty()) ChooseLayer(file, layers, std::nullopt);  // fails, with what was expected
+  CheckEnd(&file);
   const std::pair<Role, const char*> biases[] = {
       {Role::kInBias, "q,k,v"}, {Role::kQBias, "q"},        {Role::kKBias, "k"},
       {Role::kVBias, "v"},      {Role::kOutBias, "out"},    {Role::kBiasK, "bias_k"},
       {Role::kBiasV, "bias_v"},
   };
   for (const FoundLayer& layer : layers) {
-    std::printf("prefix='%s' naming='%s'", PlainText(layer.prefix).c_str(), layer.naming.c_str());
-    Layer shapes;
+    std::printf("prefix=%s naming=%s", Quoted(layer.prefix).c_str(),
+                Quoted(layer.naming).c_str());
+    LayerShapes shapes;
     try {
       CheckUsable(file, layer);
-      shapes = ReadWeights(layer);
+      shapes = ShapesOf(layer);
     } catch (const Error& error) {
-      std::printf(" unusable: %s\n", error.what());
+      std::printf(" unusable=%s\n", Quoted(error.what()).c_str());
       continue;
     }
     std::string names;
     for (const auto& [role, name] : biases) {
       if (layer.tensors.count(role) != 0) names += (names.empty() ? "" : ",") + std::string(name);
     }
-    std::printf(" embed_dim=%zu kdim=%zu vdim=%zu kv_width=%zu biases=%s\n", shapes.q.columns,
-                shapes.k.columns, shapes.v.columns, shapes.k.rows,
-                names.empty() ? "none" : names.c_str());
+    std::printf(" embed_dim=%zu kdim=%zu vdim=%zu kv_width=%zu biases=%s others=%zu\n",
+                shapes.q.columns, shapes.k.columns, shapes.v.columns, shapes.k.rows,
+                names.empty() ? "none" : names.c_str(),
+                FindOthers(file, layers, layer, /*outside=*/false).inside.size());
   }
 }
 
@@ -90,8 +94,10 @@ void AddPack(CLI::App& program) {
   CLI::App* command = program.add_subcommand("pack", "Packs one layer of a safetensors file.");
   AddText(command, "IN.safetensors", &options->input, "weights as PyTorch saved them")->required();
   CLI::Option* output = AddText(command, "OUT.heed", &options->output, "the packed file");
-  CLI::Option* list =
-      command->add_flag("--list", options->list, "print the layers found, and pack nothing");
+  CLI::Option* list = command->add_flag(
+      "--list", options->list,
+      "pack nothing; print name=value pairs of each layer, a line each: values in '' are as they "
+      "stand, those in \"\" are JSON strings");
   list->excludes(output);
   CLI::Option* heads = AddLayerOptions(command, &options->layer, list);
   std::vector<std::string> weights;

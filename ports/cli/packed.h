@@ -13,14 +13,9 @@ namespace heed::cli {
 
 class PackedFile {
  public:
-  // Fails where the file is not a whole, unaltered packed file.
-  explicit PackedFile(const std::string& path) : memory_(ReadFile(path)) {
-    Check(Weights::Open(ConstBytes(memory_.data(), memory_.size()), &weights_), path);
-    Check(weights_.Verify(), path);
-    if (memory_.size() != weights_.bytes().size) {
-      Fail(path, ": size: expected ", weights_.bytes().size, " bytes, got ", memory_.size());
-    }
-  }
+  // Fails where the file is not a whole, unaltered packed file. Reads its header, and then no more
+  // than the header asks for, and one byte.
+  explicit PackedFile(const std::string& path);
   PackedFile(const PackedFile&) = delete;
   PackedFile& operator=(const PackedFile&) = delete;
 

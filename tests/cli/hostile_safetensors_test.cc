@@ -120,6 +120,46 @@ TEST_CASE("a tensor that is there twice is refused by name") {
   packer.RefusedHeader(With("k_proj", "\\u0071_proj"), {"q_proj.weight", "twice"});
 }
 
+TEST_CASE("fields that are there twice, unknown ones and metadata that are no texts are refused") {
+  const Packer packer;
+  for (const std::string field :
+       {R"("dtype":"F32")", R"("shape":[2,2])", R"("data_offsets":[0,16])"}) {
+    packer.RefusedHeader(With(field, field + "," + field), {"tensor q_proj.weight", "twice"});
+  }
+  packer.RefusedHeader(With(R"("dtype":"F32")", R"("dtype":"F32","strides":[1,2])"),
+                       {"tensor q_proj.weight", "strides"});
+  const auto metadata = [&](const std::string& value, const Words& words) {
+    packer.RefusedHeader(With("{\"q_proj", R"({"__metadata__":)" + value + ",\"q_proj"),
+                         words + Words{"__metadata__"});
+  };
+  for (const std::string value : {"null", "[]", "\"a\"", "7", R"({"a":1})", R"({"a":["b"]})",
+                                  R"({"a":{}})", R"({"a":null})"}) {
+    metadata(value, {"texts"});
+  }
+  metadata(R"({},"__metadata__":{})", {"twice"});
+  metadata(R"({"a":"b"},"__metadata__":{"a":"b"})", {"twice"});
+}
+
+TEST_CASE("a tensor has up to 64 dimensions, and more are refused by name") {
+  const Packer packer;
+  const auto with_rank = [](size_t rank) {
+    std::string shape = "0";
+    for (size_t i = 1; i < rank; ++i) shape += ",1";
+    return With("{\"q_proj", R"({"x":{"dtype":"I8","shape":[)" + shape +
+                                 R"(],"data_offsets":[0,0]},"q_proj)");
+  };
+  HeedOk(packer.WordsFor(SafetensorsWithHeader(with_rank(64), Data())));
+  packer.RefusedHeader(with_rank(65), {"tensor x", "64 dimensions"});
+  packer.RefusedHeader(with_rank(100000), {"tensor x", "64 dimensions"});
+}
+
+TEST_CASE("a header begins with its brace") {
+  const Packer packer;
+  for (const std::string before : {" ", "\n", "\xef\xbb\xbf", "/**/"}) {
+    packer.RefusedHeader(before + GoodHeader(), {"header"});
+  }
+}
+
 TEST_CASE("an entry without dtype, shape and two offsets, each of its kind, is refused by name") {
   const Packer packer;
   const std::string dtype = R"("dtype":"F32",)", shape = R"("shape":[2,2],)";

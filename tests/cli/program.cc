@@ -111,12 +111,12 @@ pid_t Start(const Words& words, int out, int err, const sigset_t& mask) {
   return child;
 }
 
-// The child's status; kills it where it takes too long. SIGCHLD is blocked.
-int Wait(pid_t child, const sigset_t& child_ended) {
+// The child's status and what it used; kills it where it takes too long. SIGCHLD is blocked.
+int Wait(pid_t child, const sigset_t& child_ended, rusage* usage) {
   const timespec longest = {kSeconds, 0};
   if (sigtimedwait(&child_ended, nullptr, &longest) < 0 && errno == EAGAIN) kill(child, SIGKILL);
   int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(wait4(child, &status, 0, usage) == child);
   return status;
 }
 
@@ -145,7 +145,8 @@ Outcome Heed(const Words& args, const std::string& stdout_path) {
   sigprocmask(SIG_BLOCK, &child_ended, &before);
   const pid_t child = Start(EmulatorWords() + Words{HEED_CLI_PATH} + args,
                             file >= 0 ? file : out.descriptor(), err.descriptor(), before);
-  const int status = Wait(child, child_ended);
+  rusage usage = {};
+  const int status = Wait(child, child_ended, &usage);
   sigprocmask(SIG_SETMASK, &before, nullptr);
   if (file >= 0) close(file);
   Outcome outcome;
@@ -153,6 +154,11 @@ Outcome Heed(const Words& args, const std::string& stdout_path) {
   if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
   outcome.out = out.Text();
   outcome.err = err.Text();
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  outcome.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  outcome.peak_bytes = static_cast<size_t>(usage.ru_maxrss) * 1024;
   return outcome;
 }
 
