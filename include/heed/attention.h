@@ -33,6 +33,10 @@
 // Every function of these headers keeps these promises:
 //   - Nothing allocates, locks, throws, prints or aborts. No function has a stack frame above 4 KB
 //     (tests/limits/frames.sh).
+//   - Finite inputs raise no floating-point exception of division by zero or of an invalid
+//     operation, and none of overflow unless a projection, a score or an output is too large for a
+//     float, whatever lies in the memory that is lent. So an application may trap the three. (To
+//     int4, weights pack without overflow up to 2^20.) tests/numeric/float_exceptions_test.cc.
 //   - A failure is a Status (heed/status.h). A call that fails has written nothing, unless its
 //     comment says otherwise.
 //   - Functions may be called from any thread at any time. One Attention serves one call at a time;
