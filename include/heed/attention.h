@@ -49,6 +49,8 @@
 //   - include/heed/detail/, namespaces detail and sizes, the numbers of bytes that size functions
 //     return, and the texts of a Status may change in any version.
 //   - heed/heed.h is the binary interface, and says what it promises.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_ATTENTION_H_
 #define HEED_ATTENTION_H_
 

@@ -20,6 +20,8 @@
 //     }
 //
 // heed/attention.h says what holds for all functions, and what is stable.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_SDPA_H_
 #define HEED_SDPA_H_
 

@@ -13,6 +13,8 @@
 //
 // A Status is a small value. Nothing is allocated for it, there is nothing to free, and its text is
 // only made when a caller asks for it.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_STATUS_H_
 #define HEED_STATUS_H_
 
