@@ -47,6 +47,7 @@ enum class StatusCode : int32_t {
   kUnknownTarget = 40,   // no such dispatch target, or this CPU cannot run it
   kUnsupported = 41,     // a type that this library was built without
   kBackendFailed = 42,   // a projection backend of the application's gave up
+  kBadBuild = 43,        // compiled with flags such as -ffast-math, or not rounding to nearest
   kInternal = 50,        // a bug in heed; please report it
 };
 

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "heed/attention.h"
+#include "lib/core/check_build.h"
 #include "lib/core/plan.h"
 #include "lib/core/targets.h"
 #include "lib/support/bits.h"
@@ -176,6 +177,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, const Lay
   HEED_RETURN_IF_ERROR(CheckApart(workspace_name, split.workspace, apart, weights.bytes()));
   const KernelTable* kernels = nullptr;
   HEED_RETURN_IF_ERROR(ChooseKernels(options.target, &kernels));
+  HEED_RETURN_IF_ERROR(CheckBuild(*kernels));
 
   Plan* const plan = new (split.plan.data + plan_map.plan.offset) Plan;
   plan->config = config;

@@ -4,6 +4,7 @@
 
 #include "lib/core/attend_tasks.h"
 #include "lib/core/call.h"
+#include "lib/core/check_build.h"
 #include "lib/core/poison.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
@@ -135,6 +136,7 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
   const size_t bytes = SdpaWorkspaceBytes(limits);
   HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, Memory{block.data, bytes}, options, &attend));
   HEED_RETURN_IF_ERROR(CheckMemory("block", block, "SdpaWorkspaceBytes(limits)", bytes));
+  HEED_RETURN_IF_ERROR(CheckBuildOnce(*attend.kernels));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
   const detail::SdpaMap map = detail::SdpaMapOf(limits.max_key_len, limits.max_head_dim,
                                                 limits.max_value_dim, limits.max_workers);

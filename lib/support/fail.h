@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "heed/status.h"
+#include "lib/support/arithmetic.h"
 
 namespace heed {
 

@@ -1,6 +1,8 @@
 // lib/support/status.cc: the text of a Status, without printf.
 #include "heed/status.h"
 
+#include "lib/support/arithmetic.h"
+
 namespace heed {
 namespace {
 
@@ -61,6 +63,7 @@ const char* StatusCodeName(StatusCode code) {
     case StatusCode::kUnknownTarget: return "unknown target";
     case StatusCode::kUnsupported: return "unsupported";
     case StatusCode::kBackendFailed: return "backend failed";
+    case StatusCode::kBadBuild: return "bad build";
     case StatusCode::kInternal: return "internal error";
   }
   return "unknown status";
@@ -80,6 +83,7 @@ size_t FormatStatus(const Status& status, char* buffer, size_t size) {
   const bool has_numbers = !status.ok() && status.code != StatusCode::kNullPointer &&
                            status.code != StatusCode::kOverlap &&
                            status.code != StatusCode::kUnknownTarget &&
+                           status.code != StatusCode::kBadBuild &&
                            status.code != StatusCode::kInternal;
   if (has_numbers) {
     writer.Text(": expected ");
