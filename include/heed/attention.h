@@ -93,7 +93,7 @@ class Attention {
   //     kOverlap for memory that is too small, not aligned to 64, or shared with the file;
   //     kUnknownTarget (see CreateOptions); kBadBuild where kernels give other bits than they
   //     should, because of a compiler's flags or of this thread's rounding mode: a few numbers are
-  //     tried, in about a microsecond. Then neither *layer nor the memory is written.
+  //     tried, which takes x86-64 0.5 to 3 us. Then neither *layer nor the memory is written.
   static Status Create(const Limits& limits, const Weights& weights, const LayerMemory& memory,
                        Attention* layer);
   HEED_EXPORT static Status Create(const Limits& limits, const Weights& weights,
