@@ -16,19 +16,53 @@ elseif(NOT CMAKE_CXX_COMPILER_ID MATCHES "^(GNU|Clang|AppleClang)$")
                   "${CMAKE_CXX_COMPILER_ID}: run `heed selftest` before you trust it")
 endif()
 
+# Options that keep arithmetic exact, whatever came before them. lib/support/arithmetic.h refuses
+# what they cannot put right, and Create tries the code that they gave. GCC's -fno-fast-math leaves
+# alone what was asked for by name, so each of its parts has a name here; Clang's sets contraction,
+# so -ffp-contract comes last.
+set(HEED_EXACT -fno-fast-math -fno-unsafe-math-optimizations -fno-associative-math
+               -fno-reciprocal-math -fsigned-zeros -fno-finite-math-only)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  list(APPEND HEED_EXACT -ftrapping-math -fno-rounding-math -fno-single-precision-constant)
+else()
+  include(CheckCXXCompilerFlag)
+  set(_type ${CMAKE_TRY_COMPILE_TARGET_TYPE})
+  set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)  # boards cannot link yet
+  # Clang warns where one of these takes another one back, and -Werror may be the application's.
+  list(PREPEND HEED_EXACT -Wno-unknown-warning-option -Wno-overriding-t-option
+                          -Wno-overriding-option)
+  foreach(_option -fhonor-nans -fhonor-infinities -fno-approx-func -fno-rounding-math
+                  -fdenormal-fp-math=ieee -ffp-eval-method=source)
+    string(MAKE_C_IDENTIFIER "HEED_HAS${_option}" _has)
+    check_cxx_compiler_flag(${HEED_FLAG}${_option} ${_has})
+    if(${_has})
+      list(APPEND HEED_EXACT ${_option})
+    endif()
+  endforeach()
+  set(CMAKE_TRY_COMPILE_TARGET_TYPE ${_type})
+endif()
+list(APPEND HEED_EXACT -ffp-contract=off)
+
 # What the flags make of the CPU is known to the compiler alone; #error says what is wrong with it.
 function(heed_check_cpu)
   set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-  unset(HEED_IS_SUPPORTED CACHE)  # flags may have changed
-  try_compile(HEED_IS_SUPPORTED ${PROJECT_BINARY_DIR}/supported
-              ${PROJECT_SOURCE_DIR}/.cmake/supported.cc
-              COMPILE_DEFINITIONS ${HEED_LIBRARY_OPTIONS} OUTPUT_VARIABLE _said CXX_STANDARD 17)
-  if(HEED_IS_SUPPORTED)
-    return()
-  endif()
+  foreach(_more "" "-msse2;-mfpmath=sse")  # 32-bit x86: GCC computes floats by x87 unless asked
+    unset(HEED_IS_SUPPORTED CACHE)  # flags may have changed
+    try_compile(HEED_IS_SUPPORTED ${PROJECT_BINARY_DIR}/supported
+                ${PROJECT_SOURCE_DIR}/.cmake/supported.cc
+                COMPILE_DEFINITIONS ${HEED_LIBRARY_OPTIONS} ${_more}
+                OUTPUT_VARIABLE _said CXX_STANDARD 17)
+    if(HEED_IS_SUPPORTED)
+      set(HEED_EXACT ${_more} ${HEED_EXACT} PARENT_SCOPE)
+      return()
+    elseif(NOT _said MATCHES "SSE2")
+      break()
+    endif()
+  endforeach()
   if(_said MATCHES "#error (heed: [^\n]*)")
     message(FATAL_ERROR "${CMAKE_MATCH_1}")
   endif()
   message(FATAL_ERROR "heed: a C++17 program of one line does not compile:\n${_said}")
 endfunction()
 heed_check_cpu()
+list(TRANSFORM HEED_EXACT PREPEND "${HEED_FLAG}")

@@ -12,6 +12,8 @@
 //
 // Only a program that packs weights or reserves memory at compile time needs a config of its own: a
 // packed file holds its config, and Weights::config() returns it.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_CONFIG_H_
 #define HEED_CONFIG_H_
 

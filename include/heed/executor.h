@@ -19,6 +19,8 @@
 // heed starts no thread. A caller who has threads lends them: ports/threads has executors for
 // std::thread and pthreadpool. Results have the same bits with every executor
 // (tests/numeric/same_bits_test.cc).
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_EXECUTOR_H_
 #define HEED_EXECUTOR_H_
 

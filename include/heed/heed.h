@@ -117,6 +117,7 @@ enum {
   HEED_UNKNOWN_TARGET = 40,  /* no such dispatch target, or this CPU cannot run it */
   HEED_UNSUPPORTED = 41,     /* known to the format or a newer header, not to this library */
   HEED_BACKEND_FAILED = 42,  /* a projection backend gave up; not from this header's functions */
+  HEED_BAD_BUILD = 43,       /* compiled with -ffast-math or its like, or not rounding to nearest */
   HEED_INTERNAL = 50,        /* a bug in heed; please report it */
 };
 

@@ -23,6 +23,8 @@
 // even if its numbers are NaN. A bool array may be given as uint8_t; floats are aligned as float.
 // Wrong shapes are kBadMask. Lengths, causal and windows cost less than a mask of the same meaning,
 // because no mask is read from memory.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_MASK_H_
 #define HEED_MASK_H_
 

@@ -35,6 +35,8 @@
 // Attention itself stays heed's, with all its rules for masks and hidden keys. The projections have
 // the backend's rounding: what Forward promises of bits and accuracy then depends on the backend,
 // and so do memory, threads and speed. The C interface has no backends.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_PROJECTION_BACKEND_H_
 #define HEED_PROJECTION_BACKEND_H_
 

@@ -15,6 +15,8 @@
 //       *error = report.layer.Relative();
 //       return status;
 //     }
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_REPORT_H_
 #define HEED_REPORT_H_
 

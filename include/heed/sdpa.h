@@ -20,6 +20,8 @@
 //     }
 //
 // heed/attention.h says what holds for all functions, and what is stable.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_SDPA_H_
 #define HEED_SDPA_H_
 
@@ -88,7 +90,8 @@ constexpr size_t SdpaWorkspaceBytes(const SdpaLimits& limits) {
 // output = softmax(scale * query key^T, softcap, bias, masks) value, in f32. A row that sees no key
 // gives zeros. `block` is aligned to 64 and has at least SdpaWorkspaceBytes(limits); nothing in it
 // needs to be kept between calls, and its old contents do not matter.
-//   Errors    They are those of Attention::Forward, kBlockTooSmall and kUnknownTarget, and
+//   Errors    They are those of Attention::Forward, kBlockTooSmall and kUnknownTarget, kBadBuild
+//             where the first call with a target finds what Attention::Create does, and
 //             kUnsupported in a library that was built for int8 alone. All come before the first
 //             write.
 //   Cost      Each key/value head is copied into the block once. Keys that no row sees are skipped.

@@ -14,6 +14,8 @@
 //
 // A Status is a small value. Nothing is allocated for it, there is nothing to free, and its text is
 // only made when a caller asks for it.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_STATUS_H_
 #define HEED_STATUS_H_
 
@@ -46,6 +48,7 @@ enum class StatusCode : int32_t {
   kUnknownTarget = 40,   // no such dispatch target, or this CPU cannot run it
   kUnsupported = 41,     // a type that this library was built without
   kBackendFailed = 42,   // a projection backend of the application's gave up
+  kBadBuild = 43,        // compiled with flags such as -ffast-math, or not rounding to nearest
   kInternal = 50,        // a bug in heed; please report it
 };
 

@@ -12,6 +12,8 @@
 //
 // A view is a pointer with numbers, and copying it copies no element. The memory must live as long
 // as the call that is given the view; a plan, a workspace and a packed file as long as their layer.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_TENSOR_H_
 #define HEED_TENSOR_H_
 

@@ -15,6 +15,8 @@
 // A packed file is made once on any host, by `heed pack` or PackWeights. Every CPU uses it in
 // place, from flash or mapped memory: it is never repacked, copied or written to. heed/config.h
 // describes the shape of a layer.
+#include "heed/detail/other_macros.h"  // each time
+
 #ifndef HEED_WEIGHTS_H_
 #define HEED_WEIGHTS_H_
 

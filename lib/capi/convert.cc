@@ -59,6 +59,7 @@ static_assert(Same(HEED_CONFIG_MISMATCH, StatusCode::kConfigMismatch));
 static_assert(Same(HEED_UNKNOWN_TARGET, StatusCode::kUnknownTarget));
 static_assert(Same(HEED_UNSUPPORTED, StatusCode::kUnsupported));
 static_assert(Same(HEED_BACKEND_FAILED, StatusCode::kBackendFailed));
+static_assert(Same(HEED_BAD_BUILD, StatusCode::kBadBuild));
 static_assert(Same(HEED_INTERNAL, StatusCode::kInternal));
 
 constexpr bool Same(uint16_t c, NumberForm cpp) { return c == static_cast<uint16_t>(cpp); }

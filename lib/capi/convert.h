@@ -7,6 +7,7 @@
 #include "heed/sdpa.h"
 #include "heed/status.h"
 #include "heed/weights.h"
+#include "lib/support/arithmetic.h"
 
 namespace heed::capi {
 

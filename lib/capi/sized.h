@@ -12,6 +12,7 @@
 
 #include "heed/heed.h"
 #include "heed/status.h"
+#include "lib/support/arithmetic.h"
 
 namespace heed::capi {
 

@@ -2,6 +2,7 @@
 #include "heed/heed.h"
 #include "heed/mask.h"
 #include "heed/tensor.h"
+#include "lib/support/arithmetic.h"
 
 namespace heed::capi {
 namespace {

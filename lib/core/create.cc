@@ -4,6 +4,7 @@
 
 #include "heed/attention.h"
 #include "lib/core/check.h"
+#include "lib/core/check_build.h"
 #include "lib/core/plan.h"
 #include "lib/core/targets.h"
 #include "lib/support/bits.h"
@@ -168,6 +169,7 @@ Status Attention::Create(const Limits& limits, const Weights& weights, const Lay
   HEED_RETURN_IF_ERROR(CheckApart(workspace_name, split.workspace, apart, weights.bytes()));
   const KernelTable* kernels = nullptr;
   HEED_RETURN_IF_ERROR(ChooseKernels(options.target, &kernels));
+  HEED_RETURN_IF_ERROR(CheckBuild(*kernels));
 
   Plan* const plan = new (split.plan.data + plan_map.plan.offset) Plan;
   plan->config = config;

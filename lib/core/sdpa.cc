@@ -4,6 +4,7 @@
 
 #include "lib/core/attend_tasks.h"
 #include "lib/core/call.h"
+#include "lib/core/check_build.h"
 #include "lib/core/poison.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
@@ -155,6 +156,7 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
   const SdpaLimits limits = Filled(given_limits);
   AttendPlan attend;
   HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, &block, options, &attend));
+  HEED_RETURN_IF_ERROR(CheckBuildOnce(*attend.kernels));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
   const detail::SdpaMap map = once::SdpaMapOf(limits);
   const PoisonedGaps gaps([&map] { return map; }, block.data);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "lib/support/arithmetic.h"
+
 namespace heed {
 
 inline uint32_t BitsOf(float value) {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lib/support/arithmetic.h"
+
 namespace heed {
 
 // The checksum of data[size]. To go on after an earlier part, give its result as `crc`.

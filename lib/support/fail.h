@@ -12,6 +12,7 @@
 
 #include "heed/config.h"
 #include "heed/status.h"
+#include "lib/support/arithmetic.h"
 #include "lib/support/bits.h"
 
 namespace heed {

@@ -17,6 +17,7 @@
 
 #include "heed/detail/kv_form.h"
 #include "heed/weights.h"
+#include "lib/support/arithmetic.h"
 #include "lib/support/matrix.h"
 
 namespace heed {

@@ -3,6 +3,7 @@
 
 #include "heed/detail/weight_formats.h"
 #include "lib/support/fail.h"
+#include "lib/support/arithmetic.h"
 
 namespace heed {
 namespace {
@@ -181,6 +182,7 @@ const char* StatusCodeName(StatusCode code) {
     case StatusCode::kUnknownTarget: return "unknown target";
     case StatusCode::kUnsupported: return "unsupported";
     case StatusCode::kBackendFailed: return "backend failed";
+    case StatusCode::kBadBuild: return "bad build";
     case StatusCode::kInternal: return "internal error";
   }
   return "unknown status";

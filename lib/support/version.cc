@@ -1,5 +1,7 @@
 #include "heed/version.h"
 
+#include "lib/support/arithmetic.h"
+
 namespace heed {
 
 uint32_t Version() {

@@ -146,9 +146,6 @@ refused "this is not Highway's release archive" -DHEED_FETCH_HIGHWAY=ON \
 refused "could not be downloaded" -DHEED_FETCH_HIGHWAY=ON -DHEED_HIGHWAY_URL=file:///nowhere
 refused "HEED_DISPATCH: expected dynamic or static, got both" -DHEED_DISPATCH=both
 refused "HEED_TYPES: expected all, f32 or int8, got f16" -DHEED_TYPES=f16
-if [ "$(uname -m)" = x86_64 ]; then
-  refused "add -msse2 -mfpmath=sse" -DHEED_LIBRARY_OPTIONS=-m32
-fi
 
 [ ! -e "$user/called" ] || { cat "$user/called"; fail "a build called these"; }
 [ -z "$(find "$work/weights" -newer "$work/copied")" ] || fail "a build wrote into the sources"

@@ -3,6 +3,8 @@
 # the examples that they begin with, and structs written with C++20's designated initializers.
 set -euo pipefail
 root=$1 cc=$2 cxx=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 flags=(-I "$root/include" -Wall -Wextra -Wshadow -Wpedantic -Werror -fsyntax-only)
 for header in "$root"/include/heed/*.h "$root"/include/heed/detail/*.h; do
   echo "#include \"${header#"$root/include/"}\"" |
@@ -20,6 +22,44 @@ for header in "$root"/include/heed/*.h; do
   [[ $example == *"#include \"heed/"* ]] ||
     { echo "$header: no example in its first comment"; exit 1; }
   "$cxx" -std=c++17 "${flags[@]}" -Wno-unused-variable -x c++ - <<< "$example"
+done
+
+# Macros of other headers: X11's, windows.h's, Arduino's and some more. `Status` is a type in X11's
+# code, before and after, and heed::Status can be named; the others touch nothing.
+macros=(Bool Complex None True False Success Always Above Below Expose Unsorted BadValue BadMatch
+        min max near far small IN OUT OPTIONAL ERROR DELETE IGNORE CONST VOID interface
+        abs round bit sq word constrain radians B0 B1 F PI HIGH LOW INPUT OUTPUT DEFAULT
+        signals slots emit foreach I _B _N _X check verify require major minor unix linux)
+for compiler in "$cxx" g++ clang++; do
+  command -v "$compiler" > /dev/null || continue
+  for first in xlib "$root"/include/heed/*.h; do
+    {
+      printf '#include <%s>\n' cmath cstddef cstdint type_traits
+      printf '#define %s @\n' "${macros[@]}"
+      [ "$first" = xlib ] || echo "#include \"${first#"$root/include/"}\""
+      echo '#define Status int'
+      [ "$first" = xlib ] || echo "Status Before();"
+      printf '#include "heed/%s.h"\n' attention projection_backend report sdpa version heed
+      echo 'Status Answer() { return 3; }'
+      echo 'heed::Status Run() { return heed::Status(); }'
+      echo '#define Status int'
+      printf '#include "heed/%s.h"\n' config weights mask tensor executor status
+      echo 'heed::Status Twice() { return heed::Status(); }'
+    } | "$compiler" -std=c++17 "${flags[@]}" -x c++ -
+  done
+done
+{ printf '#include <%s>\n' stddef.h stdint.h
+  printf '#define %s @\n' "${macros[@]}" Status; echo '#include "heed/heed.h"'; } |
+  "$cc" -std=c99 "${flags[@]}" -x c -
+# Structs without their padding are not those of the library.
+for packed in 'c99 c heed' 'c++17 c++ heed' 'c++17 c++ attention' 'c++17 c++ status'; do
+  read -r standard language name <<< "$packed"
+  compiler=$cc
+  [ $language = c ] || compiler=$cxx
+  ! printf '#pragma pack(1)\n#include "heed/%s.h"\n' $name |
+    "$compiler" -std=$standard "${flags[@]}" -x $language - 2> "$work/log" ||
+    { echo "heed/$name.h accepts structs without padding"; exit 1; }
+  grep -q padded "$work/log" || { cat "$work/log"; exit 1; }
 done
 
 # A member that such an initializer leaves out has a value of its own, and no compiler warns.

@@ -12,4 +12,16 @@
 #define HEED_EXPORT
 #endif
 
+/* Structs are laid out here as in the library: no -fpack-struct, no #pragma pack left open. */
+struct heed_padded {
+  char first;
+  void* second;
+};
+#ifdef __cplusplus
+static_assert(sizeof(heed_padded) == 2 * sizeof(void*),
+              "heed needs padded structs: no -fpack-struct, no #pragma pack left open");
+#else
+typedef char heed_needs_padded_structs[sizeof(struct heed_padded) == 2 * sizeof(void*) ? 1 : -1];
+#endif
+
 #endif /* HEED_DETAIL_EXPORT_H_ */
