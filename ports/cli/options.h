@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <heed/weights.h>
@@ -22,6 +23,9 @@ inline const char* NameOf(WeightType type) { return detail::FormatOf(type).name;
 // A decimal integer with an optional sign.
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
                         const std::string& text);
+// One decimal integer, or two with a comma between them.
+CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector<int64_t>* values,
+                         const std::string& text);
 // A float: decimal, inf or nan.
 CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,
                       const std::string& text);
@@ -29,7 +33,8 @@ CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<
 CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,
                      const std::string& text);
 
-// The values of --scale and --softcap; fail (exit code 1) where attention cannot have them.
+// The values of --scale and --softcap; fail (exit code 1) where attention cannot have them. A scale
+// of 0 means the default, as in the library.
 float CheckedScale(float scale);
 float CheckedSoftcap(float softcap);
 
