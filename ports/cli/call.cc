@@ -33,7 +33,8 @@ constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
 [[noreturn]] void FailAtElement(const char* option, const Array& array, size_t index, double value,
                                 const char* expected) {
-  Fail(option, ": ", array.path, ": element ", index, " is ", value, "; expected ", expected);
+  Fail(option, ": ", array.path, ": element ", index, " is ", NumberText(value), "; expected ",
+       expected);
 }
 
 // Which elements a boolean mask sets. A float array is one if it holds 0 and 1, or 0 and -inf as

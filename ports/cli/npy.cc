@@ -2,6 +2,8 @@
 
 #include <cfloat>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -198,6 +200,15 @@ double Array::Float(size_t index) const {
   }
 }
 
+std::string NumberText(double value) {
+  char text[40];
+  for (int digits = 6; digits <= 17; ++digits) {
+    std::snprintf(text, sizeof(text), "%.*g", digits, value);
+    if (std::strtod(text, nullptr) == value) break;
+  }
+  return text;
+}
+
 Array ReadFloats(const std::string& path, Beyond beyond) {
   Array array = ReadNpy(path, {DType::kFloat32, DType::kFloat16, DType::kFloat64});
   if (array.type == DType::kFloat32) return array;
@@ -209,7 +220,8 @@ Array ReadFloats(const std::string& path, Beyond beyond) {
     double value = array.Float(i);
     if (std::isfinite(value) && std::fabs(value) >= kRoundsToInfinity) {
       if (beyond == Beyond::kFails) {
-        Fail(path, ": element ", i, " is ", value, "; expected a number in float32's range");
+        Fail(path, ": element ", i, " is ", NumberText(value),
+             "; expected a number in float32's range");
       }
       value = std::copysign(double{FLT_MAX}, value);
     }

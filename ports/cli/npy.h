@@ -33,6 +33,9 @@ struct Array {
 // the file's before it is used, and the data must fill the file exactly.
 Array ReadNpy(const std::string& path, const std::vector<DType>& accepted);
 
+// The shortest decimal that gives the number again.
+std::string NumberText(double value);
+
 // What becomes of a finite float64 beyond the range of float32.
 enum class Beyond { kFails, kBecomesLargest };
 
