@@ -88,7 +88,7 @@ float SumOfBiases(float a, float b) {
   if (a == -kInfinity || b == -kInfinity) return -kInfinity;
   if (!std::isfinite(a) || !std::isfinite(b)) return a + b;
   const double sum = static_cast<double>(a) + static_cast<double>(b);
-  constexpr double kLargest = FLT_MAX;
+  constexpr auto kLargest = static_cast<double>(FLT_MAX);
   return static_cast<float>(std::clamp(sum, -kLargest, kLargest));
 }
 

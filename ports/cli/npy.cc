@@ -223,7 +223,7 @@ Array ReadFloats(const std::string& path, Beyond beyond) {
         Fail(path, ": element ", i, " is ", NumberText(value),
              "; expected a number in float32's range");
       }
-      value = std::copysign(double{FLT_MAX}, value);
+      value = std::copysign(static_cast<double>(FLT_MAX), value);
     }
     floats[i] = static_cast<float>(value);
   }

@@ -130,7 +130,8 @@ TEST_CASE("a float mask that is neither boolean nor additive is refused by the e
       refused(option, descr, {0, 1, 1, std::nan("")}, {"element 3 is nan", "--bias-mask"});
       refused(option, descr, {-1, 0, 0, 0}, {"element 0 is -1;", "--bias-mask"});
     }
-    refused(option, "<f4", {0, 0, double{std::numeric_limits<float>::lowest()}, 0},
+    const auto lowest = static_cast<double>(std::numeric_limits<float>::lowest());
+    refused(option, "<f4", {0, 0, lowest, 0},
             {"element 2 is -3.4028234663852886e+38", "--bias-mask"});
     refused(option, "<f8", {0, 1, 1.0 + 0x1p-52, 0}, {"element 2 is 1.0000000000000002"});
     refused(option, "<f4", {0, 0x1p-149, 1, 0}, {"element 1 is", "--bias-mask"});

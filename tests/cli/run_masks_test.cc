@@ -192,7 +192,7 @@ TEST_CASE("finfo.min of a bias and of key padding together is still a number") {
   const LayerCall call = MakeCall(true, 1);
   const Folder& folder = call.folder();
   for (const std::string descr : {"<f4", "<f8"}) {
-    const double lowest = descr == "<f4" ? -double{std::numeric_limits<float>::max()}
+    const double lowest = descr == "<f4" ? static_cast<double>(std::numeric_limits<float>::lowest())
                                          : -std::numeric_limits<double>::max();
     const std::string numbers = NumberBytes(std::vector<double>(kKeyLen, lowest), descr);
     const std::string bias = folder.Write("b.npy", Npy(descr, {kKeyLen}, numbers));

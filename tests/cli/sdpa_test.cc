@@ -151,7 +151,7 @@ TEST_CASE("every float16 is read exactly, and float64 is rounded to the nearest 
   halves.push_back(0.0);
   const std::vector<float> got = read("<f2", halves.size(), NumberBytes(halves, "<f2"));
   for (size_t i = 0; i < halves.size(); ++i) CHECK(static_cast<double>(got[i]) == halves[i]);
-  constexpr double kLargest = std::numeric_limits<float>::max();
+  constexpr auto kLargest = static_cast<double>(std::numeric_limits<float>::max());
   doubles = {0.1,      -1.0 / 3, 1.0 + 0x1p-24,  1.0 + 0x1.8p-23,
              kLargest, 0x1p-149, 0x1.2p-140,     -kLargest * (1 + 0x1p-26),
              1e-300};
