@@ -157,13 +157,17 @@ struct ForwardArgs {
   bool causal = false;          // hides key j from query i unless j <= i + offset
   int64_t offset = 0;           // position of query 0 among the keys, for causal and window
   Offsets offsets = {};         // an offset for each batch entry; then `offset` stays 0
-  int64_t window = 0;           // 0: the file's. Else causal, and hides j <= i + offset - window
+  int64_t window = 0;           // 0: the file's. Else hides j <= i + offset - window, and is causal
+                                // unless window_right is given
   TensorView output = {};       // [batch][query_len][embed_dim]
   // Absent, or the probabilities [batch][num_heads][query_len][key_len + added]: 0 where a key is
   // hidden. The columns of the layer's added keys come last: bias_k, then the key of zeros.
   TensorView attention_weights = {};
   bool average_weights = false;  // attention_weights is their mean, [batch][query_len][...]
   const Executor* executor = nullptr;  // threads for this call; null: the calling thread alone
+  // Keys after the position that a row sees: hides j > i + offset + window_right. 0: not given;
+  // -1: all of them. causal keeps it at 0. See heed/mask.h.
+  int64_t window_right = 0;
 };
 
 // The largest call that a layer serves. Each number is from 1 to kMaxDimension.

@@ -331,11 +331,14 @@ typedef struct heed_forward_args {
   uint8_t causal;          /* hides key j from query i unless j <= i + offset */
   int64_t offset;          /* position of query 0 among the keys; used by causal and window */
   heed_offsets offsets;    /* an offset for each batch entry; `offset` is then 0 */
-  int64_t window;          /* W > 0: causal, and j > i + offset - W; replaces the file's window */
+  int64_t window;          /* W > 0: hides j <= i + offset - W; replaces the file's window. Causal
+                            * unless window_right is given */
   heed_tensor output;      /* [batch][query_len][embed_dim]; exactly query, or no overlap */
   heed_tensor attention_weights; /* absent, or [batch][num_heads][query_len][key_len + added] */
   uint8_t average_weights; /* attention_weights is [batch][query_len][key_len + added] */
   const heed_executor* executor; /* null: serial */
+  int64_t window_right;    /* R > 0: hides j > i + offset + R; -1: hides no key on the right; 0: not
+                            * given. causal keeps it at 0. heed/mask.h has ONNX's numbers beside */
 } heed_forward_args;
 #define HEED_FORWARD_ARGS_INIT HEED_INIT(heed_forward_args)
 
@@ -378,6 +381,7 @@ typedef struct heed_sdpa_args {
   heed_tensor attention_weights; /* absent, or [batch][num_heads][query_len][key_len] */
   uint8_t average_weights; /* attention_weights is [batch][1][query_len][key_len] */
   const heed_executor* executor; /* null: serial */
+  int64_t window_right;    /* as in heed_forward_args */
 } heed_sdpa_args;
 #define HEED_SDPA_ARGS_INIT HEED_INIT(heed_sdpa_args)
 

@@ -21,6 +21,15 @@
 //               NaN. A bias beyond +-2.3e38 counts as +-2.3e38, as scores are kept times log2(e).
 // A key takes part if none of the masks of a call hides it. A hidden key has no influence at all,
 // even if its numbers are NaN. A bool array may be given as uint8_t; floats are aligned as float.
+//
+// A window hides keys by their distance from the row's position p = i + offset. These numbers give
+// the window [left, right] of ONNX (left_window_size and right_window_size) and of FlashAttention
+// (with an offset of key_len - query_len): keys p - left to p + right. A side of -1 has no end.
+//   left, 0          window = left + 1
+//   left, right      window = left + 1, window_right = right
+//   left, -1         window = left + 1, window_right = -1
+//   -1, right        window_right = right; or causal, where right is 0
+//
 // Wrong shapes are kBadMask. Lengths, causal and windows cost less than a mask of the same meaning,
 // because no mask is read from memory.
 #include "heed/detail/other_macros.h"  // each time

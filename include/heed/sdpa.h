@@ -47,7 +47,7 @@ struct SdpaArgs {
   ConstTensorView key = {};    // [batch][num_kv_heads][key_len][head_dim]. num_kv_heads divides
                                // num_heads: query head h reads head h / (num_heads / num_kv_heads)
   ConstTensorView value = {};  // [batch][num_kv_heads][key_len][value_dim]
-  // Masks, lengths, causal, offset and offsets mean what they mean in ForwardArgs.
+  // Masks, lengths, causal, offset, offsets and window_right mean what they do in ForwardArgs.
   KeepMask keep = {};
   IgnoreMask ignore = {};
   IgnoreMask key_padding = {};
@@ -56,7 +56,8 @@ struct SdpaArgs {
   bool causal = false;
   int64_t offset = 0;
   Offsets offsets = {};
-  int64_t window = 0;            // 0: none. Else causal, and hides j <= i + offset - window
+  int64_t window = 0;            // 0: none. Else hides j <= i + offset - window, and is causal
+                                 // unless window_right is given
   float scale = 0.0f;            // 0: 1 / sqrt(head_dim). Scores are multiplied by it
   float softcap = 0.0f;          // 0: none. Scores become softcap * tanh(score / softcap)
   TensorView output = {};        // [batch][num_heads][query_len][value_dim]
@@ -64,6 +65,7 @@ struct SdpaArgs {
   TensorView attention_weights = {};
   bool average_weights = false;  // attention_weights is their mean, [batch][1][query_len][key_len]
   const Executor* executor = nullptr;  // threads for this call; null: the calling thread alone
+  int64_t window_right = 0;
 };
 
 // The largest call that a block serves. Batch, heads and query_len take no memory of it: each may

@@ -137,6 +137,7 @@ Status ArgsOf(const CArgs& c, Executor* executor, Args* result) {
   args.offset = c.offset;
   args.offsets = Offsets(c.offsets.data, c.offsets.count);
   args.window = c.window;
+  args.window_right = c.window_right;
   args.output = TensorOf<TensorView>(c.output);
   args.attention_weights = TensorOf<TensorView>(c.attention_weights);
   args.average_weights = c.average_weights != 0;

@@ -46,10 +46,12 @@ HEED_LAYOUTS(heed_attention_config, "HEED_ATTENTION_CONFIG_INIT", core,
 HEED_LAYOUTS(heed_limits, "HEED_LIMITS_INIT", max_workers, sizeof(heed_limits));
 HEED_LAYOUTS(heed_create_options, "HEED_CREATE_OPTIONS_INIT", target, sizeof(heed_create_options));
 HEED_LAYOUTS(heed_executor, "HEED_EXECUTOR_INIT", min_multiply_adds, sizeof(heed_executor));
-HEED_LAYOUTS(heed_forward_args, "HEED_FORWARD_ARGS_INIT", executor, sizeof(heed_forward_args));
+HEED_LAYOUTS(heed_forward_args, "HEED_FORWARD_ARGS_INIT", window_right,
+             offsetof(heed_forward_args, window_right), sizeof(heed_forward_args));
 HEED_LAYOUTS(heed_explanation, "HEED_EXPLANATION_INIT", tiles_skipped, sizeof(heed_explanation));
 HEED_LAYOUTS(heed_sdpa_limits, "HEED_SDPA_LIMITS_INIT", max_workers, sizeof(heed_sdpa_limits));
-HEED_LAYOUTS(heed_sdpa_args, "HEED_SDPA_ARGS_INIT", executor, sizeof(heed_sdpa_args));
+HEED_LAYOUTS(heed_sdpa_args, "HEED_SDPA_ARGS_INIT", window_right,
+             offsetof(heed_sdpa_args, window_right), sizeof(heed_sdpa_args));
 HEED_LAYOUTS(heed_layer_tensors, "HEED_LAYER_TENSORS_INIT", bias_v, sizeof(heed_layer_tensors));
 #undef HEED_LAYOUTS
 

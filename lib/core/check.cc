@@ -162,9 +162,14 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
     return Fail(StatusCode::kBadValue, "window", "at least 1, or 0 for none", Number(),
                 args.window);
   }
+  if (args.window_right < -1) {
+    return Fail(StatusCode::kBadValue, "window_right", "at least -1", UINT64_MAX,
+                static_cast<uint64_t>(args.window_right));
+  }
   p.key_len = key_len;
   p.window = args.window != 0 ? args.window : int64_t{default_window};
-  p.causal = args.causal || p.window != 0;
+  p.window_right = args.causal ? 0 : args.window_right;
+  p.is_banded = args.causal || p.window != 0 || p.window_right > 0;
   p.offset = args.offset;
   *plan = p;
   return Status();

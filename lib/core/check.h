@@ -35,11 +35,12 @@ struct MaskArgs {
   int64_t offset;
   const Offsets& offsets;
   int64_t window;
+  int64_t window_right;
 };
 template <typename Args>
 MaskArgs MaskArgsOf(const Args& args) {
-  return MaskArgs{args.keep,    args.ignore, args.key_padding, args.bias,
-                  args.lengths, args.causal, args.offset,      args.offsets,     args.window};
+  return MaskArgs{args.keep,   args.ignore, args.key_padding, args.bias,   args.lengths,
+                  args.causal, args.offset, args.offsets,     args.window, args.window_right};
 }
 
 // Checks masks against [batch][heads][query_len][key_len] and fills *plan.

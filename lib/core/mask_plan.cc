@@ -24,13 +24,16 @@ MaskPlan::Band MaskPlan::BandOf(size_t batch) const {
   const int64_t shift = offsets == nullptr ? offset : offsets[batch];
   // shift - window may be below the range of int64.
   const bool sees_all_before = window == 0 || shift < INT64_MIN + window;
-  return {sees_all_before ? -kFar : NearShift(shift - window) + 1, NearShift(shift) + 1};
+  // And shift + window_right may be above it.
+  const bool sees_all_after = window_right < 0 || shift > INT64_MAX - window_right;
+  return {sees_all_before ? -kFar : NearShift(shift - window) + 1,
+          sees_all_after ? kFar : NearShift(shift + window_right) + 1};
 }
 
 KeyInterval MaskPlan::Interval(size_t batch, size_t row) const {
   KeyInterval interval;
   interval.end = lengths == nullptr ? key_len : static_cast<size_t>(lengths[batch]);
-  if (causal) {
+  if (is_banded) {
     const Band band = BandOf(batch);
     const int64_t position = static_cast<int64_t>(row);
     interval.begin = Clamp(position + band.begin, interval.end);
@@ -93,7 +96,7 @@ MaskWordsArgs MaskPlan::WordsArgs(size_t batch, size_t head, size_t row_begin, s
     args.bias_row_stride = bias.query_stride;
     args.bias_key_stride = bias.key_stride;
   }
-  if (causal) {
+  if (is_banded) {
     const Band band = BandOf(batch);
     const int64_t shift = static_cast<int64_t>(row_begin) - static_cast<int64_t>(key_begin);
     args.is_banded = true;

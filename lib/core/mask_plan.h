@@ -16,7 +16,7 @@
 
 namespace heed {
 
-// The keys [begin, end) that a row sees by position: lengths, causal, window. Both ends grow with
+// The keys [begin, end) that a row sees by position: lengths, causal, windows. Both ends grow with
 // the row.
 struct KeyInterval {
   size_t begin = 0;
@@ -31,11 +31,12 @@ struct MaskPlan {
   MaskView<float> bias;
   const int32_t* lengths = nullptr;
   size_t key_len = 0;
-  bool causal = false;  // true where there is a window, too
-  // Where causal, row i sees keys [i + offset - window + 1, i + offset + 1).
+  bool is_banded = false;  // true where causal or a window hides keys
+  // Where banded, row i sees keys [i + offset - window + 1, i + offset + window_right + 1).
   int64_t offset = 0;
   const int64_t* offsets = nullptr;  // null, or one for each batch entry
   int64_t window = 0;                // 0: none
+  int64_t window_right = 0;          // -1: no end
 
   // True if a mask or a bias has to be read.
   bool is_dense() const {
@@ -50,7 +51,7 @@ struct MaskPlan {
     return keep.query_stride != 0 || ignore.query_stride != 0 || key_padding.query_stride != 0 ||
            bias.query_stride != 0;
   }
-  // Where causal, row 0 of the batch entry sees keys [begin, end), row 1 the same plus 1, ...
+  // Where banded, row 0 of the batch entry sees keys [begin, end), row 1 the same plus 1, ...
   struct Band {
     int64_t begin, end;
   };

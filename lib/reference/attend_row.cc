@@ -23,18 +23,28 @@ T MaskAt(const MaskView<T>& m, size_t b, size_t h, size_t i, size_t j) {
                 (m.key_len == 1 ? 0 : j * m.key_stride)];
 }
 
+// True if causal or a window hides key j from the row.
+bool IsOutside(const QueryRow& row, size_t j) {
+  const ForwardArgs& a = row.args;
+  const int64_t window = a.window != 0 ? a.window : int64_t{row.config.window};
+  const bool is_causal = a.causal || (window != 0 && a.window_right == 0);
+  const int64_t offset = a.offsets.data != nullptr ? a.offsets.data[row.batch] : a.offset;
+  // The key lies at position row.query + step. Distances are unsigned, as offset is any int64.
+  const int64_t step = static_cast<int64_t>(j) - static_cast<int64_t>(row.query);
+  if (step <= offset) {
+    const uint64_t before = static_cast<uint64_t>(offset) - static_cast<uint64_t>(step);
+    return window != 0 && before >= static_cast<uint64_t>(window);
+  }
+  const uint64_t after = static_cast<uint64_t>(step) - static_cast<uint64_t>(offset);
+  return is_causal || (a.window_right > 0 && after > static_cast<uint64_t>(a.window_right));
+}
+
 bool IsVisible(const QueryRow& row, size_t j) {
   if (j >= row.key_len) return true;  // an added key
   const ForwardArgs& a = row.args;
   const size_t b = row.batch, h = row.head, i = row.query;
   if (a.lengths.data != nullptr && j >= static_cast<size_t>(a.lengths.data[b])) return false;
-  const int64_t window = a.window != 0 ? a.window : int64_t{row.config.window};
-  if (a.causal || window != 0) {
-    const int64_t offset = a.offsets.data != nullptr ? a.offsets.data[b] : a.offset;
-    const int64_t position = static_cast<int64_t>(i) + offset;
-    const int64_t key = static_cast<int64_t>(j);
-    if (key > position || (window != 0 && key <= position - window)) return false;
-  }
+  if (IsOutside(row, j)) return false;
   if (a.keep.data != nullptr && MaskAt(a.keep, b, h, i, j) == 0) return false;
   if (a.ignore.data != nullptr && MaskAt(a.ignore, b, h, i, j) != 0) return false;
   if (a.key_padding.data != nullptr && MaskAt(a.key_padding, b, h, i, j) != 0) return false;

@@ -29,7 +29,7 @@ struct CallOptions {
   bool causal = false;
   std::optional<int64_t> causal_offset;
   std::string causal_offsets;
-  std::optional<int64_t> window;
+  std::vector<int64_t> window;  // W, or LEFT and RIGHT
   std::string output;
   std::string attention_weights;
   std::optional<int64_t> threads;
@@ -46,6 +46,8 @@ struct CallShape {
   size_t query_len = 0;
   size_t key_len = 0;
   bool batched = true;  // false: the files have no batch dimension
+  const char* layout = "[B, H, S, D]";  // of the query's file
+  uint32_t window = 0;                  // the layer's, 0: none
 };
 
 // Masks and lengths as arrays of their own; the views of a call point into it.
@@ -61,10 +63,11 @@ class Masks {
     args->key_padding = View<IgnoreMask>(key_padding_);
     args->bias = View<BiasMask>(bias_);
     if (has_lengths_) args->lengths = Lengths(lengths_.data(), lengths_.size() - 1);
-    args->causal = options_.causal;
+    args->causal = causal_;
     args->offset = options_.causal_offset.value_or(0);
     if (has_offsets_) args->offsets = Offsets(offsets_.data(), offsets_.size() - 1);
-    args->window = options_.window.value_or(0);
+    args->window = window_;
+    args->window_right = window_right_;
   }
 
  private:
@@ -73,23 +76,33 @@ class Masks {
     bool present = false;
     size_t batch = 0, heads = 0, query_len = 0, key_len = 0;
     std::vector<T> data;  // one element longer than the mask, so that it is never null
+
+    size_t count() const { return batch * heads * query_len * key_len; }
   };
   template <typename Mask, typename T>
   static Mask View(const Values<T>& v) {
     if (!v.present) return Mask();
     return Mask(v.data.data(), v.batch, v.heads, v.query_len, v.key_len);
   }
+  // `hidden` is an element that hides its key.
   template <typename T>
-  static void Shape(const Array& array, const CallShape& shape, Values<T>* values);
+  void PadKeys(const CallShape& shape, T hidden, Values<T>* values) const;
+  template <typename T>
+  void Shape(const Array& array, const CallShape& shape, bool is_keep, Values<T>* values) const;
   void ReadPadding(const std::string& path, const CallShape& shape);
+  void AddToBias(const Array& array, const CallShape& shape);
   void ReadLengths(const std::string& path, const CallShape& shape);
   void ReadOffsets(const std::string& path, const CallShape& shape);
+  void SetWindow(const std::vector<int64_t>& option, const CallShape& shape);
 
   CallOptions options_;
+  bool causal_ = false;
+  int64_t window_ = 0, window_right_ = 0;  // as in ForwardArgs
   Values<uint8_t> keep_, ignore_, key_padding_;
   Values<float> bias_;
   bool has_lengths_ = false;
   std::vector<int32_t> lengths_;  // one longer than the batch, so that it is never null
+  size_t longest_ = 0;            // the largest of them
   bool has_offsets_ = false;
   std::vector<int64_t> offsets_;  // likewise
 };

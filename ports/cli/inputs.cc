@@ -22,13 +22,13 @@ ConstTensorView View(const Array& array, bool batched) {
 }  // namespace
 
 void AddInputOptions(CLI::App* command, InputOptions* options) {
-  AddText(command, "--query", &options->query, "[B, S, E] or [S, E] float32 .npy")->required();
+  AddText(command, "--query", &options->query, "[B, S, E] or [S, E] .npy of floats")->required();
   CLI::Option* key = AddText(command, "--key", &options->key, "default: the query");
   AddText(command, "--value", &options->value, "default: the key")->needs(key);
 }
 
 Inputs::Inputs(const InputOptions& options, const AttentionConfig& config) {
-  query = ReadNpy(options.query, {DType::kFloat32});
+  query = ReadFloats(options.query);
   if (query.shape.size() != 2 && query.shape.size() != 3) {
     Fail(query.path, ": expected [B, S, E] or [S, E], got ", ShapeText(query.shape));
   }
@@ -36,20 +36,21 @@ Inputs::Inputs(const InputOptions& options, const AttentionConfig& config) {
   args.query = View(query, batched);
   CheckDimension(query, "query: last dimension", config.embed_dim, args.query.columns);
   if (!options.key.empty()) {
-    key = ReadNpy(options.key, {DType::kFloat32});
+    key = ReadFloats(options.key);
     args.key = View(key, batched);
     CheckDimension(key, "key: last dimension", config.kdim, args.key.columns);
     CheckDimension(key, "key: batch", args.query.batch, args.key.batch);
   }
   if (!options.value.empty()) {
-    value = ReadNpy(options.value, {DType::kFloat32});
+    value = ReadFloats(options.value);
     args.value = View(value, batched);
     CheckDimension(value, "value: last dimension", config.vdim, args.value.columns);
     CheckDimension(value, "value: batch", args.query.batch, args.value.batch);
     CheckDimension(value, "value: length", args.key.rows, args.value.rows);
   }
   const size_t key_len = options.key.empty() ? args.query.rows : args.key.rows;
-  shape = {args.query.batch, config.num_heads, args.query.rows, key_len, batched};
+  shape = {args.query.batch, config.num_heads, args.query.rows, key_len, batched, "[B, S, E]",
+           config.window};
   limits.max_batch = Dimension("query: batch", shape.batch);
   limits.max_query_len = Dimension("query: length", shape.query_len);
   limits.max_key_len = Dimension("key: length", shape.key_len);

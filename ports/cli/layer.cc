@@ -162,7 +162,7 @@ CLI::Option* AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Opti
       command->add_flag("--add-zero-attn", options->add_zero_attn,
                         "a zero key that every row sees"),
       AddFloat(command, "--softcap", &options->softcap, "scores become C tanh(score / C)"),
-      AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(head_dim)"),
+      AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(head_dim), which 0 means"),
   };
   if (excluded != nullptr) {
     for (CLI::Option* option : all) option->excludes(excluded);

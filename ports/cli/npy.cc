@@ -1,9 +1,15 @@
 #include "cli/npy.h"
 
+#include <cfloat>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "cli/error.h"
 #include "cli/kinds.h"
@@ -18,9 +24,10 @@ struct TypeName {
   size_t size;
 };
 constexpr TypeName kTypes[] = {
-    {DType::kFloat32, "<f4", "float32", 4}, {DType::kBool, "|b1", "bool", 1},
-    {DType::kUint8, "|u1", "uint8", 1},     {DType::kInt32, "<i4", "int32", 4},
-    {DType::kInt64, "<i8", "int64", 8},
+    {DType::kFloat32, "<f4", "float32", 4}, {DType::kFloat16, "<f2", "float16", 2},
+    {DType::kFloat64, "<f8", "float64", 8}, {DType::kBool, "|b1", "bool", 1},
+    {DType::kUint8, "|u1", "uint8", 1},     {DType::kInt8, "|i1", "int8", 1},
+    {DType::kInt32, "<i4", "int32", 4},     {DType::kInt64, "<i8", "int64", 8},
 };
 constexpr size_t kMaxRank = 32;  // NumPy's
 
@@ -157,7 +164,74 @@ const TypeName& FindType(const std::string& path, const std::string& descr,
   Fail(path, ": data type: expected ", names, ", got '", descr, "'");
 }
 
+template <typename T>
+T ElementOf(const Array& array, size_t index) {
+  T value;
+  std::memcpy(&value, array.memory.data() + index * sizeof(T), sizeof(T));
+  return value;
+}
+
+// IEEE binary16; exact.
+double FromHalf(uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const int fraction = half & 1023;
+  double magnitude = std::ldexp(exponent == 0 ? fraction : 1024 + fraction,
+                                (exponent == 0 ? 1 : exponent) - 25);
+  if (exponent == 31) magnitude = fraction == 0 ? HUGE_VAL : std::nan("");
+  return (half & 0x8000) != 0 ? -magnitude : magnitude;
+}
+
 }  // namespace
+
+int64_t Array::Integer(size_t index) const {
+  switch (type) {
+    case DType::kBool: return ElementOf<uint8_t>(*this, index) != 0;
+    case DType::kUint8: return ElementOf<uint8_t>(*this, index);
+    case DType::kInt8: return ElementOf<int8_t>(*this, index);
+    case DType::kInt32: return ElementOf<int32_t>(*this, index);
+    default: return ElementOf<int64_t>(*this, index);
+  }
+}
+
+double Array::Float(size_t index) const {
+  switch (type) {
+    case DType::kFloat16: return FromHalf(ElementOf<uint16_t>(*this, index));
+    case DType::kFloat64: return ElementOf<double>(*this, index);
+    default: return static_cast<double>(ElementOf<float>(*this, index));
+  }
+}
+
+std::string NumberText(double value) {
+  char text[40];
+  for (int digits = 6; digits <= 17; ++digits) {
+    std::snprintf(text, sizeof(text), "%.*g", digits, value);
+    if (std::strtod(text, nullptr) == value) break;
+  }
+  return text;
+}
+
+Array ReadFloats(const std::string& path, Beyond beyond) {
+  Array array = ReadNpy(path, {DType::kFloat32, DType::kFloat16, DType::kFloat64});
+  if (array.type == DType::kFloat32) return array;
+  if (array.count > std::numeric_limits<size_t>::max() / sizeof(float)) throw std::bad_alloc();
+  Memory memory(array.count * sizeof(float));
+  float* const floats = reinterpret_cast<float*>(memory.data());
+  constexpr double kRoundsToInfinity = 0x1.ffffffp127;
+  for (size_t i = 0; i < array.count; ++i) {
+    double value = array.Float(i);
+    if (std::isfinite(value) && std::fabs(value) >= kRoundsToInfinity) {
+      if (beyond == Beyond::kFails) {
+        Fail(path, ": element ", i, " is ", NumberText(value),
+             "; expected a number in float32's range");
+      }
+      value = std::copysign(static_cast<double>(FLT_MAX), value);
+    }
+    floats[i] = static_cast<float>(value);
+  }
+  array.type = DType::kFloat32;
+  array.memory = std::move(memory);
+  return array;
+}
 
 Array ReadNpy(const std::string& path, const std::vector<DType>& accepted) {
   Array array;

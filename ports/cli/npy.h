@@ -11,7 +11,7 @@
 
 namespace heed::cli {
 
-enum class DType { kFloat32, kBool, kUint8, kInt32, kInt64 };
+enum class DType { kFloat32, kFloat16, kFloat64, kBool, kUint8, kInt8, kInt32, kInt64 };
 
 struct Array {
   std::string path;  // for messages
@@ -21,12 +21,26 @@ struct Array {
   Memory memory;     // the elements, from its first byte on
 
   const float* floats() const { return reinterpret_cast<const float*>(memory.data()); }
-  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(memory.data()); }
+
+  bool is_float() const { return type <= DType::kFloat64; }
+  // An element of an array that is no float array; a bool is 0 or 1.
+  int64_t Integer(size_t index) const;
+  // An element of a float array.
+  double Float(size_t index) const;
 };
 
 // Reads an array of one of the `accepted` types. Untrusted input: every size is checked against
 // the file's before it is used, and the data must fill the file exactly.
 Array ReadNpy(const std::string& path, const std::vector<DType>& accepted);
+
+// The shortest decimal that gives the number again.
+std::string NumberText(double value);
+
+// What becomes of a finite float64 beyond the range of float32.
+enum class Beyond { kFails, kBecomesLargest };
+
+// Reads float32, float16 or float64 as float32: float16 exactly, float64 rounded to the nearest.
+Array ReadFloats(const std::string& path, Beyond beyond = Beyond::kFails);
 
 // The bytes before the elements of a float32 array.
 std::string NpyHeader(const std::vector<size_t>& shape);

@@ -33,6 +33,10 @@ float ParseFloat(const std::string& name, const std::string& text) {
   if (is_blank || *end != '\0' || text.find('\0') != std::string::npos) {
     Refuse(name, "a number", text);
   }
+  // What is too small for float32 may not become a 0, which means the default.
+  if (value == 0.0f && text.find_first_of("123456789") < text.find_first_of("eE")) {
+    Refuse(name, "0 or a number that float32 holds", text);
+  }
   return value;
 }
 
@@ -60,9 +64,7 @@ std::string Quoted(const std::string& text) {
 }
 
 float CheckedScale(float scale) {
-  if (!std::isfinite(scale) || scale == 0.0f) {
-    Fail("--scale: expected a finite number other than 0, got ", scale);
-  }
+  if (!std::isfinite(scale)) Fail("--scale: expected a finite number, got ", scale);
   return scale;
 }
 
@@ -77,6 +79,20 @@ CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optiona
                         const std::string& text) {
   return command->add_option_function<std::string>(
       name, [name, value](const std::string& given) { *value = ParseInteger(name, given); }, text);
+}
+
+CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector<int64_t>* values,
+                         const std::string& text) {
+  return command->add_option_function<std::string>(
+      name,
+      [name, values](const std::string& given) {
+        const size_t comma = given.find(',');
+        *values = {ParseInteger(name, given.substr(0, comma))};
+        if (comma != std::string::npos) {
+          values->push_back(ParseInteger(name, given.substr(comma + 1)));
+        }
+      },
+      text);
 }
 
 CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,

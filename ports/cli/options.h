@@ -23,6 +23,9 @@ inline const char* NameOf(WeightType type) { return detail::FormatOf(type).name;
 // A decimal integer with an optional sign.
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
                         const std::string& text);
+// One decimal integer, or two with a comma between them.
+CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector<int64_t>* values,
+                         const std::string& text);
 // A float: decimal, inf or nan.
 CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,
                       const std::string& text);
@@ -39,7 +42,8 @@ CLI::Validator OneOf(const std::vector<std::string>& words);
 // What a user wrote, in quotes, and cut where it is long.
 std::string Quoted(const std::string& text);
 
-// The values of --scale and --softcap; fail (exit code 1) where attention cannot have them.
+// The values of --scale and --softcap; fail (exit code 1) where attention cannot have them. A scale
+// of 0 means the default, as in the library.
 float CheckedScale(float scale);
 float CheckedSoftcap(float softcap);
 

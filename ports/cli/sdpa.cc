@@ -18,44 +18,78 @@ struct Options {
   std::string query;
   std::string key;
   std::string value;
+  std::optional<int64_t> heads;
+  std::optional<int64_t> kv_heads;
   std::optional<float> scale;
   std::optional<float> softcap;
   CallOptions call;
 };
 
-Array Read(const std::string& path) {
-  Array array = ReadNpy(path, {DType::kFloat32});
-  if (array.shape.size() != 4) {
-    Fail(path, ": expected [B, H, S, D], got ", ShapeText(array.shape));
+// The number of --heads or --kv-heads; `absent` where the option is.
+size_t HeadsOf(const char* name, const std::optional<int64_t>& option, size_t absent) {
+  if (!option) return absent;
+  if (*option < 1 || *option > kMaxDimension) {
+    Fail(name, ": expected 1 to ", kMaxDimension, ", got ", *option);
   }
-  return array;
+  return static_cast<size_t>(*option);
 }
 
-ConstTensorView View(const Array& array) {
+// The heads of a row [heads * columns] lie side by side.
+template <typename View>
+void PutHeadsInRows(View* view) {
+  view->head_stride = view->columns;
+  view->row_stride = view->heads * view->columns;
+}
+
+// [B, S, heads * D], or [B, H, S, D] where `heads` is 0.
+ConstTensorView ViewOf(const Array& array, const char* name, size_t heads) {
   const std::vector<size_t>& s = array.shape;
-  return ConstTensorView(array.floats(), s[0], s[1], s[2], s[3]);
+  if (heads == 0) {
+    if (s.size() != 4) {
+      Fail(array.path, ": expected [B, H, S, D], or [B, S, H * D] with --heads, got ",
+           ShapeText(s));
+    }
+    return ConstTensorView(array.floats(), s[0], s[1], s[2], s[3]);
+  }
+  if (s.size() != 3) {
+    Fail(array.path, ": expected [B, S, H * D] with --heads, got ", ShapeText(s));
+  }
+  if (s[2] % heads != 0) {
+    Fail(array.path, ": ", name, ": last dimension: expected a multiple of ", heads,
+         " heads, got ", s[2]);
+  }
+  ConstTensorView view(array.floats(), s[0], heads, s[1], s[2] / heads);
+  PutHeadsInRows(&view);
+  return view;
 }
 
 void Sdpa(const Options& options) {
-  const Array query = Read(options.query);
-  const Array key = Read(options.key);
-  const Array value = Read(options.value);
-  if (query.shape[3] == 0) Fail(query.path, ": query: last dimension: expected at least 1, got 0");
-  if (value.shape[3] == 0) Fail(value.path, ": value: last dimension: expected at least 1, got 0");
-  CheckDimension(key, "key: last dimension", query.shape[3], key.shape[3]);
-  CheckDimension(key, "key: batch", query.shape[0], key.shape[0]);
-  CheckDimension(value, "value: batch", query.shape[0], value.shape[0]);
-  CheckDimension(value, "value: heads", key.shape[1], value.shape[1]);
-  CheckDimension(value, "value: length", key.shape[2], value.shape[2]);
-  if (key.shape[1] == 0 || query.shape[1] % key.shape[1] != 0) {
-    Fail(key.path, ": key: heads: expected ", query.shape[1], " or a divisor, got ", key.shape[1]);
-  }
+  const size_t heads = HeadsOf("--heads", options.heads, 0);
+  const size_t kv_heads = HeadsOf("--kv-heads", options.kv_heads, heads);
+  const Array query = ReadFloats(options.query);
+  const Array key = ReadFloats(options.key);
+  const Array value = ReadFloats(options.value);
   SdpaArgs args;
-  args.query = View(query);
-  args.key = View(key);
-  args.value = View(value);
-  const CallShape shape = {args.query.batch, args.query.heads, args.query.rows, args.key.rows,
-                           true};
+  args.query = ViewOf(query, "query", heads);
+  args.key = ViewOf(key, "key", kv_heads);
+  args.value = ViewOf(value, "value", kv_heads);
+  if (args.query.columns == 0) {
+    Fail(query.path, ": query: last dimension: expected at least 1, got 0");
+  }
+  if (args.value.columns == 0) {
+    Fail(value.path, ": value: last dimension: expected at least 1, got 0");
+  }
+  CheckDimension(key, "key: last dimension", args.query.columns, args.key.columns);
+  CheckDimension(key, "key: batch", args.query.batch, args.key.batch);
+  CheckDimension(value, "value: batch", args.query.batch, args.value.batch);
+  CheckDimension(value, "value: heads", args.key.heads, args.value.heads);
+  CheckDimension(value, "value: length", args.key.rows, args.value.rows);
+  if (args.key.heads == 0 || args.query.heads % args.key.heads != 0) {
+    Fail(key.path, ": key: heads: expected ", args.query.heads, " or a divisor, got ",
+         args.key.heads);
+  }
+  CallShape shape = {args.query.batch, args.query.heads, args.query.rows, args.key.rows};
+  if (heads != 0) shape.layout = "[B, S, H * D]";
 
   SdpaLimits limits;
   Dimension("query: batch", shape.batch);
@@ -68,9 +102,13 @@ void Sdpa(const Options& options) {
   if (block_bytes == 0) Fail("a call of this shape needs more memory than there are addresses");
   Memory block(block_bytes);
 
-  Result output({shape.batch, shape.num_heads, shape.query_len, args.value.columns});
-  args.output = TensorView(output.floats(), shape.batch, shape.num_heads, shape.query_len,
-                           args.value.columns);
+  const size_t width = args.value.columns;
+  Result output(heads == 0
+                    ? std::vector<size_t>{shape.batch, shape.num_heads, shape.query_len, width}
+                    : std::vector<size_t>{shape.batch, shape.query_len, heads * width});
+  args.output =
+      TensorView(output.floats(), shape.batch, shape.num_heads, shape.query_len, width);
+  if (heads != 0) PutHeadsInRows(&args.output);
   std::optional<Result> weights;
   if (!options.call.attention_weights.empty()) {
     weights.emplace(
@@ -95,10 +133,13 @@ void AddSdpa(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       program.add_subcommand("sdpa", "Scaled dot product attention, without projections.");
-  AddText(command, "--query", &options->query, "[B, H, Sq, D] float32 .npy")->required();
+  AddText(command, "--query", &options->query, "[B, H, Sq, D] .npy of floats")->required();
   AddText(command, "--key", &options->key, "[B, H_kv, Sk, D]")->required();
   AddText(command, "--value", &options->value, "[B, H_kv, Sk, D_v]")->required();
-  AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(D)");
+  CLI::Option* heads = AddInteger(command, "--heads", &options->heads,
+                                  "H: inputs and output are [B, S, H * D] instead");
+  AddInteger(command, "--kv-heads", &options->kv_heads, "H_kv (default: H)")->needs(heads);
+  AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(D), which 0 means");
   AddFloat(command, "--softcap", &options->softcap, "scores become C tanh(score / C)");
   AddCallOptions(command, &options->call);
   command->callback([options] { Sdpa(*options); });

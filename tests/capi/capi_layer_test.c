@@ -46,9 +46,10 @@ static void compare(const char* name, const layer_data* layer, heed_forward_args
   n.masks.key_padding = args.key_padding;
   n.masks.bias = args.bias;
   n.masks.lengths = args.lengths;
-  n.masks.causal = args.causal || c->window != 0;
+  n.masks.causal = args.causal;
   n.masks.offset = args.offset;
   n.masks.window = args.window != 0 ? args.window : c->window;
+  n.masks.window_right = args.window_right;
   const size_t columns = n.key_len + n.added;
   const size_t per_head = n.query_len * columns;
   const size_t outputs = n.batch * n.query_len * c->embed_dim;
@@ -116,7 +117,9 @@ static void self_attention(void) {
   args.causal = 0;
   args.window = 9;
   compare("self, window", &layer, args);
-  args.window = 0;
+  args.window_right = 5;
+  compare("self, window with two sides", &layer, args);
+  args.window = args.window_right = 0;
   args.query.columns = kEmbed; /* every second row */
   args.query.rows = kKeys / 2;
   args.query.row_stride = 2 * kEmbed;
@@ -223,6 +226,11 @@ static void added_keys_and_window(void) {
   compare("added keys, window of the file", &layer, args);
   args.window = 30;
   compare("added keys, window of the call", &layer, args);
+  args.window = 0;
+  args.window_right = 3;
+  compare("added keys, window of the file with a right side", &layer, args);
+  args.window_right = -1;
+  compare("added keys, window of the file with no end on the right", &layer, args);
 }
 
 int main(void) {

@@ -144,7 +144,8 @@ AT(heed_forward_args, output, 544, 280);
 AT(heed_forward_args, attention_weights, 608, 312);
 AT(heed_forward_args, average_weights, 672, 344);
 AT(heed_forward_args, executor, 680, 348);
-SIZE(heed_forward_args, 688, 352);
+AT(heed_forward_args, window_right, 688, 352);
+SIZE(heed_forward_args, 696, 360);
 
 AT(heed_explanation, size, 0, 0);
 AT(heed_explanation, target, 8, 4);
@@ -189,7 +190,8 @@ AT(heed_sdpa_args, output, 552, 288);
 AT(heed_sdpa_args, attention_weights, 616, 320);
 AT(heed_sdpa_args, average_weights, 680, 352);
 AT(heed_sdpa_args, executor, 688, 356);
-SIZE(heed_sdpa_args, 696, 360);
+AT(heed_sdpa_args, window_right, 696, 360);
+SIZE(heed_sdpa_args, 704, 368);
 
 AT(heed_layer_tensors, size, 0, 0);
 AT(heed_layer_tensors, q_weight, 8, 4);

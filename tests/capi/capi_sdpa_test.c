@@ -59,6 +59,7 @@ static void compare(const char* name, const inputs* in) {
   n.masks.causal = args.causal;
   n.masks.offset = args.offset;
   n.masks.window = args.window;
+  n.masks.window_right = args.window_right;
   const size_t outputs = (size_t)kBatch * kHeads * kQueries * kValueDim;
   const size_t per_head = (size_t)kQueries * kKeys;
   double* expected = doubles(outputs);
@@ -103,6 +104,12 @@ static void calls(void) {
   compare("causal", &in);
   in.args.window = 20;
   compare("window", &in);
+  in.args.window_right = 4;
+  compare("causal keeps the right side at 0", &in);
+  in.args.causal = 0;
+  compare("window with two sides", &in);
+  in.args.window = 0;
+  compare("right side alone", &in);
   in = plain;
   in.args.keep = heed_byte_mask_4d(bytes, kBatch, kHeads, kQueries, kKeys);
   compare("keep", &in);

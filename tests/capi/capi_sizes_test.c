@@ -125,9 +125,9 @@ static heed_status call(heed_status (*function)(void*), unsigned char* object, u
   return status;
 }
 
-/* good[bytes] is an object of the only released size. */
+/* good[bytes] is an object of the newest size; `older` is another released one, or 0. */
 static void sizes(const char* name, heed_status (*function)(void*), const void* good, size_t bytes,
-                  const char* argument) {
+                  const char* argument, size_t older) {
   const int failures_before = failures;
   const uint32_t known = (uint32_t)bytes;
   unsigned char* object = (unsigned char*)aligned(2 * kLargest);
@@ -138,6 +138,10 @@ static void sizes(const char* name, heed_status (*function)(void*), const void* 
 
   for (uint32_t size = 0; size < known; ++size) {
     const heed_status status = call(function, object, size);
+    if (size != 0 && size == older) {
+      CHECK_OK(status);
+      continue;
+    }
     CHECK_REFUSED(status, HEED_BAD_VALUE, argument);
     CHECK(status.expected == known && status.actual == size);
     CHECK(status.expectation != NULL && strstr(status.expectation, "_INIT sets") != NULL);
@@ -159,8 +163,9 @@ static void sizes(const char* name, heed_status (*function)(void*), const void* 
   CHECK_REFUSED(call(function, object, 0xffffffffu), HEED_BAD_VALUE, argument);
   if (failures != failures_before) printf("  in %s\n", name);
 }
-#define SIZES(function, good, argument) \
-  sizes(#function, function, &(good), sizeof(good), argument)
+#define SIZES(function, good, argument) SIZES_SINCE(function, good, argument, 0)
+#define SIZES_SINCE(function, good, argument, older) \
+  sizes(#function, function, &(good), sizeof(good), argument, older)
 
 static void every_struct(void) {
   const heed_create_options options = HEED_CREATE_OPTIONS_INIT;
@@ -181,14 +186,16 @@ static void every_struct(void) {
   SIZES(options_create, options, "options.size");
   SIZES(options_sdpa, options, "options.size");
   SIZES(options_explain, options, "options.size");
-  SIZES(args_forward, d->args, "args.size");
-  SIZES(args_explain, d->args, "args.size");
+  /* Windows got their right side after the first libraries of this ABI. */
+  const size_t forward_args = offsetof(heed_forward_args, window_right);
+  SIZES_SINCE(args_forward, d->args, "args.size", forward_args);
+  SIZES_SINCE(args_explain, d->args, "args.size", forward_args);
   SIZES(executor_forward, executor, "executor.size");
   SIZES(executor_sdpa, executor, "executor.size");
   SIZES(explanation_layer, no_explanation, "explanation.size");
   SIZES(explanation_sdpa, no_explanation, "explanation.size");
-  SIZES(sdpa_args_run, sdpa_args, "args.size");
-  SIZES(sdpa_args_explain, sdpa_args, "args.size");
+  SIZES_SINCE(sdpa_args_run, sdpa_args, "args.size", offsetof(heed_sdpa_args, window_right));
+  SIZES_SINCE(sdpa_args_explain, sdpa_args, "args.size", offsetof(heed_sdpa_args, window_right));
   SIZES(sdpa_limits_run, sdpa_limits, "limits.size");
   SIZES(sdpa_limits_explain, sdpa_limits, "limits.size");
 

@@ -9,7 +9,7 @@ typedef struct naive_masks {
   heed_float_mask bias;
   heed_lengths lengths;
   int causal;
-  int64_t offset, window;
+  int64_t offset, window, window_right;
 } naive_masks;
 
 /* q [batch][heads][query_len][head_dim], k and v [batch][kv_heads][key_len][...], with `added` keys
@@ -47,7 +47,9 @@ static inline int visible(const naive_masks* m, size_t b, size_t h, size_t i, si
     return 0;
   }
   if (m->lengths.data != NULL && (int64_t)j >= m->lengths.data[b]) return 0;
-  if ((m->causal != 0 || m->window > 0) && (int64_t)j > position) return 0;
+  const int is_causal = m->causal != 0 || (m->window > 0 && m->window_right == 0);
+  if (is_causal && (int64_t)j > position) return 0;
+  if (m->window_right > 0 && (int64_t)j > position + m->window_right) return 0;
   if (m->window > 0 && (int64_t)j <= position - m->window) return 0;
   return !(bias_at(&m->bias, b, h, i, j) == -HUGE_VAL);
 }

@@ -1,6 +1,9 @@
 // tests/cli/bad_call_test.cc: whole files that do not fit together, as inputs of run and sdpa.
 #include <unistd.h>
 
+#include <cmath>
+#include <limits>
+
 #include <doctest/doctest.h>
 
 #include "tests/cli/call.h"
@@ -74,7 +77,7 @@ TEST_CASE("inputs of another width, batch, length or rank are refused with both 
   caller.RefusedInput("value", {2, 3, 5}, {"value", "expected 4", "got 3"});
   caller.RefusedInput("value", {2, 4, 5, 1}, {"bad.npy", "got [2, 4, 5, 1]"});
   for (const std::string name : {"query", "key", "value"}) {
-    caller.RefusedFile(name, Npy("<f8", {2, 3, 8}, std::string(384, '\0')), {"float32", "<f8"});
+    caller.RefusedFile(name, Npy("<c8", {2, 3, 8}, std::string(384, '\0')), {"float32", "<c8"});
     caller.RefusedFile(name, Npy("<i4", {2, 3, 8}, std::string(192, '\0')), {"float32", "int32"});
   }
 }
@@ -95,6 +98,7 @@ TEST_CASE("masks of another shape are refused with the shape wanted and the shap
     for (const Dims& shape : {Dims{3, 3}, {4, 3}, {2, 4}, {0, 4}, {3, 0}, {3, 3, 4}, {5, 3, 4},
                               {2, 3, 3}, {4, 4, 3}, {3, 2, 3, 4}, {2, 3, 3, 4}, {2, 2, 3, 5},
                               {2, 2, 2, 4}, {12}, {}, {1, 2, 2, 3, 4}}) {
+      if (option == "--keep-mask" && shape == Dims{2, 4}) continue;  // [B, Sk]
       std::string text;
       for (const size_t n : shape) text += (text.empty() ? "" : ", ") + std::to_string(n);
       caller.RefusedMask(option, Ones(shape), {"mask", "got [" + text + "]"});
@@ -103,6 +107,84 @@ TEST_CASE("masks of another shape are refused with the shape wanted and the shap
   for (const Dims& shape : {Dims{4}, {2, 3}, {4, 2}, {1, 4}, {2, 1}, {2, 1, 4}, {8}}) {
     caller.RefusedMask("--key-padding-mask", Ones(shape), {"key padding", "[2, 4]", "got ["});
   }
+}
+
+TEST_CASE("a float mask that is neither boolean nor additive is refused by the element") {
+  const Caller caller;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto refused = [&](const std::string& option, const std::string& descr,
+                           const std::vector<double>& values, const Words& words) {
+    const std::string file = Npy(descr, {1, values.size()}, NumberBytes(values, descr));
+    const Words message = {option + ": " + caller.folder().Path("bad.npy") + ": element"};
+    caller.Refused({option, caller.folder().Write("bad.npy", file)},
+                   message + words + Words{"expected 0 and 1"});
+  };
+  const double inf = static_cast<double>(kInfinity);
+  for (const std::string option : {"--keep-mask", "--ignore-mask"}) {
+    for (const std::string descr : {"<f2", "<f4", "<f8"}) {
+      refused(option, descr, {0, 1, 0.75, 0}, {"element 2 is 0.75", "--bias-mask"});
+      refused(option, descr, {0, -inf, -2, 0}, {"element 2 is -2", "--bias-mask"});
+      refused(option, descr, {0, 1, 0, -inf}, {"element 3 is -inf", "0 and -inf"});
+      refused(option, descr, {-inf, 0, 1, 0}, {"element 2 is 1;", "--bias-mask"});
+      refused(option, descr, {0, 0, 0, inf}, {"element 3 is inf", "--bias-mask"});
+      refused(option, descr, {0, 1, 1, std::nan("")}, {"element 3 is nan", "--bias-mask"});
+      refused(option, descr, {-1, 0, 0, 0}, {"element 0 is -1;", "--bias-mask"});
+    }
+    const auto lowest = static_cast<double>(std::numeric_limits<float>::lowest());
+    refused(option, "<f4", {0, 0, lowest, 0},
+            {"element 2 is -3.4028234663852886e+38", "--bias-mask"});
+    refused(option, "<f8", {0, 1, 1.0 + 0x1p-52, 0}, {"element 2 is 1.0000000000000002"});
+    refused(option, "<f4", {0, 0x1p-149, 1, 0}, {"element 1 is", "--bias-mask"});
+  }
+  for (const std::string option : {"--keep-mask", "--ignore-mask"}) {
+    for (const std::string descr : {"|i1", "<i4", "<i8"}) {
+      refused(option, descr, {0, 1, 2, 1}, {"element 2 is 2"});
+      refused(option, descr, {0, 1, 1, -1}, {"element 3 is -1"});
+    }
+    refused(option, "<i8", {0, 4294967296.0, 1, 0}, {"element 1 is 4294967296"});
+  }
+  const std::string padding = Npy("<i8", {2, 4}, NumberBytes({0, 0, 0, 1, 0, 0, 3, 1}, "<i8"));
+  caller.RefusedMask("--key-padding-mask", padding, {"element 6 is 3"});
+}
+
+TEST_CASE("a float keep mask of zeros alone is refused, because it may mean either") {
+  const Caller caller;
+  for (const double zero : {0.0, -0.0}) {
+    caller.RefusedMask("--keep-mask",
+                       Npy("<f4", {3, 4}, NumberBytes(std::vector<double>(12, zero), "<f4")),
+                       {"--keep-mask", "every element is 0", "bool"});
+  }
+}
+
+TEST_CASE("a mask of fewer keys is refused where the key lengths do not hide the others") {
+  const Caller caller;
+  const std::string mask = caller.folder().Write("bad.npy", Ones({3, 3}));
+  const std::string three =
+      caller.folder().Write("three.npy", Npy("<i4", {2}, Number(3, 4) + Number(1, 4)));
+  const std::string four =
+      caller.folder().Write("four.npy", Npy("<i4", {2}, Number(3, 4) + Number(4, 4)));
+  for (const std::string option : {"--keep-mask", "--ignore-mask", "--bias-mask"}) {
+    const Words words = {"mask", "expected", "got [3, 3]", "--key-lengths of at most 3"};
+    caller.Refused({option, mask}, words);
+    caller.Refused({option, mask, "--key-lengths", four}, words);
+    HeedOk(caller.WithoutOutput() + Words{option, mask, "--key-lengths", three});
+  }
+}
+
+TEST_CASE("where a batch looks like a length the error says how the query was read") {
+  const Caller caller;  // B = 2, S = 3
+  const Words hint = {"the query is [B, S, E] with B = 2 and S = 3"};
+  caller.RefusedMask("--key-lengths", Npy("<i4", {3}, std::string(12, '\0')), hint);
+  caller.RefusedMask("--key-padding-mask", Npy("|b1", {4, 2}, std::string(8, '\0')), hint);
+  caller.RefusedMask("--keep-mask", Npy("|b1", {4, 2}, std::string(8, '\0')), hint);
+}
+
+TEST_CASE("a float64 beyond float32 is refused in an input, by the element") {
+  const Caller caller;
+  std::vector<double> values(48, 1.0);
+  values[17] = -1e39;
+  caller.RefusedFile("query", Npy("<f8", {2, 3, 8}, NumberBytes(values, "<f8")),
+                     {"bad.npy", "element 17 is -1e+39", "float32"});
 }
 
 TEST_CASE("key lengths above the keys, negative, or of another count are refused") {
@@ -150,6 +232,11 @@ TEST_CASE("threads, window and target out of range are refused with what was exp
   }
   for (const std::string bad : {"0", "-1", "-9223372036854775808"}) {
     caller.Refused({"--window", bad}, {"--window", "at least 1", "got " + bad});
+  }
+  for (const std::string bad : {"-2", "-9223372036854775808", "9223372036854775807"}) {
+    for (const std::string& pair : {bad + ",1", "1," + bad}) {
+      caller.Refused({"--window=" + pair}, {"--window", "-1 to ", "got " + bad});
+    }
   }
 }
 
@@ -229,13 +316,40 @@ TEST_CASE("sdpa refuses arrays that do not fit together, and numbers out of rang
   refused(q, k, {2, 2, 4, 7}, {"value", "expected 5", "got 4"});
   refused(q, k, {3, 2, 5, 7}, {"value", "batch", "expected 2", "got 3"});
   const std::pair<const char*, const char*> numbers[] = {
-      {"--scale", "nan"},   {"--scale", "0"},     {"--scale", "1e39"}, {"--softcap", "inf"},
+      {"--scale", "nan"},   {"--scale", "inf"},   {"--scale", "1e39"}, {"--softcap", "inf"},
       {"--softcap", "nan"}, {"--softcap", "-1"},  {"--softcap", "0"},  {"--window", "0"},
       {"--threads", "0"},   {"--threads", "1025"}};
   for (const auto& [option, value] : numbers) {
     CheckRefused(folder, words(q, k, v) + Words{option + ("=" + std::string(value))}, 1,
                  {option, "expected", "got"}, "y.npy");
   }
+}
+
+TEST_CASE("sdpa refuses rows of heads that do not fit the number of heads") {
+  const Folder folder;
+  const auto refused = [&](const Dims& query, const Dims& key, const Dims& value,
+                           const Words& options, const Words& wanted) {
+    const Words words = {"sdpa",    "--query", folder.Write("q.npy", Ones(query)),
+                         "--key",   folder.Write("k.npy", Ones(key)),
+                         "--value", folder.Write("v.npy", Ones(value)),
+                         "--output", folder.Path("y.npy")};
+    CheckRefused(folder, words + options, 1, wanted + Words{"expected"}, "y.npy");
+  };
+  const Dims q = {2, 3, 24}, k = {2, 5, 12}, v = {2, 5, 14};
+  const Words heads = {"--heads", "4", "--kv-heads", "2"};
+  refused(q, k, v, {}, {"q.npy", "[B, S, H * D] with --heads", "got [2, 3, 24]"});
+  refused({2, 4, 3, 6}, k, v, heads, {"q.npy", "[B, S, H * D]", "got [2, 4, 3, 6]"});
+  refused({2, 3, 25}, k, v, heads, {"query", "multiple of 4 heads", "got 25"});
+  refused(q, {2, 5, 13}, v, heads, {"key", "multiple of 2 heads", "got 13"});
+  refused(q, k, {2, 5, 13}, heads, {"value", "multiple of 2 heads", "got 13"});
+  refused(q, {2, 5, 14}, v, heads, {"key", "last dimension", "expected 6", "got 7"});
+  refused(q, k, v, {"--heads", "4", "--kv-heads", "3"}, {"value", "multiple of 3", "got 14"});
+  refused(q, {2, 5, 18}, {2, 5, 21}, {"--heads", "4", "--kv-heads", "3"}, {"heads", "4", "got 3"});
+  for (const std::string bad : {"0", "-1", "1048577"}) {
+    refused(q, k, v, {"--heads=" + bad}, {"--heads", "1 to 1048576", "got " + bad});
+    refused(q, k, v, {"--heads=4", "--kv-heads=" + bad}, {"--kv-heads", "got " + bad});
+  }
+  refused({2, 3, 0}, {2, 5, 0}, v, heads, {"query", "last dimension", "got 0"});
 }
 
 }  // namespace

@@ -214,10 +214,12 @@ TEST_CASE("softcap, scale and window out of range are refused by name") {
     Refused(Tensors(), words + Words{option, "expected"},
             {"--heads", "2", option + "=" + value});
   };
-  for (const std::string bad : {"nan", "inf", "-inf", "1e39", "0", "-0", "1e-60"}) {
+  for (const std::string bad : {"nan", "inf", "-inf", "1e39"}) {
     refused("--scale", bad, {"got"});
     refused("--softcap", bad, {"got"});
   }
+  refused("--softcap", "0", {"got 0"});
+  refused("--softcap", "-0", {"got"});
   refused("--softcap", "-1", {"got -1"});
   for (const std::string bad : {"0", "-1", "2147483648", "-9223372036854775808"}) {
     refused("--window", bad, {"1 to 2147483647", "got " + bad});

@@ -1,6 +1,7 @@
 // tests/cli/call.cc
 #include "tests/cli/call.h"
 
+#include <cmath>
 #include <limits>
 
 #include <doctest/doctest.h>
@@ -10,14 +11,29 @@
 
 namespace heed::test {
 
+std::vector<float> Exact(std::vector<float> values) {
+  for (float& value : values) value = std::round(value * 128.0f) / 128.0f;
+  return values;
+}
+
 void MaskOptions::AddFile(const std::string& option, const std::string& contents) {
   words_ = words_ + Words{option, folder_.Write(option.substr(2) + ".npy", contents)};
 }
 
 void MaskOptions::AddFlags(const std::string& option, const std::string& descr, const Dims& shape,
-                           const Logical& logical, size_t percent) {
+                           const Logical& logical, size_t percent, bool is_additive) {
   flags_.push_back(FlagVector(random_, logical.count(), percent));
-  AddFile(option, Npy(descr, shape, FlagBytes(flags_.back(), descr)));
+  std::vector<uint8_t>& flags = flags_.back();
+  const bool is_keep = option == "--keep-mask";
+  if (is_keep && descr[1] == 'f' && !flags.empty()) flags[0] = 1;
+  if (is_additive) {
+    if (!flags.empty()) flags.back() = is_keep ? 0 : 1;
+    std::vector<uint8_t> hidden = flags;
+    for (uint8_t& flag : hidden) flag = (flag != 0) != is_keep;
+    AddFile(option, Npy(descr, shape, HidingBytes(hidden, descr)));
+  } else {
+    AddFile(option, Npy(descr, shape, FlagBytes(flags, descr)));
+  }
   const uint8_t* data = flags_.back().data();
   const Logical& l = logical;
   if (option == "--keep-mask") {
@@ -28,12 +44,14 @@ void MaskOptions::AddFlags(const std::string& option, const std::string& descr, 
   }
 }
 
-void MaskOptions::AddBias(const Dims& shape, const Logical& logical) {
-  floats_.push_back(NormalVector(random_, logical.count()));
+void MaskOptions::AddBias(const Dims& shape, const Logical& logical, const std::string& descr) {
+  floats_.push_back(Exact(NormalVector(random_, logical.count())));
   for (size_t i = 4; i < logical.count(); i += 5) {
     floats_.back()[i] = -std::numeric_limits<float>::infinity();
   }
-  AddFile("--bias-mask", NpyFloats(shape, floats_.back()));
+  AddFile("--bias-mask",
+          Npy(descr, shape,
+              NumberBytes({floats_.back().begin(), floats_.back().end()}, descr)));
   masks_.bias = BiasMask(floats_.back().data(), logical.batch, logical.heads, logical.query_len,
                          logical.key_len);
 }
@@ -71,6 +89,13 @@ void MaskOptions::AddOffsets(const std::string& descr, const Dims& shape,
 void MaskOptions::AddWindow(int64_t window) {
   words_ = words_ + Words{"--window", std::to_string(window)};
   masks_.window = window;
+}
+
+void MaskOptions::AddWindow(int64_t left, int64_t right) {
+  words_ = words_ + Words{"--window", std::to_string(left) + "," + std::to_string(right)};
+  masks_.window = left + 1;
+  masks_.window_right = right;
+  if (left < 0 && right == 0) masks_.causal = true;
 }
 
 LayerCall::LayerCall(const LayerData& layer, const CallSizes& sizes, uint64_t seed)

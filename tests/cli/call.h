@@ -22,16 +22,20 @@ struct Logical {
   size_t count() const { return batch * heads * query_len * key_len; }
 };
 
+// The values, rounded to multiples of 1/128: those below 16 are exact in float16.
+std::vector<float> Exact(std::vector<float> values);
+
 // Masks of a call: random ones in files of a folder, and as the oracle takes them.
 class MaskOptions {
  public:
   MaskOptions(const Folder& folder, uint64_t seed) : folder_(folder), random_(seed) {}
 
-  // option: --keep-mask, --ignore-mask or --key-padding-mask; `percent` of the flags are set.
+  // option: --keep-mask, --ignore-mask or --key-padding-mask; `percent` of the flags are set, at
+  // least one of floats that --keep-mask takes. `is_additive`: floats 0 and -inf, not 1 and 0.
   void AddFlags(const std::string& option, const std::string& descr, const Dims& shape,
-                const Logical& logical, size_t percent = 60);
-  // Normal numbers, every fifth -inf.
-  void AddBias(const Dims& shape, const Logical& logical);
+                const Logical& logical, size_t percent = 60, bool is_additive = false);
+  // Numbers that are exact in every type of floats, every fifth -inf.
+  void AddBias(const Dims& shape, const Logical& logical, const std::string& descr = "<f4");
   // descr: <i4 or <i8.
   void AddLengths(const std::string& descr, const Dims& shape, const std::vector<int32_t>& values);
   void AddCausal();
@@ -39,6 +43,8 @@ class MaskOptions {
   // descr: <i4 or <i8.
   void AddOffsets(const std::string& descr, const Dims& shape, const std::vector<int64_t>& values);
   void AddWindow(int64_t window);
+  // --window LEFT,RIGHT
+  void AddWindow(int64_t left, int64_t right);
 
   const Words& words() const { return words_; }
   // Args: ForwardArgs or SdpaArgs.
@@ -53,6 +59,7 @@ class MaskOptions {
     args->offset = masks_.offset;
     args->offsets = masks_.offsets;
     args->window = masks_.window;
+    args->window_right = masks_.window_right;
   }
 
  private:

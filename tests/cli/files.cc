@@ -11,11 +11,12 @@
 namespace heed::test {
 namespace {
 
-// IEEE binary16 of a value that it represents.
+// IEEE binary16 of a value that it represents, or of a NaN.
 uint16_t HalfBits(float value) {
   const auto sign = static_cast<uint16_t>(std::signbit(value) ? 0x8000 : 0);
   const double magnitude = std::fabs(static_cast<double>(value));
   if (std::isinf(magnitude)) return sign | 0x7c00;
+  if (std::isnan(magnitude)) return 0x7e00;
   const int exponent = magnitude < 0x1p-14 ? -14 : std::ilogb(magnitude);
   REQUIRE(exponent <= 15);
   const double units = std::ldexp(magnitude, 10 - exponent);  // 0 .. 2047; below 1024: subnormal
@@ -83,19 +84,42 @@ std::string NpyFloats(const Dims& shape, const std::vector<float>& values) {
   return Npy("<f4", shape, BytesOf(values));
 }
 
+std::string NumberBytes(const std::vector<double>& values, const std::string& descr) {
+  const auto as = [&values](auto zero) {
+    std::vector<decltype(zero)> numbers;
+    for (const double value : values) numbers.push_back(static_cast<decltype(zero)>(value));
+    return BytesOf(numbers);
+  };
+  if (descr == "<f8") return as(double{});
+  if (descr == "<f4") return as(float{});
+  if (descr == "<i8") return as(int64_t{});
+  if (descr == "<i4") return as(int32_t{});
+  if (descr == "|i1") return as(int8_t{});
+  if (descr == "|u1" || descr == "|b1") return as(uint8_t{});
+  REQUIRE(descr == "<f2");
+  std::vector<uint16_t> halves;
+  for (const double value : values) halves.push_back(HalfBits(static_cast<float>(value)));
+  return BytesOf(halves);
+}
+
 std::string FlagBytes(const std::vector<uint8_t>& flags, const std::string& descr) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const uint8_t true_bytes[] = {1, 255, 2, 128};
-  const float true_floats[] = {1.0f, std::numeric_limits<float>::quiet_NaN(), -0.25f, 1e-42f,
-                               kInfinity, -kInfinity};
-  std::vector<uint8_t> bytes(flags.size());
-  std::vector<float> floats(flags.size());
+  const double true_bytes[] = {1, 255, 2, 128};
+  const bool is_float = descr[1] == 'f';
+  std::vector<double> values;
   for (size_t i = 0; i < flags.size(); ++i) {
-    const bool is_true = flags[i] != 0;
-    bytes[i] = !is_true ? 0 : descr == "|u1" ? true_bytes[i % 4] : 1;
-    floats[i] = is_true ? true_floats[i % 6] : i % 2 == 0 ? 0.0f : -0.0f;
+    const double zero = is_float && i % 2 == 1 ? -0.0 : 0.0;
+    values.push_back(flags[i] == 0 ? zero : descr == "|u1" ? true_bytes[i % 4] : 1.0);
   }
-  return descr == "<f4" ? BytesOf(floats) : BytesOf(bytes);
+  return NumberBytes(values, descr);
+}
+
+std::string HidingBytes(const std::vector<uint8_t>& hidden, const std::string& descr) {
+  std::vector<double> values;
+  for (size_t i = 0; i < hidden.size(); ++i) {
+    const double zero = i % 2 == 1 ? -0.0 : 0.0;
+    values.push_back(hidden[i] != 0 ? -std::numeric_limits<double>::infinity() : zero);
+  }
+  return NumberBytes(values, descr);
 }
 
 std::string SafetensorsWithHeader(const std::string& json, const std::string& data) {

@@ -26,9 +26,13 @@ std::string NpyWithHeader(const std::string& header, const std::string& data, ch
 std::string Npy(const std::string& descr, const Dims& shape, const std::string& data);
 std::string NpyFloats(const Dims& shape, const std::vector<float>& values);
 
-// 0 or 1 for each flag in one of the types a mask may have: "|b1", "|u1" (any other byte than 0
-// is true) or "<f4" (any number but the two zeros is, NaN, infinities and subnormals included).
+// The numbers in one of the types of arrays; fails the test where they are not exact in "<f2".
+std::string NumberBytes(const std::vector<double>& values, const std::string& descr);
+// 0 or 1 for each flag in one of the types a mask may have. Of "|u1" any other byte than 0 is true,
+// and zeros of floats have either sign.
 std::string FlagBytes(const std::vector<uint8_t>& flags, const std::string& descr);
+// PyTorch's additive form of a mask in one of the types of floats: -inf where a flag is set.
+std::string HidingBytes(const std::vector<uint8_t>& hidden, const std::string& descr);
 
 // Safetensors: the length of the header, a JSON object, the data.
 struct SavedTensor {

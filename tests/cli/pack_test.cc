@@ -205,6 +205,13 @@ TEST_CASE("scale, softcap and window are trained: pack takes them and run uses t
   CheckSameFile(PackedBy(Saved(other, Naming::kSeed),
                          {"--heads", "2", "--scale=-0.5", "--window", "2147483647"}),
                 PackedByLibrary(other));
+  config.scale = 0.0f;  // the default
+  const LayerData plain = ExactLayer(config, random);
+  for (const std::string zero : {"0", "-0", "0e5"}) {
+    CheckSameFile(PackedBy(Saved(plain, Naming::kSeed),
+                           {"--heads", "2", "--scale=" + zero, "--window", "2147483647"}),
+                  PackedByLibrary(plain));
+  }
 }
 
 TEST_CASE("--core int8 is kept in the file, told by info and --explain, and what runs") {

@@ -1,5 +1,8 @@
 // tests/cli/sdpa_test.cc: `heed sdpa` gives the oracle's answer.
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <sstream>
 
 #include <doctest/doctest.h>
@@ -17,9 +20,31 @@ struct Sizes {
   size_t head_dim = 6, value_dim = 6;
 };
 
+// How the inputs lie in their files.
+struct Files {
+  std::string descr = "<f4";
+  bool heads_in_rows = false;  // [B, S, H * D]
+};
+
+// [B][H][S][D] as [B][S][H * D]
+template <typename T>
+std::vector<T> HeadsInRows(const std::vector<T>& values, const Dims& shape) {
+  const size_t heads = shape[1], rows = shape[2], columns = shape[3];
+  std::vector<T> result(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t d = i % columns, s = i / columns % rows, h = i / columns / rows % heads;
+    const size_t b = i / columns / rows / heads;
+    result[((b * rows + s) * heads + h) * columns + d] = values[i];
+  }
+  return result;
+}
+
+Dims ShapeInRows(const Dims& shape) { return {shape[0], shape[2], shape[1] * shape[3]}; }
+
 class SdpaCall {
  public:
-  SdpaCall(const Sizes& sizes, uint64_t seed) : sizes_(sizes), words_{"sdpa"} {
+  SdpaCall(const Sizes& sizes, uint64_t seed, const Files& files = {})
+      : sizes_(sizes), files_(files), words_{"sdpa"} {
     Random random(seed);
     const Sizes& s = sizes;
     Add(random, "query", {s.batch, s.heads, s.query_len, s.head_dim}, &query_, &args_.query);
@@ -40,7 +65,12 @@ class SdpaCall {
     args.softcap = softcap;
     const oracle::Result exact = oracle::ScaledDotProductAttention(args);
     const Sizes& s = sizes_;
-    CheckNpy(folder_.Path("y.npy"), {s.batch, s.heads, s.query_len, s.value_dim}, exact.output);
+    const Dims shape = {s.batch, s.heads, s.query_len, s.value_dim};
+    if (files_.heads_in_rows) {
+      CheckNpy(folder_.Path("y.npy"), ShapeInRows(shape), HeadsInRows(exact.output, shape));
+    } else {
+      CheckNpy(folder_.Path("y.npy"), shape, exact.output);
+    }
     CheckNpy(folder_.Path("a.npy"), {s.batch, s.heads, s.query_len, s.key_len}, exact.weights);
   }
   void Check(const Words& more = {}, float scale = 0.0f, float softcap = 0.0f) const {
@@ -51,11 +81,22 @@ class SdpaCall {
   void Add(Random& random, const std::string& name, const Dims& shape, std::vector<float>* values,
            ConstTensorView* view) {
     *values = NormalVector(random, shape[0] * shape[1] * shape[2] * shape[3]);
+    if (files_.descr == "<f2") *values = Exact(*values);
     *view = ConstTensorView(values->data(), shape[0], shape[1], shape[2], shape[3]);
-    words_ = words_ + Words{"--" + name, folder_.Write(name + ".npy", NpyFloats(shape, *values))};
+    std::vector<double> numbers(values->begin(), values->end());
+    if (files_.descr == "<f8") {  // numbers that are rounded to those floats
+      for (double& number : numbers) number *= 1.0 + 0x1p-26;
+    }
+    const bool in_rows = files_.heads_in_rows;
+    if (in_rows) numbers = HeadsInRows(numbers, shape);
+    words_ = words_ + Words{"--" + name,
+                            folder_.Write(name + ".npy",
+                                          Npy(files_.descr, in_rows ? ShapeInRows(shape) : shape,
+                                              NumberBytes(numbers, files_.descr)))};
   }
 
   Sizes sizes_;
+  Files files_;
   Folder folder_;
   std::vector<float> query_, key_, value_;
   Words words_;
@@ -69,11 +110,61 @@ TEST_CASE("heads, grouped heads and values of their own width equal the oracle")
   SdpaCall({1, 6, 1, 70, 130, 33, 3}, 4).Check();
 }
 
+TEST_CASE("heads that lie side by side in [B, S, H * D] equal the oracle, output included") {
+  const Files in_rows = {"<f4", true};
+  SdpaCall(Sizes{}, 21, in_rows).Check({"--heads", "4"});
+  SdpaCall({2, 6, 2, 5, 7, 6, 11}, 22, in_rows).Check({"--heads", "6", "--kv-heads", "2"});
+  SdpaCall({1, 1, 1, 3, 2, 1, 5}, 23, in_rows).Check({"--heads", "1"});
+  const SdpaCall call({3, 6, 1, 70, 130, 33, 3}, 24, in_rows);
+  MaskOptions masks(call.folder(), 25);
+  masks.AddFlags("--keep-mask", "<i8", {3, 130}, {3, 1, 1, 130});
+  masks.AddWindow(40, 20);
+  call.Check(masks, {"--heads", "6", "--kv-heads", "1", "--threads", "3"});
+}
+
+TEST_CASE("inputs of float16 and float64 equal the oracle of the floats they become") {
+  SdpaCall(Sizes{}, 31, {"<f2", false}).Check();
+  SdpaCall(Sizes{}, 32, {"<f8", false}).Check();
+  SdpaCall({2, 6, 2, 5, 7, 6, 11}, 33, {"<f8", true}).Check({"--heads", "6", "--kv-heads", "2"});
+}
+
+TEST_CASE("every float16 is read exactly, and float64 is rounded to the nearest float32") {
+  const Folder folder;
+  // Attention over one key gives the value.
+  const auto read = [&folder](const std::string& descr, size_t count, const std::string& data) {
+    const std::string one = folder.Write("one.npy", NpyFloats({1, 1, 1, 1}, {0.0f}));
+    const std::string value = folder.Write("v.npy", Npy(descr, {1, 1, 1, count}, data));
+    const std::string y = folder.Path("y.npy");
+    HeedOk({"sdpa", "--query", one, "--key", one, "--value", value, "--output", y});
+    return ReadNpy(y).Floats();
+  };
+  std::vector<double> halves, doubles;
+  for (int exponent = -24; exponent <= 15; ++exponent) {
+    for (const double mantissa : {1.0, 1.5, 1.25, 1.0 + 1.0 / 1024, 2.0 - 1.0 / 1024}) {
+      const double unit = std::ldexp(1.0, std::max(exponent, -14) - 10);
+      const double value = std::ldexp(mantissa, exponent);
+      if (value / unit != std::floor(value / unit)) continue;  // a subnormal has fewer bits
+      halves.push_back(value);
+      halves.push_back(-value);
+    }
+  }
+  halves.push_back(0.0);
+  const std::vector<float> got = read("<f2", halves.size(), NumberBytes(halves, "<f2"));
+  for (size_t i = 0; i < halves.size(); ++i) CHECK(static_cast<double>(got[i]) == halves[i]);
+  constexpr auto kLargest = static_cast<double>(std::numeric_limits<float>::max());
+  doubles = {0.1,      -1.0 / 3, 1.0 + 0x1p-24,  1.0 + 0x1.8p-23,
+             kLargest, 0x1p-149, 0x1.2p-140,     -kLargest * (1 + 0x1p-26),
+             1e-300};
+  const std::vector<float> rounded = read("<f8", doubles.size(), NumberBytes(doubles, "<f8"));
+  for (size_t i = 0; i < doubles.size(); ++i) CHECK(rounded[i] == static_cast<float>(doubles[i]));
+}
+
 TEST_CASE("scale and softcap equal the oracle, negative and tiny scales among them") {
   const SdpaCall call(Sizes{}, 5);
   call.Check({"--scale", "2.5"}, 2.5f);
   call.Check({"--scale=-0.5", "--softcap", "0.75"}, -0.5f, 0.75f);
   call.Check({"--scale", "1e-3"}, 1e-3f);
+  call.Check({"--scale", "0"});
   call.Check({"--softcap", "20"}, 0.0f, 20.0f);
 }
 
@@ -96,7 +187,7 @@ TEST_CASE("every mask option of sdpa equals the oracle") {
       m->AddFlags("--ignore-mask", descr, {2, 1, 5, 7}, {2, 1, 5, 7});
     });
     with([&](MaskOptions* m) {
-      m->AddFlags("--key-padding-mask", descr, {2, 7}, {2, 1, 1, 7}, 30);
+      m->AddFlags("--key-padding-mask", descr, {2, 7}, {2, 1, 1, 7}, 30, descr == "<f4");
     });
   }
   with([&](MaskOptions* m) { m->AddBias({6, 5, 7}, {1, 6, 5, 7}); });
@@ -105,6 +196,10 @@ TEST_CASE("every mask option of sdpa equals the oracle") {
   with([&](MaskOptions* m) { m->AddLengths("<i8", {2}, {7, 2}); });
   with([&](MaskOptions* m) { m->AddCausal(); });
   with([&](MaskOptions* m) { m->AddWindow(2); });
+  with([&](MaskOptions* m) { m->AddWindow(1, 3); });
+  with([&](MaskOptions* m) { m->AddWindow(-1, 1); });
+  with([&](MaskOptions* m) { m->AddFlags("--keep-mask", "<i8", {2, 7}, {2, 1, 1, 7}); });
+  with([&](MaskOptions* m) { m->AddFlags("--keep-mask", "|b1", {7}, {1, 1, 1, 7}); });
   with([&](MaskOptions* m) {
     m->AddCausal();
     m->AddOffsets("<i4", {2}, {2, -3});

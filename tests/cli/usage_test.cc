@@ -122,6 +122,7 @@ TEST_CASE("run and sdpa without what they need are wrong usage") {
   f.Refused(sdpa + Words{"--causal-offsets", f.key, "--output", f.out}, {"--causal-offsets"});
   f.Refused(sdpa + Words{"--window", "2", "--causal-offset", "1", "--causal-offsets", f.key},
             {"--causal-offset", "--causal-offsets"});
+  f.Refused(sdpa + Words{"--kv-heads", "1"}, {"--kv-heads", "--heads"});
 }
 
 TEST_CASE("a number that is not one is wrong usage") {
@@ -134,9 +135,12 @@ TEST_CASE("a number that is not one is wrong usage") {
     f.Refused(pack + Words{"--window", bad}, {"--window"});
     f.Refused(run + Words{"--threads", bad}, {"--threads"});
     f.Refused(run + Words{"--causal", "--causal-offset", bad}, {"--causal-offset"});
+    if (bad != "2,3") f.Refused(run + Words{"--window", bad}, {"--window"});
+  }
+  for (const std::string bad : {"2,", ",3", "2,3,4", "2, 3", "2,x", "1.5,2", ","}) {
     f.Refused(run + Words{"--window", bad}, {"--window"});
   }
-  for (const std::string bad : {"one", "1.5x", "1,5", "--", "0.5.5", "true"}) {
+  for (const std::string bad : {"one", "1.5x", "1,5", "--", "0.5.5", "true", "1e-60", "-0.1e-99"}) {
     f.Refused(pack + Words{"--scale", bad}, {"--scale"});
     f.Refused(pack + Words{"--softcap", bad}, {"--softcap"});
   }

@@ -70,6 +70,11 @@ struct RandomMasks {
       args->offsets = Offsets(offsets.data(), batch);
     }
     if (random.Chance(25)) args->window = random.BetweenSigned(1, 100);
+    if (random.Chance(25)) {
+      args->window_right = random.Chance(10)   ? -1
+                           : random.Chance(10) ? INT64_MAX
+                                               : random.BetweenSigned(1, 100);
+    }
   }
 };
 

@@ -138,6 +138,7 @@ RandomCall::RandomCall(uint64_t seed, WeightType weights, CoreType core) {
     }
   }
   if (random.Chance(15)) args.window = random.BetweenSigned(1, 80);
+  if (random.Chance(15)) args.window_right = random.Chance(20) ? -1 : random.BetweenSigned(1, 80);
   if (random.Chance(25)) {
     wanted = random.Chance(50) ? WeightsWanted::kPerHead : WeightsWanted::kAverage;
   }

@@ -31,12 +31,16 @@ bool Visible(const Masks& masks, size_t b, size_t h, size_t i, size_t j) {
   }
   const auto key = static_cast<int64_t>(j);
   if (masks.lengths.present() && key >= masks.lengths.data[b]) return false;
-  if (masks.causal || masks.window > 0) {
-    // j > i + offset, then j <= i + offset - window, without a sum that could overflow: what is
-    // left of the first is at least 0 and below 2^64.
-    const int64_t offset = masks.offsets.present() ? masks.offsets.data[b] : masks.offset;
-    const int64_t ahead = key - static_cast<int64_t>(i);
-    if (ahead > offset) return false;
+  // j > i + offset + right, then j <= i + offset - window, without a sum that could overflow: both
+  // differences are at least 0 and below 2^64.
+  const int64_t offset = masks.offsets.present() ? masks.offsets.data[b] : masks.offset;
+  const int64_t ahead = key - static_cast<int64_t>(i);
+  if (ahead > offset) {
+    if (masks.causal) return false;
+    if (masks.window > 0 && masks.window_right == 0) return false;
+    const uint64_t after = static_cast<uint64_t>(ahead) - static_cast<uint64_t>(offset);
+    if (masks.window_right > 0 && after > static_cast<uint64_t>(masks.window_right)) return false;
+  } else {
     const uint64_t behind = static_cast<uint64_t>(offset) - static_cast<uint64_t>(ahead);
     if (masks.window > 0 && behind >= static_cast<uint64_t>(masks.window)) return false;
   }

@@ -38,6 +38,7 @@ struct Masks {
   int64_t offset = 0;
   Offsets offsets;  // where present, in place of offset
   int64_t window = 0;
+  int64_t window_right = 0;
 };
 
 struct AttendInput {

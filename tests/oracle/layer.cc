@@ -19,6 +19,7 @@ Masks MasksOf(const Args& args) {
   masks.offset = args.offset;
   masks.offsets = args.offsets;
   masks.window = args.window;
+  masks.window_right = args.window_right;
   return masks;
 }
 

@@ -1,6 +1,7 @@
 // tests/support/npy.cc
 #include "tests/support/npy.h"
 
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 
@@ -55,6 +56,17 @@ std::vector<float> Array::Floats() const {
 
 std::vector<double> Array::Doubles() const {
   if (type == "<f4") return Convert<float, double>(*this);
+  if (type == "<f2") {
+    std::vector<double> values;
+    for (const uint16_t bits : Convert<uint16_t, uint16_t>(*this)) {
+      const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+      const double magnitude = exponent == 31  ? (fraction == 0 ? HUGE_VAL : std::nan(""))
+                               : exponent == 0 ? std::ldexp(fraction, -24)
+                                               : std::ldexp(1024 + fraction, exponent - 25);
+      values.push_back((bits & 0x8000) != 0 ? -magnitude : magnitude);
+    }
+    return values;
+  }
   REQUIRE(type == "<f8");
   return Convert<double, double>(*this);
 }

@@ -13,13 +13,13 @@ namespace heed::test {
 
 // An array of any of the types below, C order, little-endian.
 struct Array {
-  std::string type;  // numpy's: "<f4", "<f8", "|u1", "|b1", "<i4", "<i8"
+  std::string type;  // numpy's: "<f4", "<f8", "<f2", "|u1", "|b1", "<i4", "<i8"
   std::vector<size_t> shape;
   std::string bytes;
 
   size_t count() const;
   std::vector<float> Floats() const;     // of <f4
-  std::vector<double> Doubles() const;   // of <f8 or <f4
+  std::vector<double> Doubles() const;   // of <f8, <f4 or <f2
   std::vector<uint8_t> Bytes() const;    // of |u1 or |b1
   std::vector<int32_t> Integers() const;  // of <i4 or <i8
 };

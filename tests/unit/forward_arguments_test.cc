@@ -206,6 +206,19 @@ TEST_CASE("a negative window is refused") {
   }
 }
 
+TEST_CASE("a right side of a window is refused below -1, and may be any other number") {
+  Call call;
+  ForwardArgs args = call.args();
+  for (int64_t wrong : {int64_t{-2}, std::numeric_limits<int64_t>::min()}) {
+    args.window_right = wrong;
+    call.ExpectRefused(args, StatusCode::kBadValue, "window_right");
+  }
+  for (int64_t right : {int64_t{-1}, int64_t{1}, std::numeric_limits<int64_t>::max()}) {
+    args.window_right = right;
+    call.ExpectAccepted(args);
+  }
+}
+
 TEST_CASE("a call larger than the limits is refused by the tensor that is too large") {
   Call call;
   std::vector<float> large(3 * 8 * 16);

@@ -28,7 +28,7 @@ struct Plan {
   AttentionConfig config;
   size_t batch, query_len, key_len, gap;
   bool self, lengths, keep, bias, padding, causal, weights, average;
-  int64_t window;
+  int64_t window, window_right;
 
   explicit Plan(Random& random) {
     const size_t lens[] = {1, 2, 3, 15, 16, 17, 31, 47, 48, 49, 63, 64, 65, 80, 97, 129};
@@ -61,6 +61,7 @@ struct Plan {
     weights = random.Chance(60);
     average = random.Chance(50);
     window = random.Chance(20) ? static_cast<int64_t>(random.Between(1, 70)) : 0;
+    window_right = random.Chance(20) ? static_cast<int64_t>(random.Between(1, 70)) : 0;
   }
 };
 
@@ -125,6 +126,7 @@ std::vector<float> RunGuarded(const Plan& plan, uint64_t seed, const LayerData& 
   if (plan.lengths) args.lengths = Lengths(guarded_lengths.data(), plan.batch);
   args.causal = plan.causal;
   args.window = plan.window;
+  args.window_right = plan.window_right;
   const Status status = attention.Forward(args);
   CHECK_MESSAGE(status.ok(), Text(status));
 

@@ -152,6 +152,7 @@ TEST_CASE("added keys are seen by every row whatever the masks, and are the last
     args.query = ConstTensorView(x.data(), 1, 70, 12);
     args.keep = KeepMask(nothing, 1, 1);
     args.window = 1;
+    args.window_right = 3;
     const oracle::Result exact = oracle::Layer(config, layer.tensors(), args);
     ForEachTarget([&](const char* target) {
       const Outputs o = RunLayer(layer, args, target, WeightsWanted::kPerHead);

@@ -98,6 +98,11 @@ TEST_CASE("NaN and inf behind the key length, the causal edge or the window stay
     a.window = 10;
     a.offset = 74;
   });
+  CheckHidden(f, {0, 1, 64, 123, 139}, [](ForwardArgs& a) {  // the rows see keys 65 to 52 + 70
+    a.window = 5;
+    a.window_right = 1;
+    a.offset = 69;
+  });
 }
 
 TEST_CASE("NaN in a key reaches exactly the rows that see it") {

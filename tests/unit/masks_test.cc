@@ -30,6 +30,21 @@ struct Fixture {
   }
 };
 
+// A keep mask [70][keys] whose element for row i and key j is shows(i, j).
+template <typename Shows>
+std::vector<uint8_t> KeepOf(int64_t keys, const Shows& shows) {
+  std::vector<uint8_t> keep;
+  for (int64_t i = 0; i < 70; ++i) {
+    for (int64_t j = 0; j < keys; ++j) keep.push_back(shows(i, j));
+  }
+  return keep;
+}
+
+LayerData WithInt8Core(LayerData layer) {
+  layer.config.core = CoreType::kInt8;
+  return layer;
+}
+
 void CheckSame(const LayerData& layer, const ForwardArgs& a, const ForwardArgs& b) {
   ForEachTarget([&](const char* target) {
     const Outputs first = RunLayer(layer, a, target, WeightsWanted::kPerHead);
@@ -186,6 +201,123 @@ TEST_CASE("offsets and windows at the ends of int64 mean what they say") {
   args.causal = true;
   args.offset = kMin;
   CheckSame(f.layer, args, none);
+}
+
+TEST_CASE("a window of two sides is the band of keys it stands for") {
+  const Fixture f;
+  Random random(67);
+  const std::vector<float> key = NormalVector(random, 2 * 131 * 12);
+  struct Case {
+    bool causal;
+    int64_t offset, window, right;
+  };
+  const Case cases[] = {{false, 0, 1, 1},     {false, 0, 6, 2},    {false, 61, 64, 64},
+                        {false, 61, 3, -1},   {false, -5, 9, 20},  {false, -90, 3, 40},
+                        {false, 200, 90, 3},  {false, 0, 0, 1},    {false, 0, 0, 63},
+                        {false, 30, 0, 1000}, {false, 0, 1000, 1}, {false, 0, 0, -1},
+                        {true, 7, 5, 9},      {true, 0, 0, 9},     {true, 0, 0, -1}};
+  for (const Case& c : cases) {
+    const std::vector<uint8_t> keep = KeepOf(131, [&c](int64_t i, int64_t j) {
+      const int64_t right = c.causal ? 0 : c.right < 0 ? 1000 : c.right;
+      return j <= i + c.offset + right && (c.window == 0 || j > i + c.offset - c.window);
+    });
+    ForwardArgs a = f.args(), b = f.args();
+    a.key = b.key = ConstTensorView(key.data(), 2, 131, 12);
+    a.causal = c.causal;
+    a.offset = c.offset;
+    a.window = c.window;
+    a.window_right = c.right;
+    b.keep = KeepMask(keep.data(), 70, 131);
+    CAPTURE(c.offset);
+    CAPTURE(c.window);
+    CAPTURE(c.right);
+    CheckSame(f.layer, a, b);
+    CheckSame(WithInt8Core(f.layer), a, b);
+  }
+}
+
+TEST_CASE("right sides of windows at the ends of int64 mean what they say") {
+  const Fixture f;
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+  const std::vector<uint8_t> up_to_5 =
+      KeepOf(70, [](int64_t i, int64_t j) { return j <= i + 5; });
+  const std::vector<uint8_t> around =
+      KeepOf(70, [](int64_t i, int64_t j) { return i - 3 < j && j <= i + 5; });
+  ForwardArgs all = f.args(), none = f.args(), half = f.args(), both = f.args();
+  const uint8_t nothing[] = {0};
+  none.keep = KeepMask(nothing, 1, 1);
+  half.keep = KeepMask(up_to_5.data(), 70, 70);
+  both.keep = KeepMask(around.data(), 70, 70);
+  const auto check = [&f](int64_t offset, int64_t window, int64_t right, const ForwardArgs& same) {
+    CAPTURE(offset);
+    CAPTURE(window);
+    CAPTURE(right);
+    ForwardArgs args = f.args();
+    args.offset = offset;
+    args.window = window;
+    args.window_right = right;
+    CheckSame(f.layer, args, same);
+  };
+  check(0, 0, kMax, all);
+  check(kMax, 0, kMax, all);
+  check(kMax, 0, 1, all);
+  check(kMax, 7, kMax, none);
+  check(kMin, 0, kMax - 100, none);
+  check(kMin, 0, -1, all);
+  check(kMin, 7, -1, all);
+  check(kMin + 6, 0, kMax, half);  // i + 5 and the keys before it
+  check(-(int64_t{1} << 40), 0, (int64_t{1} << 40) + 5, half);
+  check(-75, kMax, 80, half);
+  check(0, 3, 5, both);
+  check(0, kMax, 5, half);
+}
+
+TEST_CASE("the right side of a call widens the file's window, and causal does not let it") {
+  Random random(68);
+  const LayerData plain = NormalLayer(Shape(12, 3), random);
+  LayerData windowed = plain;
+  windowed.config.window = 4;
+  const std::vector<float> x = NormalVector(random, 70 * 12);
+  ForwardArgs args, same;
+  args.query = same.query = ConstTensorView(x.data(), 1, 70, 12);
+  args.window_right = 9;
+  same.window = 4;
+  same.window_right = 9;
+  CHECK(SameBits(RunLayer(windowed, args).output, RunLayer(plain, same).output));
+  args.causal = true;
+  same.window_right = 0;
+  CHECK(SameBits(RunLayer(windowed, args).output, RunLayer(plain, same).output));
+}
+
+TEST_CASE("keys outside of a window of two sides are not projected, and tiles are skipped") {
+  const Fixture f;
+  ForwardArgs args = f.args();
+  args.offset = 200;
+  args.window = 3;
+  args.window_right = 2;
+  Random random(69);
+  const std::vector<float> key = NormalVector(random, 2 * 640 * 12);
+  args.key = ConstTensorView(key.data(), 2, 640, 12);
+  const AlignedBytes file = Pack(f.layer);
+  Weights weights;
+  REQUIRE(Weights::Open(ConstBytes(file.data(), file.size()), &weights).ok());
+  const Limits limits = {2, 70, 640};
+  AlignedBytes block(WorkspaceBytes(f.layer.config, limits));
+  Attention layer;
+  REQUIRE(Attention::Create(limits, weights, block.bytes(), &layer).ok());
+  std::vector<float> output(2 * 70 * 12);
+  args.output = TensorView(output.data(), 2, 70, 12);
+  Explanation window, all;
+  REQUIRE(layer.Explain(args, &window).ok());
+  args.window = 0;
+  args.window_right = -1;
+  REQUIRE(layer.Explain(args, &all).ok());
+  // Rows 0 to 69 see keys 198 to 271: two blocks of 64 keys of ten.
+  CHECK(window.tiles == all.tiles);
+  CHECK(all.tiles_full == all.tiles);
+  CHECK(window.tiles - window.tiles_skipped < all.tiles / 4);
+  CHECK(window.flops < all.flops / 2);
 }
 
 TEST_CASE("a window given per call replaces the file's, and the file's holds without one") {

@@ -15,11 +15,12 @@ namespace {
 
 constexpr size_t kBatch = 4;
 
-// Where entries stand, how long they are, and how far they look back.
+// Where entries stand, how long they are, and how far they look back and ahead.
 struct Case {
   std::vector<int64_t> offsets;
   std::vector<int32_t> lengths;  // empty: all keys
-  int64_t window = 0;            // 0: causal alone
+  int64_t window = 0;
+  int64_t window_right = 0;      // without a window, too: causal
 };
 
 std::vector<Case> Cases(size_t query_len, size_t key_len) {
@@ -35,13 +36,19 @@ std::vector<Case> Cases(size_t query_len, size_t key_len) {
           {offsets, lengths, 70},
           {far, {}, 0},
           {far, lengths, 3},
-          {far, {}, std::numeric_limits<int64_t>::max()}};
+          {far, {}, std::numeric_limits<int64_t>::max()},
+          {offsets, lengths, 5, 3},
+          {offsets, {}, 0, 70},
+          {far, {}, 3, 7},
+          {far, {}, 3, -1},
+          {far, {}, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::max()}};
 }
 
 template <typename Args>
 void SetMasks(const Case& c, Args* args) {
-  args->causal = c.window == 0;
+  args->causal = c.window == 0 && c.window_right == 0;
   args->window = c.window;
+  args->window_right = c.window_right;
   args->offsets = Offsets(c.offsets.data(), kBatch);
   if (!c.lengths.empty()) args->lengths = Lengths(c.lengths.data(), kBatch);
 }
@@ -97,6 +104,7 @@ void CheckLayer(CoreType core, size_t query_len, size_t key_len) {
   const std::vector<float> key = NormalVector(random, kBatch * key_len * 16);
   for (const Case& c : Cases(query_len, key_len)) {
     CAPTURE(c.window);
+    CAPTURE(c.window_right);
     CAPTURE(c.offsets[0]);
     CAPTURE(c.lengths.size());
     ForwardArgs args;
@@ -133,6 +141,7 @@ TEST_CASE("offsets of attention alone in one call have the bits of a call for ea
   const std::vector<float> value = NormalVector(random, kBatch * kKvHeads * kKeyLen * 18);
   for (const Case& c : Cases(kQueryLen, kKeyLen)) {
     CAPTURE(c.window);
+    CAPTURE(c.window_right);
     CAPTURE(c.offsets[0]);
     CAPTURE(c.lengths.size());
     SdpaArgs args;
