@@ -53,11 +53,13 @@ const char* StatusCodeName(StatusCode code) {
     case StatusCode::kOverLimit: return "over limit";
     case StatusCode::kBlockTooSmall: return "block too small";
     case StatusCode::kStalePlan: return "stale plan";
+    case StatusCode::kBusy: return "busy";
     case StatusCode::kBadMagic: return "not a heed file";
     case StatusCode::kBadVersion: return "bad version";
     case StatusCode::kBadChecksum: return "bad checksum";
     case StatusCode::kBadHeader: return "bad header";
     case StatusCode::kConfigMismatch: return "config mismatch";
+    case StatusCode::kBadPayload: return "bad payload";
     case StatusCode::kUnknownTarget: return "unknown target";
     case StatusCode::kUnsupported: return "unsupported";
     case StatusCode::kBackendFailed: return "backend failed";
@@ -79,6 +81,7 @@ size_t FormatStatus(const Status& status, char* buffer, size_t size) {
   }
   const bool has_numbers = !status.ok() && status.code != StatusCode::kNullPointer &&
                            status.code != StatusCode::kOverlap &&
+                           status.code != StatusCode::kBusy &&
                            status.code != StatusCode::kUnknownTarget &&
                            status.code != StatusCode::kInternal;
   if (has_numbers) {

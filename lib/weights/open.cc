@@ -91,7 +91,7 @@ Status Weights::Verify() const {
   if (crc != header.payload_crc) {
     return Fail(StatusCode::kBadChecksum, "file", "payload CRC-32C", header.payload_crc, crc);
   }
-  return Status();
+  return CheckPayload(config_, ViewOf(config_, data_));
 }
 
 }  // namespace heed

@@ -58,6 +58,10 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
     if (tensor.required && tensor.data == nullptr) {
       return Fail(StatusCode::kNullPointer, tensor.name, "required by the config");
     }
+    const uintptr_t rest = reinterpret_cast<uintptr_t>(tensor.data) % alignof(float);
+    if (tensor.required && rest != 0) {
+      return Fail(StatusCode::kMisaligned, tensor.name, "address modulo 4", 0, rest);
+    }
   }
   return Status();
 }
