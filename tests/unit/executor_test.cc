@@ -8,11 +8,9 @@
 #include <cstring>
 #include <functional>
 #include <vector>
-#if !defined(__wasi__)
-#include <thread>
-#endif
 
 #include "heed/sdpa.h"
+#include "lib/core/run.h"
 #include "tests/support/compare.h"
 #include "tests/support/exact_backend.h"
 #include "tests/support/executors.h"
@@ -209,31 +207,31 @@ TEST_CASE("an executor that breaks its contract is answered by sdpa") {
   });
 }
 
-#if !defined(__wasi__)
-TEST_CASE("threads that share a worker number are answered") {
-  TightLayer tight(ConfigOf(WeightType::kF32, CoreType::kF32));
-  OwnExecutor own;
-  own.runs = [](size_t n, TaskFunction f, void* a) {
-    std::vector<std::thread> threads;
-    for (size_t thread = 0; thread < 2; ++thread) {
-      threads.emplace_back([=] {
-        for (size_t t = thread; t < n; t += 2) f(a, t, 0);
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-  };
-  bool was_answered = false;
-  for (int attempt = 0; attempt < 1000 && !was_answered; ++attempt) {
-    own.count = 0;
-    const Executor executor = own.executor();
-    tight.args.executor = &executor;
-    const Status status = tight.layer.Forward(tight.args);
-    was_answered = status.code == StatusCode::kBadValue && Names(status, "executor.run");
-    REQUIRE((was_answered || status.ok()));
+TEST_CASE("a worker that has a task gets no second one, and a free one does") {
+  for (const size_t second_worker : {size_t{0}, size_t{1}, size_t{255}}) {
+    struct Given {
+      TaskFunction function = nullptr;
+      void* argument = nullptr;
+    } given;
+    const Executor executor{&given, 256, [](void* context, size_t n, TaskFunction f, void* a) {
+      *static_cast<Given*>(context) = {f, a};
+      for (size_t t = 0; t < n; ++t) {
+        if (t != 1) f(a, t, 0);  // task 0 has task 1 run meanwhile
+      }
+    }, 0};
+    size_t at_once = 0, most = 0, count = 0;
+    const Status status = RunTasks(&executor, 4, [&](size_t task, size_t) {
+      ++count;
+      most = std::max(most, ++at_once);
+      if (task == 0) given.function(given.argument, 1, second_worker);
+      --at_once;
+    });
+    CAPTURE(second_worker);
+    CHECK(status.ok() == (second_worker != 0));
+    CHECK(most == (second_worker == 0 ? 1 : 2));
+    CHECK(count == (second_worker == 0 ? 3 : 4));
   }
-  CHECK(was_answered);
 }
-#endif
 
 // Executors that change an array of the call while it runs.
 template <typename T>
