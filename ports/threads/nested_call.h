@@ -1,5 +1,6 @@
-// threads/nested_call.h: lets an executor see that one of its own tasks calls it again. Waiting for
-// the pool would then never end, so that the inner tasks run in order on the calling thread.
+// threads/nested_call.h: lets an executor see that a task calls it. Waiting for a pool there may
+// never end: the pool may be the task's own, or one whose tasks wait for that. So the inner tasks
+// run in order on the thread of the outer one.
 #ifndef HEED_PORTS_THREADS_NESTED_CALL_H_
 #define HEED_PORTS_THREADS_NESTED_CALL_H_
 
@@ -9,35 +10,18 @@
 
 namespace heed {
 
-// A call of a pool's, and the call whose task made it.
-struct PoolCall {
-  const void* pool = nullptr;
-  const PoolCall* outer = nullptr;
-};
+// True while this thread runs tasks of an executor of ports/threads.
+inline thread_local bool runs_tasks = false;
 
-// The call whose task this thread runs; null outside of tasks.
-inline thread_local const PoolCall* current_pool_call = nullptr;
-
-// True if this thread runs a task of the pool's, also where that task used other pools in between.
-inline bool IsInsideTaskOf(const void* pool) {
-  for (const PoolCall* call = current_pool_call; call != nullptr; call = call->outer) {
-    if (call->pool == pool) return true;
-  }
-  return false;
-}
-
-// This thread runs tasks of the call as long as the object lives.
-class RunsTasksOf {
+class RunsTasks {
  public:
-  explicit RunsTasksOf(const PoolCall& call) : before_(current_pool_call) {
-    current_pool_call = &call;
-  }
-  ~RunsTasksOf() { current_pool_call = before_; }
-  RunsTasksOf(const RunsTasksOf&) = delete;
-  RunsTasksOf& operator=(const RunsTasksOf&) = delete;
+  RunsTasks() : before_(runs_tasks) { runs_tasks = true; }
+  ~RunsTasks() { runs_tasks = before_; }
+  RunsTasks(const RunsTasks&) = delete;
+  RunsTasks& operator=(const RunsTasks&) = delete;
 
  private:
-  const PoolCall* const before_;
+  const bool before_;
 };
 
 // Runs the tasks as worker 0, which nobody else is in this call.

@@ -9,10 +9,10 @@
 namespace heed {
 namespace {
 
-struct Call : PoolCall {
-  size_t num_tasks = 0;
-  TaskFunction function = nullptr;
-  void* argument = nullptr;
+struct Call {
+  size_t num_tasks;
+  TaskFunction function;
+  void* argument;
   std::atomic<size_t> next_task{0};
 };
 
@@ -21,7 +21,7 @@ struct Call : PoolCall {
 // the thread's own number is missing from older versions.
 void TakeTasks(void* context, size_t worker) {
   Call* const call = static_cast<Call*>(context);
-  const RunsTasksOf running(*call);
+  const RunsTasks running;
   for (;;) {
     const size_t task = call->next_task.fetch_add(1, std::memory_order_relaxed);
     if (task >= call->num_tasks) return;
@@ -31,13 +31,8 @@ void TakeTasks(void* context, size_t worker) {
 
 void Run(void* context, size_t num_tasks, TaskFunction function, void* argument) {
   pthreadpool* const pool = static_cast<pthreadpool*>(context);
-  if (IsInsideTaskOf(pool)) return RunInOrder(num_tasks, function, argument);
-  Call call;
-  call.pool = pool;
-  call.outer = current_pool_call;
-  call.num_tasks = num_tasks;
-  call.function = function;
-  call.argument = argument;
+  if (runs_tasks) return RunInOrder(num_tasks, function, argument);
+  Call call{num_tasks, function, argument};
   pthreadpool_parallelize_1d(pool, &TakeTasks, &call, pthreadpool_get_threads_count(pool),
                              /*flags=*/0);
 }

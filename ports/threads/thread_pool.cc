@@ -6,14 +6,14 @@
 
 namespace heed {
 
-struct ThreadPool::Call : PoolCall {
-  size_t num_tasks = 0;
-  TaskFunction function = nullptr;
-  void* argument = nullptr;
+struct ThreadPool::Call {
+  size_t num_tasks;
+  TaskFunction function;
+  void* argument;
   std::atomic<size_t> next_task{0};
 
   void TakeTasks(size_t worker) {
-    const RunsTasksOf running(*this);
+    const RunsTasks running;
     for (;;) {
       const size_t task = next_task.fetch_add(1, std::memory_order_relaxed);
       if (task >= num_tasks) return;
@@ -46,14 +46,9 @@ void ThreadPool::Stop() {
 
 void ThreadPool::Run(void* context, size_t num_tasks, TaskFunction function, void* argument) {
   auto* self = static_cast<ThreadPool*>(context);
-  if (IsInsideTaskOf(self)) return RunInOrder(num_tasks, function, argument);
+  if (runs_tasks) return RunInOrder(num_tasks, function, argument);
   std::lock_guard<std::mutex> turn(self->turn_);
-  Call call;
-  call.pool = self;
-  call.outer = current_pool_call;
-  call.num_tasks = num_tasks;
-  call.function = function;
-  call.argument = argument;
+  Call call{num_tasks, function, argument};
   {
     std::lock_guard<std::mutex> lock(self->mutex_);
     self->call_ = &call;

@@ -1,8 +1,8 @@
 // threads/thread_pool.h: an executor on std::thread, for applications that have no pool of their
 // own. The threads wait between calls; the calling thread works too.
 //
-// Any thread may call at any time: calls take turns. A call from inside one of the pool's own tasks
-// runs its tasks in order on the thread that makes it.
+// Any thread may call at any time: calls take turns. A call from inside a task, of this pool or
+// another one of ports/threads, runs its tasks in order on the thread that makes it.
 #ifndef HEED_PORTS_THREADS_THREAD_POOL_H_
 #define HEED_PORTS_THREADS_THREAD_POOL_H_
 

@@ -88,9 +88,14 @@ void CheckNesting(const Executor& executor, const Executor& other) {
   for (const Executor* outer : all) {
     for (const Executor* inner : all) {
       for (const Executor* innermost : all) {
-        Nest nest{*inner, *innermost};
+        const Executor* const across = outer == &executor ? &other : &executor;
+        Nest nest{*inner, *innermost}, meanwhile{*outer, *innermost};
+        std::thread thread(
+            [&] { across->run(across->context, 7, &Nest::Inner, &meanwhile); });
         outer->run(outer->context, 7, &Nest::Inner, &nest);
+        thread.join();
         CHECK(nest.num_good == 7 * 3);
+        CHECK(meanwhile.num_good == 7 * 3);
       }
     }
   }

@@ -13,8 +13,8 @@ void CheckContract(const Executor& executor);
 // Calls from several threads take turns: each keeps the contract.
 void CheckTurns(const Executor& executor);
 
-// A task may call the executor again, also through another executor: the inner calls keep the
-// contract and end.
+// A task may call the executor again, also through another executor and while another thread does
+// this with both the other way round: the inner calls keep the contract and end.
 void CheckNesting(const Executor& executor, const Executor& other);
 
 // Layers of many shapes and masks have the bits of the serial call.
