@@ -28,8 +28,10 @@ test: all ## builds and runs all tests, limits and installation included
 	@cmake --build build/release -j $(JOBS)
 	@.ci/ctest build/release
 
-test-sanitize: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@.ci/configure build/sanitize -C .cmake/presets/sanitize.cmake $(CMAKE_FLAGS)
+test-sanitize: ## the same tests under Clang's AddressSanitizer and UndefinedBehaviorSanitizer
+	@.ci/deps build program tests highway sanitizers
+	@.ci/configure build/sanitize -C .cmake/presets/sanitize.cmake \
+	  -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)
 	@cmake --build build/sanitize -j $(JOBS)
 	@.ci/ctest build/sanitize
 

@@ -39,8 +39,9 @@
 //     int4, weights pack without overflow up to 2^20.) tests/numeric/float_exceptions_test.cc.
 //   - A failure is a Status (heed/status.h). A call that fails has written nothing, unless its
 //     comment says otherwise.
-//   - Functions may be called from any thread at any time. One Attention serves one call at a time;
-//     two Attentions are independent if their plans and workspaces are, also with one packed file.
+//   - Functions may be called from any thread at any time. One Attention serves one call at a time,
+//     and refuses a second one with kBusy; two Attentions are independent if their plans and
+//     workspaces are, also with one packed file.
 //   - Floats are rounded to nearest; Create refuses a thread that has set another mode, and a call
 //     on such a thread gives other bits. Subnormals may be flushed to zero (FTZ, DAZ, -ffast-math
 //     at link time; Armv7's NEON always does): numbers below 2^-126 in weights, inputs, masks and
@@ -93,6 +94,8 @@ class Attention {
   //   - weights.bytes() and the memory must outlive the layer, and neither may move. The Weights
   //     object may go.
   //   - Layers that do not run at the same time may share one workspace; each has its own plan.
+  //     That they do not is up to the application: between calls the workspace is its own, so that
+  //     heed keeps no mark there.
   //   - Errors: kNullPointer; kBadValue for a limit out of range; kBlockTooSmall, kMisaligned and
   //     kOverlap for memory that is too small, not aligned to 64, or shared with the file;
   //     kUnknownTarget (see CreateOptions); kBadBuild where kernels give other bits than they
@@ -118,18 +121,26 @@ class Attention {
   // the output projection's bias.
   //   Errors    kBadShape, kBadMask, kBadValue, kNullPointer, kMisaligned, kOverlap and kOverLimit
   //             name the argument. kStalePlan says that something else was written over the layer's
-  //             plan, such as another layer's. All of them come before the first write; only a
-  //             projection backend may fail later.
+  //             plan, such as another layer's, and kBusy that another call of the layer runs. All
+  //             of them come before the first write. Only a projection backend, or an executor that
+  //             breaks its contract, may fail later; the output then holds anything.
   //   Cost      Explain() counts it. Keys that no row can see are neither projected nor attended.
   //   Accuracy  With kF32 weights and core the error is at most 2e-6 of |y|max on random normal
   //             layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc, against exact
   //             arithmetic). heed/report.h measures the error that other types give a layer.
   //   Bits      Results have the same bits on every CPU with fused multiply-add, with every
   //             executor, and for a batch entry whatever else is in the batch (tests/numeric).
-  //   Threads   One call at a time may use a layer. args.executor lends threads to a call.
+  //   Threads   One call at a time may use a layer: another one, also from inside of its executor
+  //             or backend, is kBusy. Nothing waits. CPUs without atomic operations (Armv6-M) miss
+  //             it. args.executor lends threads to a call. What args points to stays as it is
+  //             during the call; numbers that change give wrong rows, and lead nowhere outside.
   HEED_EXPORT Status Forward(const ForwardArgs& args) const;
 
-  // Says what Forward(args) would do: checks args as Forward does, and runs nothing.
+  // Says what Forward(args) would do: checks args as Forward does, and runs nothing. It only reads
+  // the plan, also while a call runs.
+  //   Cost      Linear in the blocks of queries and of keys, once for each batch entry and head
+  //             whose masks, lengths or offset may differ from those of the one before. Tiles are
+  //             visited one by one only where a mask has rows of its own.
   HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
 
   // False until Create has succeeded.

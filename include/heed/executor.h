@@ -31,6 +31,10 @@ namespace heed {
 
 // One task of a call: the executor calls it, and heed defines it. It never throws. `worker` is
 // below num_workers, and no two tasks run at the same time with the same worker.
+//
+// heed watches this. A task that is out of range, or has a worker that is out of range or (below
+// 256) still busy, is not run. A call with such a task, or with one that was left out or repeated,
+// answers kBadValue for "executor.run", when its output holds anything.
 using TaskFunction = void (*)(void* argument, size_t task, size_t worker);
 
 // Threads that an application lends to a call.

@@ -40,8 +40,9 @@
  * would refuse. A call that fails writes nothing but its status. Nothing here allocates, locks,
  * prints or aborts. Truth values are uint8_t: any value but 0 is true.
  *
- * Threads: one heed_attention serves one call at a time; two of them are independent, also when
- * they share a packed file. All other functions may be called from anywhere at any time.
+ * Threads: one heed_attention serves one call at a time, and a second one answers HEED_BUSY. Two of
+ * them are independent, also when they share a packed file, unless they share a workspace. All
+ * other functions may be called from anywhere at any time.
  *
  * What is stable: a program that was compiled with this header works with every later library
  * whose heed_abi_version() equals HEED_ABI_VERSION.
@@ -109,11 +110,13 @@ enum {
   HEED_OVER_LIMIT = 14,      /* a shape is larger than the limits given to create */
   HEED_BLOCK_TOO_SMALL = 20, /* the caller's memory is smaller than the size function says */
   HEED_STALE_PLAN = 21,      /* the layer's plan was overwritten, by another create for instance */
+  HEED_BUSY = 22,            /* another call of the same layer is running */
   HEED_BAD_MAGIC = 30,       /* not a .heed file */
   HEED_BAD_VERSION = 31,     /* a .heed file of another version */
   HEED_BAD_CHECKSUM = 32,    /* header or payload were altered */
   HEED_BAD_HEADER = 33,      /* a header that contradicts itself or the file's size */
   HEED_CONFIG_MISMATCH = 34, /* the file holds another layer than the caller expects */
+  HEED_BAD_PAYLOAD = 35,     /* packed weights that contradict each other; see verify */
   HEED_UNKNOWN_TARGET = 40,  /* no such dispatch target, or this CPU cannot run it */
   HEED_UNSUPPORTED = 41,     /* known to the format or a newer header, not to this library */
   HEED_BACKEND_FAILED = 42,  /* a projection backend gave up; not from this header's functions */
@@ -257,8 +260,10 @@ typedef struct heed_weights {
  * view and every layer made of it; flash or a mapped file will do. Survives any bytes. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_weights_open(const void* file, size_t file_bytes,
                                                          heed_weights* weights);
-/* Checks the CRC-32C of the payload: one read of the whole file. For files from outside; open
- * alone already keeps every access inside the file. */
+/* Checks the CRC-32C of the payload (HEED_BAD_CHECKSUM), then sums, scales and what fills panels
+ * up, which a faulty writer may have left wrong beside it (HEED_BAD_PAYLOAD): two reads of the
+ * whole file. For files from outside: only one that passes has the same results on every CPU.
+ * Open alone already keeps every access inside the file. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_weights_verify(const heed_weights* weights);
 /* The resolved config of the file. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_weights_config(const heed_weights* weights,
@@ -344,9 +349,10 @@ typedef struct heed_forward_args {
 
 /* output = out_proj(attention(q_proj(query), k_proj(key), v_proj(value))). A batch or query of zero
  * length is a valid call that does nothing; a row without a visible key gives the output bias.
- * Every refusal comes before the first write. Same bits on every FMA target and with every
- * executor (tests/numeric). Error against exact arithmetic: at most 2e-6 of |y|max on random
- * normal layers up to embed_dim 1024 (tests/numeric/accuracy_test.cc). */
+ * Every refusal comes before the first write, but for an executor that breaks its contract. Same
+ * bits on every FMA target and with every executor (tests/numeric). Error against exact arithmetic:
+ * at most 2e-6 of |y|max on random normal layers up to embed_dim 1024
+ * (tests/numeric/accuracy_test.cc). */
 HEED_EXPORT HEED_NODISCARD heed_status heed_attention_forward(const heed_attention* layer,
                                                               const heed_forward_args* args);
 
@@ -451,6 +457,8 @@ typedef void (*heed_task_function)(void* argument, size_t task, size_t worker);
 /* How a call uses more than one core: run(context, num_tasks, function, argument) calls
  * function(argument, t, worker) once for every t below num_tasks, in any order, with worker below
  * num_workers, and returns when all have ended; what they wrote is then visible to the caller.
+ * A task that is left out or repeated, and a worker that is out of range or busy, make the call
+ * answer HEED_BAD_VALUE for "executor.run", when its output holds anything.
  * run null: one worker, on the calling thread. Results have the same bits with any executor. */
 struct heed_executor {
   uint32_t size;      /* HEED_EXECUTOR_INIT sets it */

@@ -94,16 +94,18 @@ constexpr size_t SdpaWorkspaceBytes(const SdpaLimits& limits) {
 // needs to be kept between calls, and its old contents do not matter.
 //   Errors    They are those of Attention::Forward, kBlockTooSmall and kUnknownTarget, kBadBuild
 //             where the first call with a target finds what Attention::Create does, and
-//             kUnsupported in a library that was built for int8 alone. All come before the first
-//             write.
+//             kUnsupported in a library that was built for int8 alone. All but that of an executor
+//             which breaks its contract come before the first write.
 //   Cost      Each key/value head is copied into the block once. Keys that no row sees are skipped.
 //   Accuracy  The arithmetic is that of Attention::Forward (tests/numeric/differential_test.cc);
 //             bits are the same where those of Forward are.
-//   Threads   Calls are independent if their blocks are.
+//   Threads   Calls are independent if their blocks are. A block that two calls use at once is not
+//             noticed, as nothing is kept in it.
 HEED_EXPORT Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
                                              MutableBytes block, const CreateOptions& options = {});
 
-// Says what that call would do, checks what it checks but for the block, and runs nothing.
+// Says what that call would do, checks what it checks but for the block, and runs nothing. Its cost
+// is that of Attention::Explain.
 HEED_EXPORT Status ExplainScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& limits,
                                                     Explanation* explanation,
                                                     const CreateOptions& options = {});

@@ -40,11 +40,13 @@ enum class StatusCode : int32_t {
   kOverLimit = 14,       // a shape is larger than the Limits given to Create
   kBlockTooSmall = 20,   // the caller's memory is smaller than the constexpr size
   kStalePlan = 21,       // the layer's plan was overwritten, by another Create for instance
+  kBusy = 22,            // another call of the same layer is running
   kBadMagic = 30,        // not a .heed file
   kBadVersion = 31,      // a .heed file of another version
   kBadChecksum = 32,     // header or payload were altered
   kBadHeader = 33,       // a header whose fields contradict each other or the file's size
   kConfigMismatch = 34,  // the file holds another layer than the caller expects
+  kBadPayload = 35,      // packed weights that contradict each other, beside a right checksum
   kUnknownTarget = 40,   // no such dispatch target, or this CPU cannot run it
   kUnsupported = 41,     // a type that this library was built without
   kBackendFailed = 42,   // a projection backend of the application's gave up

@@ -232,32 +232,4 @@ void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratc
   }
 }
 
-void CountTiles(const AttendPlan& plan, Explanation* explanation) {
-  const size_t key_blocks = sizes::DivideUp(plan.masks.key_len, kKeyBlock);
-  const uint64_t per_pair = 2 * (plan.head_dim + plan.value_dim);
-  for (size_t batch = plan.batch_begin; batch < plan.batch_end; ++batch) {
-    for (size_t q = 0; q < plan.num_query_blocks(); ++q) {
-      const Block block = BlockOf(plan, batch, q);
-      uint64_t words[kQueryBlock];
-      TileWalk walk(plan.masks, plan.kernels->mask_words, batch, block.row_begin, block.rows,
-                    words, 0);
-      for (size_t head = plan.head_begin; head < plan.head_end; ++head) {
-        walk.Begin(head);
-        uint64_t run = 0;
-        for (Tile tile; walk.Next(&tile); ++run) {
-          ++(tile.visible == nullptr ? explanation->tiles_full : explanation->tiles_masked);
-          explanation->flops += per_pair * block.rows * tile.num_keys;
-        }
-        explanation->tiles_skipped += key_blocks - run;
-        explanation->tiles += key_blocks;
-        if (plan.num_added != 0) {
-          ++explanation->tiles;
-          ++explanation->tiles_full;
-          explanation->flops += per_pair * block.rows * plan.num_added;
-        }
-      }
-    }
-  }
-}
-
 }  // namespace heed

@@ -61,9 +61,6 @@ struct AttendPlan {
 // Runs one of the tasks that Split counted.
 void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratch);
 
-// Adds the tiles and multiply-adds of the whole plan to *explanation.
-void CountTiles(const AttendPlan& plan, Explanation* explanation);
-
 }  // namespace heed
 
 #endif  // HEED_LIB_CORE_ATTEND_TASKS_H_

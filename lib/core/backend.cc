@@ -63,11 +63,11 @@ Status ProjectVisibleRows(const Plan& plan, ProjectionKind kind, const ConstTens
 
 // Puts plan.backend_rows into the store. A task takes some neighbouring key blocks of one batch
 // entry.
-void StoreRows(const Plan& plan, KvSide side, const ConstTensorView& input,
-               const NeededRows& needed, const KvStore& store, const Executor* executor) {
+Status StoreRows(const Plan& plan, KvSide side, const ConstTensorView& input,
+                 const NeededRows& needed, const KvStore& store, const Executor* executor) {
   const size_t blocks = sizes::DivideUp(input.rows, kKeyBlock);
   const size_t cuts = Min(NumWorkers(executor), blocks);
-  RunTasks(executor, input.batch * cuts, [&](size_t task, size_t) {
+  return RunTasks(executor, input.batch * cuts, [&](size_t task, size_t) {
     const size_t cut = task % cuts;
     KvRows rows;
     rows.side = side;
@@ -86,24 +86,25 @@ void StoreRows(const Plan& plan, KvSide side, const ConstTensorView& input,
 
 }  // namespace
 
-Status ProjectInputsByBackend(const Plan& plan, const ForwardArgs& args,
-                              const ConstTensorView& key, const ConstTensorView& value,
+Status ProjectInputsByBackend(const Plan& plan, const CallRequest& request,
                               const AttendPlan& attend, const KvStore& store) {
+  const ConstTensorView& query = request.query;
+  const ConstTensorView& key = request.key;
+  const ConstTensorView& value = request.value;
   const ProjectionShape shape = ProjectionShapeOf(plan.config, ProjectionKind::kQuery);
-  const TensorView query(plan.heads, args.query.batch, args.query.rows, shape.columns);
-  HEED_RETURN_IF_ERROR(ProjectRows(plan, ProjectionKind::kQuery, args.query, query, 0));
+  const TensorView heads(plan.heads, query.batch, query.rows, shape.columns);
+  HEED_RETURN_IF_ERROR(ProjectRows(plan, ProjectionKind::kQuery, query, heads, 0));
   const NeededRows needed = KeysOf(attend);
   HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kKey, key, needed));
-  StoreRows(plan, KvSide::kKeys, key, needed, store, args.executor);
+  HEED_RETURN_IF_ERROR(StoreRows(plan, KvSide::kKeys, key, needed, store, request.executor));
   HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kValue, value, needed));
-  StoreRows(plan, KvSide::kValues, value, needed, store, args.executor);
-  return Status();
+  return StoreRows(plan, KvSide::kValues, value, needed, store, request.executor);
 }
 
-Status ProjectOutputByBackend(const Plan& plan, const ForwardArgs& args) {
+Status ProjectOutputByBackend(const Plan& plan, const TensorView& output) {
   const ProjectionShape shape = ProjectionShapeOf(plan.config, ProjectionKind::kOutput);
-  const TensorView heads(plan.heads, args.query.batch, args.query.rows, shape.depth);
-  return ProjectRows(plan, ProjectionKind::kOutput, heads, args.output, kReadableAfterHeads);
+  const TensorView heads(plan.heads, output.batch, output.rows, shape.depth);
+  return ProjectRows(plan, ProjectionKind::kOutput, heads, output, kReadableAfterHeads);
 }
 
 }  // namespace heed

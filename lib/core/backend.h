@@ -5,6 +5,7 @@
 #define HEED_LIB_CORE_BACKEND_H_
 
 #include "lib/core/attend_tasks.h"
+#include "lib/core/call.h"
 #include "lib/core/plan.h"
 
 namespace heed {
@@ -12,12 +13,11 @@ namespace heed {
 inline bool HasBackend(const Plan& plan) { return plan.backend.project != nullptr; }
 
 // Projects the inputs: q to plan.heads, k and v into the store.
-Status ProjectInputsByBackend(const Plan& plan, const ForwardArgs& args,
-                              const ConstTensorView& key, const ConstTensorView& value,
+Status ProjectInputsByBackend(const Plan& plan, const CallRequest& request,
                               const AttendPlan& attend, const KvStore& store);
 
-// Projects the merged heads, which are in plan.heads, to args.output.
-Status ProjectOutputByBackend(const Plan& plan, const ForwardArgs& args);
+// Projects the merged heads, which are in plan.heads, to the output.
+Status ProjectOutputByBackend(const Plan& plan, const TensorView& output);
 
 }  // namespace heed
 

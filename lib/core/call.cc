@@ -1,5 +1,7 @@
 #include "lib/core/call.h"
 
+#include <initializer_list>
+
 #include "lib/support/fail.h"
 
 namespace heed {
@@ -36,6 +38,13 @@ Status CheckTensors(const CallRequest& r) {
   return CheckOutputStrides("attention_weights", r.probabilities);
 }
 
+template <typename T>
+void SetUnusedStrides(BasicTensorView<T>* tensor) {
+  if (tensor->rows <= 1) tensor->row_stride = tensor->columns;
+  if (tensor->heads <= 1) tensor->head_stride = 0;
+  if (tensor->batch <= 1) tensor->batch_stride = 0;
+}
+
 }  // namespace
 
 Status CheckBounds(const Bound* bounds, size_t count) {
@@ -48,7 +57,8 @@ Status CheckBounds(const Bound* bounds, size_t count) {
   return Status();
 }
 
-Status CheckCall(const CallRequest& r, const MaskArgs& masks, AttendPlan* plan) {
+Status CheckCall(CallRequest* request, const MaskArgs& masks, AttendPlan* plan) {
+  const CallRequest& r = *request;
   HEED_RETURN_IF_ERROR(CheckTensors(r));
   HEED_RETURN_IF_ERROR(CheckExecutor(r.executor, r.max_workers));
   HEED_RETURN_IF_ERROR(MakeMaskPlan(masks, r.query.batch, r.num_heads, r.query.rows, r.key.rows,
@@ -58,21 +68,13 @@ Status CheckCall(const CallRequest& r, const MaskArgs& masks, AttendPlan* plan) 
   plan->num_heads = plan->head_end = r.num_heads;
   plan->query_len = r.query.rows;
   plan->num_added = r.num_added;
-  plan->probabilities = r.probabilities;
+  for (ConstTensorView* input : {&request->query, &request->key, &request->value}) {
+    SetUnusedStrides(input);
+  }
+  for (TensorView* output : {&request->output, &request->probabilities}) SetUnusedStrides(output);
+  if (ExtentOf(r.probabilities) != 0) plan->probabilities = r.probabilities;
   plan->average_probabilities = r.average_probabilities;
   return Status();
-}
-
-void ExplainCall(const AttendPlan& plan, Explanation* e) {
-  e->target = plan.kernels->name;
-  plan.kernels->tile_size(&e->gemm_rows, &e->gemm_columns);
-  e->query_block = kQueryBlock;
-  e->key_block = kKeyBlock;
-  if (plan.query_len != 0) CountTiles(plan, e);
-}
-
-uint64_t TensorBytes(const ConstTensorView& t) {
-  return uint64_t{t.batch} * t.heads * t.rows * t.columns * sizeof(float);
 }
 
 }  // namespace heed

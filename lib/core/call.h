@@ -60,14 +60,10 @@ struct CallRequest {
 Status CheckOverlap(const CallRequest& request, const MaskPlan& masks);
 
 // Checks everything but the bounds, in this order: tensors, executor, masks, overlaps. Then it
-// fills the plan's masks, ranges, query_len and probabilities.
-Status CheckCall(const CallRequest& request, const MaskArgs& masks, AttendPlan* plan);
-
-// Fills in what both kinds of call explain: target, tile sizes, tiles and their multiply-adds.
-void ExplainCall(const AttendPlan& plan, Explanation* explanation);
-
-// The bytes of all elements of a tensor, for Explain.
-uint64_t TensorBytes(const ConstTensorView& tensor);
+// fills the plan's masks, ranges, query_len and probabilities, and gives the request's tensors
+// strides as if they were contiguous where a dimension has one element. The caller's stride may be
+// any number there, and kernels move pointers by it.
+Status CheckCall(CallRequest* request, const MaskArgs& masks, AttendPlan* plan);
 
 }  // namespace heed
 

@@ -163,8 +163,7 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
                 args.window);
   }
   if (args.window_right < -1) {
-    return Fail(StatusCode::kBadValue, "window_right", "at least -1", UINT64_MAX,
-                static_cast<uint64_t>(args.window_right));
+    return Fail(StatusCode::kBadValue, "window_right", "at least", -1, args.window_right);
   }
   p.key_len = key_len;
   p.window = args.window != 0 ? args.window : int64_t{default_window};

@@ -40,7 +40,7 @@ bool SumsAreExact(const KernelTable& kernels, const float* x) {
   tile.sums = sums;
   tile.factors = factors;
   kernels.kv[Index(KvForm::kRows)].attend(tile);
-  return Crc32c(sums, sizeof(sums)) == 0x1755adb4;
+  return Crc32c(sums, sizeof(sums)) == 0x4893d04c;
 }
 
 // round(x * (127 / absmax)), unfused: a product rounds to 63.5, and lies below it.

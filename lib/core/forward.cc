@@ -16,11 +16,13 @@
 #include "lib/core/attend_tasks.h"
 #include "lib/core/backend.h"
 #include "lib/core/call.h"
+#include "lib/core/explain.h"
 #include "lib/core/plan.h"
 #include "lib/core/poison.h"
 #include "lib/core/project.h"
 #include "lib/core/quantize_inputs.h"
 #include "lib/core/run.h"
+#include "lib/support/atomic.h"
 #include "lib/support/built.h"
 #include "lib/support/fail.h"
 #include "lib/support/log2_units.h"
@@ -30,7 +32,7 @@ namespace {
 
 // A call that was checked and is ready to run.
 struct Call {
-  ConstTensorView key, value;  // where the caller gave none: query, and key
+  CallRequest request;  // its key is query where the caller gave none, its value then key
   KvStore store;
   AttendPlan attend;
 };
@@ -64,21 +66,19 @@ Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   if (args.value.present() && !args.key.present()) {
     return Fail(StatusCode::kBadShape, "key", "a tensor, as value is given");
   }
-  call->key = args.key.present() ? args.key : query;
-  call->value = args.value.present() ? args.value : call->key;
+  CallRequest& request = call->request;
+  request.query = query;
+  request.key = args.key.present() ? args.key : query;
+  request.value = args.value.present() ? args.value : request.key;
   const Bound bounds[] = {
       {"query", "a batch dimension of at most limits.max_batch =", plan.limits.max_batch,
        query.batch},
       {"query", "a length of at most limits.max_query_len =", plan.limits.max_query_len,
        query.rows},
       {args.key.present() ? "key" : "query", "a length of at most limits.max_key_len =",
-       plan.limits.max_key_len, call->key.rows},
+       plan.limits.max_key_len, request.key.rows},
   };
   HEED_RETURN_IF_ERROR(CheckBounds(bounds, sizeof(bounds) / sizeof(bounds[0])));
-  CallRequest request;
-  request.query = query;
-  request.key = call->key;
-  request.value = call->value;
   request.has_key = args.key.present();
   request.has_value = args.value.present();
   request.output = args.output;
@@ -95,14 +95,14 @@ Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   request.max_workers = plan.limits.max_workers;
   SetLentMemory(plan, request.lent);
   request.file = {plan.file.data, plan.file.size};
-  return CheckCall(request, MaskArgsOf(args), &call->attend);
+  return CheckCall(&request, MaskArgsOf(args), &call->attend);
 }
 
 Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   HEED_RETURN_IF_ERROR(CheckRequest(plan, args, call));
   const AttentionConfig& config = plan.config;
   const size_t head_dim = config.head_dim;
-  const size_t key_len = call->key.rows;
+  const size_t key_len = call->request.key.rows;
   const detail::KvShape shape = {FormOf(plan, key_len), args.query.batch, config.num_kv_heads,
                                  head_dim,              head_dim,         key_len};
   call->store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.non_finite);
@@ -132,27 +132,29 @@ Projection BaseJob(const Plan& plan, const Matrix& matrix, const ConstTensorView
   return job;
 }
 
-Projection QueryJob(const Plan& plan, const ForwardArgs& args) {
-  Projection job = BaseJob(plan, plan.weights.q, args.query);
+Projection QueryJob(const Plan& plan, const Call& call) {
+  const ConstTensorView& query = call.request.query;
+  Projection job = BaseJob(plan, plan.weights.q, query);
   job.quantized = plan.quantized_query;
   job.scale = InLog2Units(plan.config.scale);
-  job.output = TensorView(plan.heads, args.query.batch, args.query.rows, plan.weights.q.columns);
+  job.output = TensorView(plan.heads, query.batch, query.rows, plan.weights.q.columns);
   return job;
 }
 
-Projection OutputJob(const Plan& plan, const ForwardArgs& args) {
+Projection OutputJob(const Plan& plan, const Call& call) {
   const Matrix& matrix = plan.weights.out;
-  Projection job = BaseJob(
-      plan, matrix, TensorView(plan.heads, args.query.batch, args.query.rows, matrix.depth));
+  const TensorView& output = call.request.output;
+  Projection job =
+      BaseJob(plan, matrix, TensorView(plan.heads, output.batch, output.rows, matrix.depth));
   job.quantized = plan.quantized_query;
-  job.output = args.output;
+  job.output = output;
   return job;
 }
 
 Projection KvJob(const Plan& plan, const Call& call, KvSide side) {
   const bool are_keys = side == KvSide::kKeys;
   const Matrix& matrix = are_keys ? plan.weights.k : plan.weights.v;
-  Projection job = BaseJob(plan, matrix, are_keys ? call.key : call.value);
+  Projection job = BaseJob(plan, matrix, are_keys ? call.request.key : call.request.value);
   job.quantized = are_keys ? plan.quantized_key : plan.quantized_value;
   job.needed =
       NeededRows(call.attend.masks, plan.kernels->mask_words, call.attend.query_len);
@@ -166,14 +168,14 @@ Projection KvJob(const Plan& plan, const Call& call, KvSide side) {
   return job;
 }
 
-void RunProjections(const Plan& plan, const Executor* executor, Projection* jobs,
-                    size_t num_jobs) {
+Status RunProjections(const Plan& plan, const Executor* executor, Projection* jobs,
+                      size_t num_jobs) {
   uint64_t multiply_adds = 0;
   for (size_t j = 0; j < num_jobs; ++j) multiply_adds += jobs[j].multiply_adds();
   executor = ExecutorFor(executor, multiply_adds);
   if constexpr (built::kInt8) {
     if (sizes::QuantizesInputs(built::Type(plan.config.weights))) {
-      QuantizeInputs(*plan.kernels, executor, jobs, num_jobs);
+      HEED_RETURN_IF_ERROR(QuantizeInputs(*plan.kernels, executor, jobs, num_jobs));
     }
   }
   const size_t scratch_floats = plan.workers.map.bytes / sizeof(float);
@@ -181,7 +183,7 @@ void RunProjections(const Plan& plan, const Executor* executor, Projection* jobs
   for (size_t j = 0; j < num_jobs; ++j) {
     num_tasks += jobs[j].Split(NumWorkers(executor), scratch_floats);
   }
-  RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
+  return RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
     const Projection* job = jobs;
     for (; task >= job->num_tasks; ++job) task -= job->num_tasks;
     job->Run(task, plan.workers[worker]);
@@ -216,26 +218,29 @@ Status Attention::Forward(const ForwardArgs& args) const {
   Call call;
   HEED_RETURN_IF_ERROR(CheckForward(plan, args, &call));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
+  const BusyWord busy(&plan.busy);
+  if (!busy.is_mine()) {
+    return Fail(StatusCode::kBusy, "layer", "no other call of this layer at the same time");
+  }
   const PoisonedGaps gaps([&plan] { return MapOf(plan); }, plan.workspace.data);
 
   AttendPlan& attend = call.attend;
   if (HasBackend(plan)) {
-    HEED_RETURN_IF_ERROR(
-        ProjectInputsByBackend(plan, args, call.key, call.value, attend, call.store));
+    HEED_RETURN_IF_ERROR(ProjectInputsByBackend(plan, call.request, attend, call.store));
   } else {
-    Projection inputs[] = {QueryJob(plan, args), KvJob(plan, call, KvSide::kKeys),
+    Projection inputs[] = {QueryJob(plan, call), KvJob(plan, call, KvSide::kKeys),
                            KvJob(plan, call, KvSide::kValues)};
-    RunProjections(plan, args.executor, inputs, 3);
+    HEED_RETURN_IF_ERROR(RunProjections(plan, args.executor, inputs, 3));
   }
   const Executor* executor = ExecutorFor(args.executor, attend.multiply_adds());
   const size_t num_tasks = attend.Split(NumWorkers(executor));
-  RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
+  const auto run = [&](size_t task, size_t worker) {
     AttendTask(attend, task, plan.workers[worker]);
-  });
-  if (HasBackend(plan)) return ProjectOutputByBackend(plan, args);
-  Projection output = OutputJob(plan, args);
-  RunProjections(plan, args.executor, &output, 1);
-  return Status();
+  };
+  HEED_RETURN_IF_ERROR(RunTasks(executor, num_tasks, run));
+  if (HasBackend(plan)) return ProjectOutputByBackend(plan, call.request.output);
+  Projection output = OutputJob(plan, call);
+  return RunProjections(plan, args.executor, &output, 1);
 }
 
 Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) const {
@@ -257,9 +262,12 @@ Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) con
   const uint64_t per_query_row = 2 * (w.q.columns * w.q.depth + w.out.columns * w.out.depth);
   const uint64_t per_key_row = 2 * (w.k.columns * w.k.depth + w.v.columns * w.v.depth);
   const NeededRows needed(call.attend.masks, plan.kernels->mask_words, args.query.rows);
+  size_t key_rows = 0;
   for (size_t b = 0; args.query.rows != 0 && b < args.query.batch; ++b) {
-    const KeyInterval keys = needed.Of(b, call.key.rows);
-    const size_t key_rows = keys.end - Min(keys.end, keys.begin);
+    if (b == 0 || !HaveSameMasks(call.attend.masks, b - 1, b)) {
+      const KeyInterval keys = needed.Of(b, call.request.key.rows);
+      key_rows = keys.end - Min(keys.end, keys.begin);
+    }
     e.flops += per_query_row * args.query.rows + per_key_row * key_rows;
   }
   *explanation = e;

@@ -14,6 +14,13 @@ size_t Clamp(int64_t value, size_t highest) {
   return Min(static_cast<size_t>(value), highest);
 }
 
+// Reads a number of the caller's that was checked before. It may have changed since, so that its
+// user limits it again; without volatile the compiler could read it twice.
+template <typename T>
+T ReadOnce(const T& number) {
+  return *static_cast<const volatile T*>(&number);
+}
+
 // Rows and keys end at 2^20: shifts beyond 2^29 see the same keys as 2^29.
 constexpr int64_t kFar = int64_t{1} << 29;
 int64_t NearShift(int64_t shift) { return shift < -kFar ? -kFar : shift > kFar ? kFar : shift; }
@@ -21,7 +28,7 @@ int64_t NearShift(int64_t shift) { return shift < -kFar ? -kFar : shift > kFar ?
 }  // namespace
 
 MaskPlan::Band MaskPlan::BandOf(size_t batch) const {
-  const int64_t shift = offsets == nullptr ? offset : offsets[batch];
+  const int64_t shift = offsets == nullptr ? offset : ReadOnce(offsets[batch]);
   // shift - window may be below the range of int64.
   const bool sees_all_before = window == 0 || shift < INT64_MIN + window;
   // And shift + window_right may be above it.
@@ -32,7 +39,7 @@ MaskPlan::Band MaskPlan::BandOf(size_t batch) const {
 
 KeyInterval MaskPlan::Interval(size_t batch, size_t row) const {
   KeyInterval interval;
-  interval.end = lengths == nullptr ? key_len : static_cast<size_t>(lengths[batch]);
+  interval.end = lengths == nullptr ? key_len : Clamp(ReadOnce(lengths[batch]), key_len);
   if (is_banded) {
     const Band band = BandOf(batch);
     const int64_t position = static_cast<int64_t>(row);
@@ -42,19 +49,25 @@ KeyInterval MaskPlan::Interval(size_t batch, size_t row) const {
   return interval;
 }
 
+MaskPlan MaskPlan::OfKeys() const {
+  MaskPlan plan;
+  const auto take = [](const auto& mask, auto* copy) {
+    if (mask.head_stride == 0 && mask.query_stride == 0) *copy = mask;
+  };
+  take(keep, &plan.keep);
+  take(ignore, &plan.ignore);
+  take(key_padding, &plan.key_padding);
+  take(bias, &plan.bias);
+  plan.key_len = key_len;
+  return plan;
+}
+
 KeyInterval MaskPlan::KeysOf(MaskWordsKernel kernel, size_t batch, size_t row_begin,
                              size_t row_end) const {
   KeyInterval keys = {Interval(batch, row_begin).begin, Interval(batch, row_end - 1).end};
   keys.begin = keys.begin / kKeyBlock * kKeyBlock;
   if (!is_dense()) return keys;
-  MaskPlan of_keys;  // the masks that are the same for every head and row
-  const auto take = [](const auto& mask, auto* copy) {
-    if (mask.head_stride == 0 && mask.query_stride == 0) *copy = mask;
-  };
-  take(keep, &of_keys.keep);
-  take(ignore, &of_keys.ignore);
-  take(key_padding, &of_keys.key_padding);
-  take(bias, &of_keys.bias);
+  const MaskPlan of_keys = OfKeys();
   if (!of_keys.is_dense()) return keys;
   const auto bits = [&](size_t begin) {
     uint64_t word;

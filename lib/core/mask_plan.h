@@ -57,6 +57,8 @@ struct MaskPlan {
   };
   Band BandOf(size_t batch) const;
   KeyInterval Interval(size_t batch, size_t row) const;
+  // The masks that are the same for every head and row, without positions.
+  MaskPlan OfKeys() const;
   // The keys that some row of [row_begin, row_end) may see: the union of their intervals, without
   // the keys at its ends that a mask hides from every head and row. `begin` is rounded down to a
   // multiple of 64.

@@ -43,6 +43,7 @@ struct Plan {
   ProjectionBackend backend;     // project is null without one
   // [batch][key_len][num_kv_heads * head_dim]: the k that a backend made, then its v.
   float* backend_rows = nullptr;
+  mutable uint32_t busy = 0;  // 1 while a call runs (BusyWord)
   uint64_t check_at_end = 0;  // as `check`: a plan that overlaps another's is overwritten here
 };
 static_assert(sizeof(Plan) <= sizes::kPlanBytes);

@@ -39,8 +39,8 @@ void QuantizeRowsOf(const KernelTable& kernels, const Projection& job, size_t ba
 
 }  // namespace
 
-void QuantizeInputs(const KernelTable& kernels, const Executor* executor, Projection* jobs,
-                    size_t num_jobs) {
+Status QuantizeInputs(const KernelTable& kernels, const Executor* executor, Projection* jobs,
+                      size_t num_jobs) {
   size_t first_task[4] = {};
   for (size_t j = 0; j < num_jobs; ++j) {
     Projection& job = jobs[j];
@@ -54,7 +54,7 @@ void QuantizeInputs(const KernelTable& kernels, const Executor* executor, Projec
     first_task[j + 1] += job.input.batch * sizes::DivideUp(job.input.rows, kRowsOfTask);
   }
 
-  RunTasks(executor, first_task[num_jobs], [&](size_t task, size_t) {
+  return RunTasks(executor, first_task[num_jobs], [&](size_t task, size_t) {
     size_t j = 0;
     while (task >= first_task[j + 1]) ++j;
     const Projection& job = jobs[j];

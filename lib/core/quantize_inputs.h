@@ -10,8 +10,8 @@ namespace heed {
 // Makes the integers of each job's input, in one run of the executor. Where jobs share an input, as
 // the three projections of self-attention do, its integers are made once. Rows that no job needs
 // are left out.
-void QuantizeInputs(const KernelTable& kernels, const Executor* executor, Projection* jobs,
-                    size_t num_jobs);
+Status QuantizeInputs(const KernelTable& kernels, const Executor* executor, Projection* jobs,
+                      size_t num_jobs);
 
 }  // namespace heed
 

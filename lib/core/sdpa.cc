@@ -5,6 +5,7 @@
 #include "lib/core/attend_tasks.h"
 #include "lib/core/call.h"
 #include "lib/core/check_build.h"
+#include "lib/core/explain.h"
 #include "lib/core/poison.h"
 #include "lib/core/run.h"
 #include "lib/core/targets.h"
@@ -77,7 +78,7 @@ Status CheckScalars(const SdpaArgs& args) {
 
 // `block` is null for Explain, which uses none. The limits have their max_value_dim filled in.
 Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, const MutableBytes* block,
-                 const CreateOptions& options, AttendPlan* attend) {
+                 const CreateOptions& options, CallRequest* request, AttendPlan* attend) {
   if constexpr (!built::kF32) {
     return Fail(StatusCode::kUnsupported, "args", "a library that is built with core",
                 CoreType::kF32);
@@ -89,33 +90,32 @@ Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, const MutableBy
   }
   HEED_RETURN_IF_ERROR(CheckShapes(args, limits));
   HEED_RETURN_IF_ERROR(CheckScalars(args));
-  CallRequest request;
-  request.query = args.query;
-  request.key = args.key;
-  request.value = args.value;
-  request.output = args.output;
-  request.probabilities = args.attention_weights;
-  request.average_probabilities = args.average_weights;
-  request.query_heads = request.num_heads = args.query.heads;
-  request.kv_heads = args.key.heads;
-  request.columns_texts = kColumns;
-  request.query_columns = request.key_columns = args.query.columns;
-  request.value_columns = request.output_columns = args.value.columns;
-  request.executor = args.executor;
-  request.max_workers = limits.max_workers;
-  request.lent[0] = {"block", "no memory shared with the block",
-                     block == nullptr ? Memory() : Memory{block->data, bytes}};
+  request->query = args.query;
+  request->key = args.key;
+  request->value = args.value;
+  request->output = args.output;
+  request->probabilities = args.attention_weights;
+  request->average_probabilities = args.average_weights;
+  request->query_heads = request->num_heads = args.query.heads;
+  request->kv_heads = args.key.heads;
+  request->columns_texts = kColumns;
+  request->query_columns = request->key_columns = args.query.columns;
+  request->value_columns = request->output_columns = args.value.columns;
+  request->executor = args.executor;
+  request->max_workers = limits.max_workers;
+  request->lent[0] = {"block", "no memory shared with the block",
+                      block == nullptr ? Memory() : Memory{block->data, bytes}};
   HEED_RETURN_IF_ERROR(CheckCall(request, MaskArgsOf(args), attend));
   HEED_RETURN_IF_ERROR(ChooseKernels(options.target, &attend->kernels));
   attend->group = args.query.heads / args.key.heads;
   attend->head_dim = args.query.columns;
   attend->value_dim = args.value.columns;
   attend->softcap = InLog2Units(args.softcap);
-  attend->query = args.query;
+  attend->query = request->query;
   attend->query_scale = InLog2Units(
       args.scale != 0.0f ? args.scale
                          : sizes::InverseSqrt(static_cast<uint32_t>(args.query.columns)));
-  attend->output = args.output;
+  attend->output = request->output;
   return Status();
 }
 
@@ -126,13 +126,13 @@ SdpaLimits Filled(SdpaLimits limits) {
 
 // Puts the keys and values of one batch entry and key/value head into the store, one block of 64
 // keys in each task.
-void StoreHead(const SdpaArgs& args, const AttendPlan& attend, size_t batch, size_t kv_head,
-               const KvStore& store) {
+Status StoreHead(const CallRequest& request, const AttendPlan& attend, size_t batch,
+                 size_t kv_head, const KvStore& store) {
   const KeyInterval keys =
       attend.masks.KeysOf(attend.kernels->mask_words, batch, 0, attend.query_len);
   const size_t num_blocks =
       keys.end <= keys.begin ? 0 : sizes::DivideUp(keys.end - keys.begin, kKeyBlock);
-  RunTasks(args.executor, num_blocks, [&](size_t task, size_t) {
+  return RunTasks(request.executor, num_blocks, [&](size_t task, size_t) {
     const auto put = [&](KvSide side, const ConstTensorView& tensor) {
       KvRows rows;
       rows.side = side;
@@ -144,8 +144,8 @@ void StoreHead(const SdpaArgs& args, const AttendPlan& attend, size_t batch, siz
                   rows.first_key * tensor.row_stride;
       store.Put(rows);
     };
-    put(KvSide::kKeys, args.key);
-    put(KvSide::kValues, args.value);
+    put(KvSide::kKeys, request.key);
+    put(KvSide::kValues, request.value);
   });
 }
 
@@ -154,8 +154,9 @@ void StoreHead(const SdpaArgs& args, const AttendPlan& attend, size_t batch, siz
 Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_limits,
                                  MutableBytes block, const CreateOptions& options) {
   const SdpaLimits limits = Filled(given_limits);
+  CallRequest request;
   AttendPlan attend;
-  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, &block, options, &attend));
+  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, &block, options, &request, &attend));
   HEED_RETURN_IF_ERROR(CheckBuildOnce(*attend.kernels));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
   const detail::SdpaMap map = once::SdpaMapOf(limits);
@@ -168,16 +169,17 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
   const Workers workers = {map.worker, block.data + map.workers.offset};
   for (size_t batch = 0; batch < args.query.batch; ++batch) {
     for (size_t kv_head = 0; kv_head < args.key.heads; ++kv_head) {
-      StoreHead(args, attend, batch, kv_head, store);
+      HEED_RETURN_IF_ERROR(StoreHead(request, attend, batch, kv_head, store));
       attend.batch_begin = batch;
       attend.batch_end = batch + 1;
       attend.head_begin = kv_head * attend.group;
       attend.head_end = attend.head_begin + attend.group;
       const Executor* executor = ExecutorFor(args.executor, attend.multiply_adds());
       const size_t num_tasks = attend.Split(NumWorkers(executor));
-      RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
+      const auto run = [&](size_t task, size_t worker) {
         AttendTask(attend, task, workers[worker]);
-      });
+      };
+      HEED_RETURN_IF_ERROR(RunTasks(executor, num_tasks, run));
     }
   }
   return Status();
@@ -187,8 +189,9 @@ Status ExplainScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& 
                                         Explanation* explanation, const CreateOptions& options) {
   if (explanation == nullptr) return Fail(StatusCode::kNullPointer, "explanation", "an address");
   const SdpaLimits limits = Filled(given_limits);
+  CallRequest request;
   AttendPlan attend;
-  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, nullptr, options, &attend));
+  HEED_RETURN_IF_ERROR(CheckSdpa(args, limits, nullptr, options, &request, &attend));
   Explanation e;
   e.workspace_bytes = once::SdpaWorkspaceBytes(limits);
   e.tensor_bytes = TensorBytes(args.query) + TensorBytes(args.key) + TensorBytes(args.value) +

@@ -174,11 +174,13 @@ const char* StatusCodeName(StatusCode code) {
     case StatusCode::kOverLimit: return "over limit";
     case StatusCode::kBlockTooSmall: return "block too small";
     case StatusCode::kStalePlan: return "stale plan";
+    case StatusCode::kBusy: return "busy";
     case StatusCode::kBadMagic: return "not a heed file";
     case StatusCode::kBadVersion: return "bad version";
     case StatusCode::kBadChecksum: return "bad checksum";
     case StatusCode::kBadHeader: return "bad header";
     case StatusCode::kConfigMismatch: return "config mismatch";
+    case StatusCode::kBadPayload: return "bad payload";
     case StatusCode::kUnknownTarget: return "unknown target";
     case StatusCode::kUnsupported: return "unsupported";
     case StatusCode::kBackendFailed: return "backend failed";

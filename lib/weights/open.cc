@@ -98,7 +98,7 @@ Status Weights::Verify() const {
     return Fail(StatusCode::kBadChecksum, "file", "a payload with CRC-32C", Hex(header.payload_crc),
                 Hex(crc));
   }
-  return Status();
+  return CheckPayload(config_, ViewOf(config_, data_));
 }
 
 }  // namespace heed

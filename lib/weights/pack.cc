@@ -56,9 +56,11 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
       {"bias_v", tensors.bias_v, config.add_bias_kv},
   };
   for (const Required& tensor : all) {
-    if (tensor.required && tensor.data == nullptr) {
+    if (!tensor.required) continue;
+    if (tensor.data == nullptr) {
       return Fail(StatusCode::kNullPointer, tensor.name, "an address, as the config needs it");
     }
+    HEED_RETURN_IF_ERROR(CheckAddress(tensor.name, tensor.data, alignof(float)));
   }
   return Status();
 }

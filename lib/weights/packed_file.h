@@ -71,6 +71,9 @@ struct PackedView {
   const float* added_values = nullptr;
 };
 
+// Checks what the numbers of a packed layer must keep beside the checksum (Weights::Verify).
+Status CheckPayload(const AttentionConfig& config, const PackedView& view);
+
 // Rounds all int4 weights of a packed layer again, for each other (lib/rounding/refine_int4.h).
 void RefineInt4(const PackedView& view, const LayerTensors& tensors, const Partners& partners);
 

@@ -113,7 +113,7 @@ void CheckKind(const std::string& path, std::string_view start, Kind wanted) {
   if (found.name == nullptr) return;
   // A packed file begins with a header of 256 bytes, as every message about a short one says.
   const char* const expected = wanted == Kind::kSafetensors ? "a safetensors file"
-                               : wanted == Kind::kPacked    ? "256 bytes or more of a packed file"
+                               : wanted == Kind::kPacked    ? "a packed file"
                                                             : "a .npy file";
   Fail(path, ": expected ", expected, ", got ", found.name, found.advice);
 }

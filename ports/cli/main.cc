@@ -16,7 +16,7 @@
 
 namespace {
 
-using heed::cli::Quoted;
+using heed::cli::GivenText;
 
 int Complain(const std::string& message, int exit_code) {
   std::fprintf(stderr, "heed: error: %s%s\n", heed::cli::PlainText(message).c_str(),
@@ -40,7 +40,7 @@ std::string UnknownArguments(CLI::App& program) {
     text = parsed[0]->get_name() + ": expected arguments that it knows";
   }
   text += ", got";
-  for (size_t i = 0; i < left.size() && i < kMostShown; ++i) text += " " + Quoted(left[i]);
+  for (size_t i = 0; i < left.size() && i < kMostShown; ++i) text += " " + GivenText(left[i]);
   return left.size() > kMostShown ? text + " ..." : text;
 }
 

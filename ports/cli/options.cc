@@ -12,7 +12,7 @@ namespace {
 // Throws CLI11's error of wrong usage.
 [[noreturn]] void Refuse(const std::string& name, const std::string& expected,
                          const std::string& got) {
-  throw CLI::ValidationError(name, "expected " + expected + ", got " + Quoted(got));
+  throw CLI::ValidationError(name, "expected " + expected + ", got " + GivenText(got));
 }
 
 int64_t ParseInteger(const std::string& name, const std::string& text) {
@@ -50,12 +50,12 @@ CLI::Validator OneOf(const std::vector<std::string>& words) {
           if (given == word) return std::string();
           text += " " + word + (word == words.back() ? "" : ",");
         }
-        return text + ", got " + Quoted(given);
+        return text + ", got " + GivenText(given);
       },
       "");
 }
 
-std::string Quoted(const std::string& text) {
+std::string GivenText(const std::string& text) {
   constexpr size_t kMostShown = 60;
   if (text.size() <= kMostShown) return "'" + text + "'";
   size_t end = kMostShown;  // between two characters of UTF-8

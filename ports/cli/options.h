@@ -40,7 +40,7 @@ CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<st
 CLI::Validator OneOf(const std::vector<std::string>& words);
 
 // What a user wrote, in quotes, and cut where it is long.
-std::string Quoted(const std::string& text);
+std::string GivenText(const std::string& text);
 
 // The values of --scale and --softcap; fail (exit code 1) where attention cannot have them. A scale
 // of 0 means the default, as in the library.

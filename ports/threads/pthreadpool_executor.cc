@@ -4,6 +4,8 @@
 
 #include <pthreadpool.h>
 
+#include "threads/nested_call.h"
+
 namespace heed {
 namespace {
 
@@ -19,6 +21,7 @@ struct Call {
 // the thread's own number is missing from older versions.
 void TakeTasks(void* context, size_t worker) {
   Call* const call = static_cast<Call*>(context);
+  const RunsTasks running;
   for (;;) {
     const size_t task = call->next_task.fetch_add(1, std::memory_order_relaxed);
     if (task >= call->num_tasks) return;
@@ -28,6 +31,7 @@ void TakeTasks(void* context, size_t worker) {
 
 void Run(void* context, size_t num_tasks, TaskFunction function, void* argument) {
   pthreadpool* const pool = static_cast<pthreadpool*>(context);
+  if (runs_tasks) return RunInOrder(num_tasks, function, argument);
   Call call{num_tasks, function, argument};
   pthreadpool_parallelize_1d(pool, &TakeTasks, &call, pthreadpool_get_threads_count(pool),
                              /*flags=*/0);

@@ -9,8 +9,9 @@ struct pthreadpool;
 namespace heed {
 
 // One worker for each thread of the pool (null: the calling thread alone). Valid as long as the
-// pool. As with any use of a pthreadpool, calls from several threads wait for each other, and a
-// call from inside one of the pool's own tasks never returns.
+// pool. As with any use of a pthreadpool, calls from several threads take turns. A call from inside
+// a task of heed's runs its tasks in order on the thread that makes it. But a call from inside a
+// task that others gave to the same pool never returns: the library cannot tell that it is one.
 Executor PthreadpoolExecutor(pthreadpool* pool);
 
 }  // namespace heed

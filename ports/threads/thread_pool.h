@@ -1,9 +1,11 @@
 // threads/thread_pool.h: an executor on std::thread, for applications that have no pool of their
 // own. The threads wait between calls; the calling thread works too.
+//
+// Any thread may call at any time: calls take turns. A call from inside a task, of this pool or
+// another one of ports/threads, runs its tasks in order on the thread that makes it.
 #ifndef HEED_PORTS_THREADS_THREAD_POOL_H_
 #define HEED_PORTS_THREADS_THREAD_POOL_H_
 
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
@@ -23,27 +25,25 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // Valid as long as the pool; serves one call at a time.
+  // Valid as long as the pool.
   Executor executor() { return Executor{this, threads_.size() + 1, &Run}; }
 
  private:
+  struct Call;  // one call of Run
+
   static void Run(void* context, size_t num_tasks, TaskFunction function, void* argument);
-  void TakeTasks(size_t worker);
   void WaitForWork(size_t worker);
   void Stop();
 
   std::vector<std::thread> threads_;
-  std::mutex mutex_;
+  std::mutex turn_;   // held by the thread whose call runs
+  std::mutex mutex_;  // guards what follows
   std::condition_variable work_given_;
   std::condition_variable work_done_;
   size_t generation_ = 0;  // counts calls of Run
   size_t busy_ = 0;        // threads that have not finished the current call
   bool stopping_ = false;
-  // The current call: written under the mutex while no thread is busy.
-  std::atomic<size_t> next_task_{0};
-  size_t num_tasks_ = 0;
-  TaskFunction function_ = nullptr;
-  void* argument_ = nullptr;
+  Call* call_ = nullptr;  // the current call
 };
 
 }  // namespace heed

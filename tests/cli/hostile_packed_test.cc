@@ -140,7 +140,7 @@ TEST_CASE("what is no packed file is refused by its path") {
   opener.RefusedPath(folder.Path("absent.heed"), {"No such file"});
   opener.RefusedPath(folder.Path(""), {"directory"});
   opener.RefusedPath(folder.Path("x.npy") + "/layer.heed", {"Not a directory"});
-  opener.RefusedPath(folder.Path("x.npy"), {"expected the first bytes 'HEED'"});
+  opener.RefusedPath(folder.Path("x.npy"), {"expected a packed file, got a NumPy array"});
   opener.RefusedPath("/dev/null", {"at least 256", "got 0"});
   opener.Refused(std::string(4096, '\0'), {"not a heed file"});
   opener.Refused(std::string(100000, '\xff'), {"not a heed file"});

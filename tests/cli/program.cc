@@ -19,6 +19,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/effort.h"
 #include "tests/support/npy.h"
 
 namespace heed::test {
@@ -27,11 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr time_t kSeconds = 120;
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool kSanitized = true;  // reserves terabytes of addresses for itself
-#else
-constexpr bool kSanitized = false;
-#endif
+constexpr bool kSanitized = kIsSanitized;  // reserves terabytes of addresses for itself
 
 const Words& EmulatorWords() {
   static const Words kWords = [] {

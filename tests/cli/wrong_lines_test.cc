@@ -59,7 +59,7 @@ TEST_CASE("a wrong command line is answered with one line in words") {
        "--scale: expected a number, got '1,5'" + usage},
       {{"pack", "in", "out", "--heads", "2", "--scale", "0x"}, 2, ""},
       {{"info", call.folder().Path("query.npy")}, 1,
-       query + ": not a heed file: file: expected the first bytes 'HEED', got '\\x93NUM'"},
+       query + ": expected a packed file, got a NumPy array (.npy)"},
   };
   for (const Line& line : lines) {
     const Outcome outcome = Heed(line.args);

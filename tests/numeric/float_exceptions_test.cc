@@ -109,7 +109,8 @@ const Case kCases[] = {
     {"lengths inside a panel", 2, 90, 0, 20, 4, 2, Rows::kNormal, false, 0, 0, {17, 69}},
     {"every key hidden", 2, 20, 0, 20, 4, 2, Rows::kNormal, false, 0, 0, {}, false, 0, 0, false,
      1000},
-    {"most keys hidden", 2, 80, 0, 20, 4, 2, Rows::kNormal, false, 0, 0, {}, false, 0, 0, false, 19},
+    {"most keys hidden", 2, 80, 0, 20, 4, 2, Rows::kNormal, false, 0, 0, {}, false, 0, 0, false,
+     19},
     {"a bias of -FLT_MAX", 2, 70, 0, 20, 4, 2, Rows::kNormal, false, 0, 0, {}, false, 0, -FLT_MAX},
     {"a bias of -FLT_MAX everywhere", 2, 70, 0, 20, 4, 2, Rows::kNormal, false, 0, 0, {}, false, 0,
      -FLT_MAX, true},
@@ -168,7 +169,8 @@ void RunCase(const Case& c, WeightType type, CoreType core, WeightsWanted wanted
   const uint32_t key_len = c.key_len == 0 ? c.query_len : c.key_len;
   const std::vector<float> query =
       Input(c.rows, size_t{c.batch} * c.query_len * c.embed_dim, c.embed_dim);
-  const std::vector<float> key = Input(c.rows, size_t{c.batch} * key_len * c.embed_dim, c.embed_dim);
+  const std::vector<float> key =
+      Input(c.rows, size_t{c.batch} * key_len * c.embed_dim, c.embed_dim);
   std::vector<float> bias(size_t{c.query_len} * key_len);
   for (size_t i = 0; i < bias.size(); ++i) {
     bias[i] = c.bias_everywhere || i % 2 == 1 ? c.bias : 0.5f;
@@ -210,10 +212,9 @@ void RunCase(const Case& c, WeightType type, CoreType core, WeightsWanted wanted
       CreateOptions options;
       options.target = target;
       Attention layer;
-      const std::string created = Raised([&] {
-        REQUIRE(Attention::Create(limits, opened, {plan.bytes(), workspace.bytes()}, &layer, options)
-                    .ok());
-      });
+      const LayerMemory memory = {plan.bytes(), workspace.bytes()};
+      const std::string created = Raised(
+          [&] { REQUIRE(Attention::Create(limits, opened, memory, &layer, options).ok()); });
       CHECK(created == "");
       Fill(workspace, content);
       const std::string raised = Raised([&] { REQUIRE(layer.Forward(args).ok()); });

@@ -6,11 +6,24 @@
 
 namespace heed::test {
 
-// Instrumented builds and emulated CPUs run the same tests on fewer random cases.
-#if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
-inline constexpr bool kIsSlow = true;
+// True under AddressSanitizer, which GCC and Clang tell in different ways.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kIsSanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool kIsSanitized = true;
 #else
-inline constexpr bool kIsSlow = false;
+inline constexpr bool kIsSanitized = false;
+#endif
+#else
+inline constexpr bool kIsSanitized = false;
+#endif
+
+// Instrumented builds and emulated CPUs run the same tests on fewer random cases.
+#if defined(__x86_64__)
+inline constexpr bool kIsSlow = kIsSanitized;
+#else
+inline constexpr bool kIsSlow = true;
 #endif
 
 constexpr size_t Effort(size_t cases, size_t slow_cases) { return kIsSlow ? slow_cases : cases; }

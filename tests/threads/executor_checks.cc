@@ -1,6 +1,7 @@
 #include "tests/threads/executor_checks.h"
 
 #include <atomic>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -33,6 +34,29 @@ struct Tally {
   std::atomic<bool> shared_worker{false};
 };
 
+bool KeepsContract(const Executor& executor, size_t num_tasks) {
+  Tally tally(num_tasks, executor.num_workers);
+  executor.run(executor.context, num_tasks, &Tally::Task, &tally);
+  return tally.runs == std::vector<int>(num_tasks, 1) && !tally.out_of_range &&
+         !tally.shared_worker;
+}
+
+// A task that calls `inner` with tasks that call `innermost`.
+struct Nest {
+  const Executor& inner;
+  const Executor& innermost;
+  std::atomic<size_t> num_good{0};
+
+  static void Innermost(void* argument, size_t, size_t) {
+    auto* nest = static_cast<Nest*>(argument);
+    if (KeepsContract(nest->innermost, 5)) ++nest->num_good;
+  }
+  static void Inner(void* argument, size_t, size_t) {
+    auto* nest = static_cast<Nest*>(argument);
+    nest->inner.run(nest->inner.context, 3, &Innermost, nest);
+  }
+};
+
 }  // namespace
 
 void CheckContract(const Executor& executor) {
@@ -40,13 +64,40 @@ void CheckContract(const Executor& executor) {
   REQUIRE(has_run);
   REQUIRE(executor.num_workers >= 1);
   for (size_t call = 0; call < 120; ++call) {
-    const size_t num_tasks = call % 50;
-    Tally tally(num_tasks, executor.num_workers);
-    executor.run(executor.context, num_tasks, &Tally::Task, &tally);
-    CAPTURE(num_tasks);
-    CHECK(tally.runs == std::vector<int>(num_tasks, 1));
-    CHECK(!tally.out_of_range);
-    CHECK(!tally.shared_worker);
+    CAPTURE(call);
+    CHECK(KeepsContract(executor, call % 50));
+  }
+}
+
+void CheckTurns(const Executor& executor) {
+  std::atomic<size_t> num_good{0};
+  std::vector<std::thread> threads;
+  for (size_t thread = 0; thread < 3; ++thread) {
+    threads.emplace_back([&executor, &num_good, thread] {
+      for (size_t call = 0; call < 30; ++call) {
+        num_good += KeepsContract(executor, (call + thread) % 20);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(num_good == 3 * 30);
+}
+
+void CheckNesting(const Executor& executor, const Executor& other) {
+  const Executor* const all[] = {&executor, &other};
+  for (const Executor* outer : all) {
+    for (const Executor* inner : all) {
+      for (const Executor* innermost : all) {
+        const Executor* const across = outer == &executor ? &other : &executor;
+        Nest nest{*inner, *innermost}, meanwhile{*outer, *innermost};
+        std::thread thread(
+            [&] { across->run(across->context, 7, &Nest::Inner, &meanwhile); });
+        outer->run(outer->context, 7, &Nest::Inner, &nest);
+        thread.join();
+        CHECK(nest.num_good == 7 * 3);
+        CHECK(meanwhile.num_good == 7 * 3);
+      }
+    }
   }
 }
 

@@ -10,6 +10,13 @@ namespace heed::test {
 // time, and what it wrote is seen after the call; many calls, of none to many tasks.
 void CheckContract(const Executor& executor);
 
+// Calls from several threads take turns: each keeps the contract.
+void CheckTurns(const Executor& executor);
+
+// A task may call the executor again, also through another executor and while another thread does
+// this with both the other way round: the inner calls keep the contract and end.
+void CheckNesting(const Executor& executor, const Executor& other);
+
 // Layers of many shapes and masks have the bits of the serial call.
 void CheckBits(Executor executor);
 

@@ -6,6 +6,7 @@
 
 #include "tests/threads/executor_checks.h"
 #include "threads/pthreadpool_executor.h"
+#include "threads/thread_pool.h"
 
 namespace heed::test {
 namespace {
@@ -18,6 +19,9 @@ TEST_CASE("a pthreadpool of any size runs every task once, and layers keep their
     const Executor executor = PthreadpoolExecutor(pool);
     CHECK(executor.num_workers == num_threads);
     CheckContract(executor);
+    CheckTurns(executor);
+    ThreadPool other(2);
+    CheckNesting(executor, other.executor());
     CheckBits(executor);
     pthreadpool_destroy(pool);
   }

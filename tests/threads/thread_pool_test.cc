@@ -16,6 +16,9 @@ TEST_CASE("a ThreadPool of any size runs every task once, and layers keep their 
     ThreadPool pool(num_workers);
     CHECK(pool.executor().num_workers == (num_workers == 0 ? 1 : num_workers));
     CheckContract(pool.executor());
+    CheckTurns(pool.executor());
+    ThreadPool other(2);
+    CheckNesting(pool.executor(), other.executor());
     CheckBits(pool.executor());
   }
 }

@@ -6,6 +6,7 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <cfenv>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -49,6 +50,7 @@ struct Things {
   std::vector<float> floats = std::vector<float>(400, 0.5f);
   std::vector<int64_t> offsets{1, 2};
   SdpaLimits sdpa_limits;
+  Executor executor;
 
   Things() {
     Random random(3);
@@ -65,6 +67,14 @@ struct Things {
     ForwardArgs args = call.args();
     edit(args);
     return call.runner().Forward(args);
+  }
+  // Lets a call run on an executor of two workers, with its smallest stage too.
+  void RunOn(ForwardArgs& args, void* context, decltype(Executor::run) run) {
+    executor.context = context;
+    executor.num_workers = 2;
+    executor.run = run;
+    executor.min_multiply_adds = 0;
+    args.executor = &executor;
   }
   template <typename Edit>
   Status Sdpa(const Edit& edit) {
@@ -105,6 +115,23 @@ struct Things {
     memcpy(memory.data(), &header, sizeof(header));
     Weights opened;
     return Weights::Open(ConstBytes(memory.data(), std::min(size, file.size())), &opened);
+  }
+  // Verifies a copy of the file in which a column after the last of q's holds a number.
+  Status VerifyWithPadding(uint32_t bits) {
+    memcpy(memory.data(), file.data(), file.size());
+    memcpy(memory.data() + sizes::kHeaderBytes + layer.config.embed_dim * sizeof(float), &bits,
+           sizeof(bits));
+    FileHeader header;
+    memcpy(&header, memory.data(), sizeof(header));
+    header.payload_crc =
+        Crc32c(memory.data() + sizes::kHeaderBytes, file.size() - sizes::kHeaderBytes);
+    header.header_crc = 0;
+    memcpy(memory.data(), &header, sizeof(header));
+    header.header_crc = Crc32c(memory.data(), sizes::kHeaderBytes);
+    memcpy(memory.data(), &header, sizeof(header));
+    Weights opened;
+    const Status status = Weights::Open(ConstBytes(memory.data(), file.size()), &opened);
+    return status.ok() ? opened.Verify() : status;
   }
   template <typename Edit>
   Status Create(const Edit& edit) {
@@ -314,6 +341,9 @@ std::vector<Case> CasesOfWeights() {
          return UnpackProjection(t.weights, static_cast<ProjectionKind>(-1), t.memory.bytes(),
                                  &made);
        }},
+      {"weights/verify.cc", "kBadPayload",
+       "bad payload: q_weight: expected zeros where the layer has no number, got 0x00000001",
+       [](Things& t) { return t.VerifyWithPadding(1); }},
   };
 }
 
@@ -398,6 +428,20 @@ std::vector<Case> CasesOfMemory() {
   };
 }
 
+// Create in a thread that does not round to nearest. Armv7's NEON does so whatever the mode.
+std::function<Status(Things&)> CreateRoundingUp() {
+#if defined(FE_UPWARD) && !defined(__arm__)
+  return [](Things& t) {
+    std::fesetround(FE_UPWARD);
+    const Status status = t.Create([](Limits&, LayerMemory&, CreateOptions&) {});
+    std::fesetround(FE_TONEAREST);
+    return status;
+  };
+#else
+  return nullptr;
+#endif
+}
+
 std::vector<Case> CasesOfCreate() {
   const char* const create = "core/create.cc";
   const auto limit = [](auto edit) {
@@ -406,6 +450,10 @@ std::vector<Case> CasesOfCreate() {
     };
   };
   return {
+      {"core/check_build.cc", "kBadBuild",
+       "bad build: arithmetic: expected rounding to nearest, and a library built without flags "
+       "such as -ffast-math",
+       CreateRoundingUp()},
       {"core/check.cc", "name, \"1 to\"",
        "bad value: limits.max_batch: expected 1 to 1048576, got 0",
        limit([](Limits& l) { l.max_batch = 0; })},
@@ -468,6 +516,17 @@ std::vector<Case> CasesOfCreate() {
   };
 }
 
+// An executor that calls the layer again, and keeps the answer.
+struct Nested {
+  Things* things;
+  Status status;
+};
+void RunNested(void* context, size_t num_tasks, TaskFunction function, void* argument) {
+  Nested* const nested = static_cast<Nested*>(context);
+  nested->status = nested->things->Forward([](ForwardArgs&) {});
+  for (size_t task = 0; task < num_tasks; ++task) function(argument, task, 0);
+}
+
 std::vector<Case> CasesOfForward() {
   const char* const forward = "core/forward.cc";
   const char* const check = "core/check.cc";
@@ -492,7 +551,23 @@ std::vector<Case> CasesOfForward() {
        }},
       {forward, "\"explanation\"", "null pointer: explanation: expected an address",
        [](Things& t) { return t.call.runner().layer().Explain(t.call.args(), nullptr); }},
+      {forward, "kBusy", "busy: layer: expected no other call of this layer at the same time",
+       [](Things& t) {
+         Nested nested{&t, Status()};
+         const Status outer = t.Forward([&](ForwardArgs& a) { t.RunOn(a, &nested, RunNested); });
+         return outer.ok() ? nested.status : outer;
+       }},
+      {"core/run.cc", "executor.run",
+       "bad value: executor.run: expected each task to run once, on a worker below num_workers "
+       "that runs no other; tasks = 5, got 0",
+       [](Things& t) {
+         return t.Forward([&](ForwardArgs& a) {
+           t.RunOn(a, nullptr, [](void*, size_t, TaskFunction, void*) {});
+         });
+       }},
 
+      {check, "\"window_right\"", "bad value: window_right: expected at least -1, got -2",
+       with([](Args& a, Things&) { a.window_right = -2; })},
       {"core/call.cc", "kOverLimit",
        "over limit: query: expected a batch dimension of at most limits.max_batch = 2, got 3",
        with([](Args& a, Things&) { a.query.batch = 3; })},

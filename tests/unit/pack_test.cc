@@ -123,6 +123,46 @@ TEST_CASE("each tensor that the config requires is missed by its name") {
   }
 }
 
+TEST_CASE("a tensor that is not aligned as float is refused by its name, and nothing is written") {
+  AttentionConfig config = Shape(8, 2);
+  config.add_bias_kv = true;
+  Random random(17);
+  const LayerData layer = NormalLayer(config, random);
+  struct Tensor {
+    const char* name;
+    const float* LayerTensors::* data;
+  };
+  const Tensor all[] = {
+      {"q_weight", &LayerTensors::q_weight},     {"k_weight", &LayerTensors::k_weight},
+      {"v_weight", &LayerTensors::v_weight},     {"out_weight", &LayerTensors::out_weight},
+      {"q_bias", &LayerTensors::q_bias},         {"k_bias", &LayerTensors::k_bias},
+      {"v_bias", &LayerTensors::v_bias},         {"out_bias", &LayerTensors::out_bias},
+      {"bias_k", &LayerTensors::bias_k},         {"bias_v", &LayerTensors::bias_v},
+  };
+  for (WeightType type : {WeightType::kF32, WeightType::kInt8, WeightType::kInt4}) {
+    config.weights = type;
+    for (const Tensor& tensor : all) {
+      for (uintptr_t shift = 1; shift < 4; ++shift) {
+        LayerTensors tensors = layer.tensors();
+        const uintptr_t address = reinterpret_cast<uintptr_t>(tensors.*tensor.data) + shift;
+        tensors.*tensor.data = reinterpret_cast<const float*>(address);
+        const AlignedBytes file(PackedWeightsBytes(config));
+        const std::vector<std::byte> before = file.Copy();
+        const Status status = PackWeights(config, tensors, file.bytes());
+        CAPTURE(tensor.name);
+        CHECK(status.code == StatusCode::kMisaligned);
+        CHECK(Names(status, tensor.name));
+        CHECK(memcmp(before.data(), file.data(), before.size()) == 0);
+      }
+    }
+  }
+  // A tensor that the config does not have is not read.
+  config = Shape(8, 2, false);
+  LayerTensors tensors = layer.tensors();
+  tensors.q_bias = tensors.bias_k = reinterpret_cast<const float*>(uintptr_t{3});
+  CHECK(PackWeights(config, tensors, AlignedBytes(PackedWeightsBytes(config)).bytes()).ok());
+}
+
 TEST_CASE("memory that is null, one byte too small or misaligned is refused and not written") {
   Random random(32);
   const LayerData layer = NormalLayer(Shape(12, 3), random);

@@ -1,0 +1,232 @@
+// tests/unit/verify_test.cc: what Weights::Verify asks of a file whose checksums are right.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "lib/support/crc32c.h"
+#include "lib/weights/packed_file.h"
+#include "tests/support/layer.h"
+#include "tests/unit/layer_call.h"
+
+namespace heed::test {
+namespace {
+
+constexpr WeightType kTypes[] = {WeightType::kF32, WeightType::kBf16, WeightType::kInt8,
+                                 WeightType::kInt4};
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Columns and depth end inside of panels and blocks. k has no bias.
+AttentionConfig ConfigOf(WeightType type) {
+  AttentionConfig config = Shape(70, 2);
+  config.weights = type;
+  config.head_dim = 9;
+  config.kdim = 38;
+  config.vdim = 47;
+  config.k_bias = false;
+  config.add_bias_kv = true;
+  return config;
+}
+
+template <typename T>
+T* Mutable(const T* section) {
+  return const_cast<T*>(section);
+}
+
+// A packed file that a test may spoil.
+struct File {
+  AlignedBytes bytes;
+  PackedView view;
+
+  explicit File(const AttentionConfig& config) {
+    Random random(51);
+    LayerData layer = NormalLayer(config, random);
+    bytes = Pack(layer);
+    view = ViewOf(Resolved(config), bytes.data());
+  }
+  Status Verify() const {
+    FileHeader header;
+    memcpy(&header, bytes.data(), sizeof(header));
+    header.payload_crc =
+        Crc32c(bytes.data() + sizes::kHeaderBytes, bytes.size() - sizes::kHeaderBytes);
+    header.header_crc = 0;
+    memcpy(bytes.data(), &header, sizeof(header));
+    header.header_crc = Crc32c(bytes.data(), sizes::kHeaderBytes);
+    memcpy(bytes.data(), &header, sizeof(header));
+    Weights weights;
+    const Status status = Weights::Open(bytes.bytes(), &weights);
+    REQUIRE_MESSAGE(status.ok(), Text(status));
+    return weights.Verify();
+  }
+  template <typename T>
+  void ExpectBad(const T* place, T value, const char* argument) {
+    const T before = *place;
+    *Mutable(place) = value;
+    const Status status = Verify();
+    CAPTURE(Text(status));
+    CHECK(status.code == StatusCode::kBadPayload);
+    CHECK(Names(status, argument));
+    memcpy(Mutable(place), &before, sizeof(T));
+    CHECK(Verify().ok());
+  }
+  template <typename T>
+  void ExpectGood(const T* place, T value) {
+    const T before = *place;
+    *Mutable(place) = value;
+    CHECK(Verify().ok());
+    *Mutable(place) = before;
+  }
+  int8_t* Int8(const Matrix& m, size_t n, size_t k) const {
+    const size_t row = n / 16 * ((m.depth + 3) / 4) + k / 4;
+    return const_cast<int8_t*>(static_cast<const int8_t*>(m.panels)) + (row * 16 + n % 16) * 4 +
+           k % 4;
+  }
+};
+
+struct Part {
+  const char* name;
+  Matrix PackedView::* matrix;
+};
+const Part kParts[] = {{"q_weight", &PackedView::q},
+                       {"k_weight", &PackedView::k},
+                       {"v_weight", &PackedView::v},
+                       {"out_weight", &PackedView::out}};
+
+TEST_CASE("every file that PackWeights writes passes, of any numbers") {
+  Random random(52);
+  for (WeightType type : kTypes) {
+    for (uint32_t dim : {1u, 2u, 3u, 8u, 16u, 17u, 31u, 32u, 33u, 64u, 100u}) {
+      for (int numbers = 0; numbers < 5; ++numbers) {
+        AttentionConfig config = Shape(dim, 1, numbers % 2 == 0);
+        config.num_heads = 3;
+        config.head_dim = 1 + dim / 3;
+        config.weights = type;
+        config.add_bias_kv = numbers == 1;
+        config.add_zero_attn = numbers >= 1;
+        LayerData layer = NormalLayer(config, random);
+        if (numbers == 2) layer.q_weight.assign(layer.q_weight.size(), 0.0f);
+        if (numbers == 3) {
+          layer.k_weight[0] = std::numeric_limits<float>::quiet_NaN();
+          layer.v_weight.back() = kInfinity;
+          layer.out_weight[0] = 1e-45f;
+        }
+        if (numbers == 4) {
+          for (float& w : layer.q_weight) w *= 1e-30f;
+          for (float& w : layer.out_weight) w *= 1e37f;
+          layer.q_bias[0] = kInfinity;
+          layer.v_bias[0] = -std::numeric_limits<float>::quiet_NaN();
+        }
+        const AlignedBytes file = Pack(layer);
+        Weights weights;
+        REQUIRE(Weights::Open(file.bytes(), &weights).ok());
+        const Status status = weights.Verify();
+        CAPTURE(dim);
+        CAPTURE(numbers);
+        CHECK_MESSAGE(status.ok(), Text(status));
+      }
+    }
+  }
+}
+
+TEST_CASE("a sum that is not its column's, and an integer of -128, are bad in any column") {
+  File file(ConfigOf(WeightType::kInt8));
+  for (const Part& part : kParts) {
+    const Matrix& m = file.view.*part.matrix;
+    for (size_t n = 0; n < m.columns; ++n) {
+      file.ExpectBad(m.sums + n, m.sums[n] + 1, part.name);
+      const size_t k = n * 7 % m.depth;
+      const int8_t integer = *file.Int8(m, n, k);
+      Mutable(m.sums)[n] += -128 - integer;  // a sum that agrees
+      *file.Int8(m, n, k) = -128;
+      CHECK(file.Verify().code == StatusCode::kBadPayload);
+      Mutable(m.sums)[n] -= -128 - integer;
+      *file.Int8(m, n, k) = integer;
+      CHECK(file.Verify().ok());
+      file.ExpectBad(file.Int8(m, n, k), static_cast<int8_t>(integer ^ 1), part.name);
+    }
+  }
+}
+
+TEST_CASE("a scale that no writer gives is bad") {
+  File int8(ConfigOf(WeightType::kInt8));
+  File int4(ConfigOf(WeightType::kInt4));
+  for (const Part& part : kParts) {
+    const Matrix& m = int8.view.*part.matrix;
+    for (float scale : {-1.0f, kInfinity, -kInfinity, 1e-40f, -1e-45f, -0.0f}) {
+      int8.ExpectBad(m.scales, scale, part.name);
+      int8.ExpectBad(m.scales + m.columns - 1, scale, part.name);
+    }
+    for (float scale : {0.0f, 1.0f, std::numeric_limits<float>::quiet_NaN()}) {
+      int8.ExpectGood(m.scales + m.columns - 1, scale);
+    }
+    const Matrix& m4 = int4.view.*part.matrix;
+    for (uint16_t scale : {uint16_t{0x7f80}, uint16_t{0xff80}, uint16_t{1}, uint16_t{0x807f}}) {
+      int4.ExpectBad(m4.block_scales, scale, part.name);
+      int4.ExpectBad(m4.block_scales + 15, scale, part.name);
+    }
+    for (uint16_t scale : {uint16_t{0}, uint16_t{0xbf80}, uint16_t{0x7fc0}, uint16_t{0x0080}}) {
+      int4.ExpectGood(m4.block_scales, scale);
+    }
+  }
+}
+
+TEST_CASE("a bit anywhere beyond columns, depth, biases and added keys is bad") {
+  for (WeightType type : kTypes) {
+    for (const bool has_zero_key : {false, true}) {
+      AttentionConfig config = ConfigOf(type);
+      config.add_bias_kv = !has_zero_key;
+      config.add_zero_attn = has_zero_key;
+      File file(config);
+      // Files of other layers, from tiny to large numbers, show which bytes belong to the layer's
+      // numbers: all others are the same in every file.
+      Random random(53);
+      std::vector<std::byte> always_zero(file.bytes.size(), std::byte{0});
+      for (int layer = 0; layer < 40; ++layer) {
+        LayerData data = NormalLayer(config, random);
+        const float size = std::ldexp(1.0f, 2 * (layer - 20));
+        for (auto* tensor : {&data.q_weight, &data.k_weight, &data.v_weight, &data.out_weight}) {
+          for (float& weight : *tensor) weight *= size;
+        }
+        const AlignedBytes other = Pack(data);
+        for (size_t i = 0; i < other.size(); ++i) {
+          always_zero[i] |= other.data()[i] ^ file.bytes.data()[i];
+        }
+      }
+      size_t num_constant = 0;
+      for (size_t i = sizes::kHeaderBytes; i < always_zero.size(); ++i) {
+        if (always_zero[i] != std::byte{0}) continue;
+        ++num_constant;
+        if (num_constant % 3 != 0 && num_constant > 200) continue;  // a third of them
+        const std::byte before = file.bytes.data()[i];
+        file.bytes.data()[i] ^= std::byte{1} << random.Below(8);
+        const Status status = file.Verify();
+        CAPTURE(i);
+        CAPTURE(Text(status));
+        CHECK(status.code == StatusCode::kBadPayload);
+        file.bytes.data()[i] = before;
+      }
+      CHECK(num_constant > 1000);
+      CHECK(file.Verify().ok());
+    }
+  }
+}
+
+TEST_CASE("numbers of the layer may be anything") {
+  File f32(ConfigOf(WeightType::kF32));
+  for (float value : {kInfinity, std::numeric_limits<float>::quiet_NaN(), -0.0f, 1e-45f}) {
+    f32.ExpectGood(static_cast<const float*>(f32.view.q.panels), value);
+    f32.ExpectGood(f32.view.q.bias, value);
+    f32.ExpectGood(f32.view.added_keys, value);
+    f32.ExpectGood(f32.view.added_values, value);
+    f32.ExpectBad(f32.view.k.bias, value, "k_weight");  // a bias that the layer does not have
+    f32.ExpectBad(f32.view.added_keys + 1, value, "bias_k");
+    f32.ExpectBad(f32.view.added_values + 9, value, "bias_v");
+    f32.ExpectBad(f32.view.added_values + 16, value, "bias_v");
+  }
+}
+
+}  // namespace
+}  // namespace heed::test
