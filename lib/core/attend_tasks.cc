@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "lib/support/built.h"
+#include "lib/support/large_numbers.h"
 
 namespace heed {
 namespace {
@@ -177,6 +178,8 @@ void WriteProbabilities(const AttendPlan& plan, const Block& block, const float*
 void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch,
                 TileWalk* walk) {
   TileArgs args = BaseArgs(plan, block, scratch);
+  LargeValues large;
+  args.large = &large;
   AttendBlock(plan, block, walk, &args);
 
   // The output may be the query itself, which the probabilities still need: it is written last.
@@ -194,6 +197,7 @@ void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch&
   finish.output_stride = plan.output.row_stride;
   finish.value_dim = plan.value_dim;
   plan.kernels->finish(finish);
+  if (large.any) RestoreLargeValues(large, finish);
 }
 
 }  // namespace

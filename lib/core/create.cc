@@ -12,6 +12,7 @@
 #include "lib/support/check_memory.h"
 #include "lib/support/crc32c.h"
 #include "lib/support/fail.h"
+#include "lib/support/large_numbers.h"
 #include "lib/support/once.h"
 #include "lib/weights/config.h"
 
@@ -61,7 +62,7 @@ void UseWorkspace(const detail::WorkspaceMap& map, Plan* plan) {
   plan->heads = reinterpret_cast<float*>(base + map.heads.offset);
   plan->keys = base + map.kv.keys.offset;
   plan->values = base + map.kv.values.offset;
-  plan->non_finite = base + map.kv.non_finite.offset;
+  plan->value_kind = base + map.kv.value_kind.offset;
   plan->workers.map = map.worker;
   plan->workers.base = base + map.workers.offset;
   const WeightType type = plan->config.weights;
@@ -84,6 +85,10 @@ KvView AddedKeysInFile(const Plan& plan) {
   view.values.data = reinterpret_cast<const std::byte*>(plan.weights.added_values);
   view.value_panel_stride = 2 * kPanelColumns;
   view.values.head_stride = value_panels * view.value_panel_stride * sizeof(float);
+  const size_t num_values = plan.config.num_kv_heads * value_panels * view.value_panel_stride;
+  for (size_t i = 0; i < num_values; ++i) {
+    if (IsLargeValue(plan.weights.added_values[i])) view.kind_of_all = kLargeValues;
+  }
   return view;
 }
 

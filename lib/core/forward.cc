@@ -105,7 +105,7 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   const size_t key_len = call->request.key.rows;
   const detail::KvShape shape = {FormOf(plan, key_len), args.query.batch, config.num_kv_heads,
                                  head_dim,              head_dim,         key_len};
-  call->store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.non_finite);
+  call->store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.value_kind);
   AttendPlan& attend = call->attend;
   attend.kernels = plan.kernels;
   attend.group = config.num_heads / config.num_kv_heads;

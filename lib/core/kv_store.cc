@@ -18,7 +18,7 @@ KvView::Side BlocksOf(const std::byte* data, size_t num_heads, size_t num_blocks
 }  // namespace
 
 KvStore::KvStore(const detail::KvShape& shape, const KernelTable& kernels, std::byte* keys,
-                 std::byte* values, std::byte* non_finite)
+                 std::byte* values, std::byte* value_kind)
     : kernels_(&kernels.kv[Index(shape.form)]), num_kv_heads_(shape.num_kv_heads),
       head_dim_(shape.head_dim), value_dim_(shape.value_dim) {
   view_.form = shape.form;
@@ -38,7 +38,7 @@ KvStore::KvStore(const detail::KvShape& shape, const KernelTable& kernels, std::
                           sizes::ValueBlockBytes(shape.form, shape.value_dim));
   view_.value_panel_stride = kKeyBlock * kPanelColumns;
   if (shape.form == KvForm::kF32Blocks) {
-    view_.non_finite = BlocksOf(non_finite, shape.num_kv_heads, blocks, 1);
+    view_.value_kind = BlocksOf(value_kind, shape.num_kv_heads, blocks, 1);
   }
 }
 
@@ -59,8 +59,8 @@ void KvStore::Put(const KvRows& rows) const {
       const size_t head = rows.first_head + h;
       args.source = rows.data + row * rows.stride + h * args.columns;
       args.block = Writable<void>(side.At(rows.batch, head, block));
-      if (view_.non_finite.data != nullptr) {
-        args.non_finite = Writable<uint8_t>(view_.non_finite.At(rows.batch, head, block));
+      if (view_.value_kind.data != nullptr) {
+        args.value_kind = Writable<uint8_t>(view_.value_kind.At(rows.batch, head, block));
       }
       put(args);
     }

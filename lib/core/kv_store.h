@@ -26,7 +26,8 @@ struct KvView {
   KvForm form = KvForm::kF32Blocks;
   size_t capacity = 0;  // the most keys that a batch entry holds
   Side keys, values;
-  Side non_finite;                // one byte for each block; data is null if no block needs it
+  Side value_kind;  // one ValueKind for each block; where data is null, all have kind_of_all
+  ValueKind kind_of_all = kOrdinaryValues;
   size_t value_panel_stride = 0;  // as in KvBlock
   size_t row_stride = 0;
 
@@ -39,8 +40,9 @@ struct KvView {
     result.row_stride = row_stride;
     const size_t keys_from_here = capacity - block * kKeyBlock;
     result.num_keys = keys_from_here < kKeyBlock ? keys_from_here : kKeyBlock;
-    result.has_non_finite = non_finite.data != nullptr &&
-                            *non_finite.At(batch, head, block) != std::byte{0};
+    result.value_kind = value_kind.data == nullptr
+                            ? kind_of_all
+                            : static_cast<ValueKind>(*value_kind.At(batch, head, block));
     return result;
   }
 };
@@ -73,7 +75,7 @@ class KvStore {
   // large as detail::TakeKv says for the shape. kRows needs head_dim == value_dim and a capacity of
   // at most 64; it fits into the memory of either form of blocks.
   KvStore(const detail::KvShape& shape, const KernelTable& kernels, std::byte* keys,
-          std::byte* values, std::byte* non_finite);
+          std::byte* values, std::byte* value_kind);
 
   const KvView& view() const { return view_; }
   size_t head_dim() const { return head_dim_; }

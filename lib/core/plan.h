@@ -35,7 +35,7 @@ struct Plan {
   float* heads = nullptr;
   std::byte* keys = nullptr;  // memory of the call's KvStore
   std::byte* values = nullptr;
-  std::byte* non_finite = nullptr;
+  std::byte* value_kind = nullptr;
   Workers workers;
   QuantizedPlaces quantized_query, quantized_key, quantized_value;  // for integer weights
   KvView added;  // the added keys

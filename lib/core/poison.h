@@ -42,14 +42,14 @@ void ForEachPart(const detail::WorkerMap& map, const Visit& visit) {
 template <typename Visit>
 void ForEachPart(const detail::SdpaMap& map, const Visit& visit) {
   for (const detail::Part* part :
-       {&map.kv.keys, &map.kv.values, &map.kv.non_finite, &map.workers}) {
+       {&map.kv.keys, &map.kv.values, &map.kv.value_kind, &map.workers}) {
     visit(*part);
   }
 }
 template <typename Visit>
 void ForEachPart(const detail::WorkspaceMap& map, const Visit& visit) {
   for (const detail::Part* part :
-       {&map.heads, &map.kv.keys, &map.kv.values, &map.kv.non_finite, &map.workers}) {
+       {&map.heads, &map.kv.keys, &map.kv.values, &map.kv.value_kind, &map.workers}) {
     visit(*part);
   }
   for (const detail::QuantizedMap* input :

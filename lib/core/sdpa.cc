@@ -164,7 +164,7 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
   const KvStore store(
       {KvForm::kF32Blocks, 1, 1, attend.head_dim, attend.value_dim, args.key.rows},
       *attend.kernels, block.data + map.kv.keys.offset, block.data + map.kv.values.offset,
-      block.data + map.kv.non_finite.offset);
+      block.data + map.kv.value_kind.offset);
   attend.kv = store.view();
   const Workers workers = {map.worker, block.data + map.workers.offset};
   for (size_t batch = 0; batch < args.query.batch; ++batch) {

@@ -106,8 +106,8 @@ void AddVisibleValues(const TileArgs& tile, size_t key_stride, size_t num_values
         if ((visible >> j & 1) == 0) continue;
         const auto probability = hn::Set(d, tile.scores[r * kKeyBlock + j]);
         const float* value = values + j * key_stride;
-        const auto v = c + lanes <= num_values ? hn::LoadU(d, value)
-                                               : hn::LoadN(d, value, num_values - Min(c, num_values));
+        const size_t count = num_values - Min(c, num_values);
+        const auto v = count >= lanes ? hn::LoadU(d, value) : hn::LoadN(d, value, count);
         sum = hn::MulAdd(probability, v, sum);
       }
       hn::StoreU(hn::MulAdd(hn::LoadU(d, accumulator), factor, sum), d, accumulator);
@@ -153,7 +153,7 @@ void UpdateMaximum(const TileArgs& reference) {
   }
 }
 
-// output[r][j] = 2^(score - final maximum) * (inverse[r] * 2^-21), 0 where hidden; for every form.
+// output[r][j] = 2^(score - final maximum) * inverse[r], 0 where hidden; for every form.
 void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
@@ -161,7 +161,7 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
     MaskedScores(tile, r);
     const auto pivot = hn::Set(d, PivotOf(tile.maximum[r]));
     const float lowest = LowestScore(PivotOf(tile.maximum[r]));
-    const auto inverse = hn::Set(d, args.inverse[r] * kProbabilityFactor);
+    const auto inverse = hn::Set(d, args.inverse[r]);
     const float* scores = tile.scores + r * kKeyBlock;
     float* output = args.output + r * args.output_stride;
     for (size_t j = 0; j < tile.num_keys; j += lanes) {
@@ -189,8 +189,12 @@ HWY_NOINLINE void Softmax(const TileArgs& tile) {
 void AttendF32(const TileArgs& tile) {
   QueryDotKeys(tile);
   Softmax(tile);
-  if (tile.visible != nullptr && tile.kv.has_non_finite) {
-    AddVisibleValues(tile, kPanelColumns, tile.value_panels * kPanelColumns);
+  const size_t num_values = tile.value_panels * kPanelColumns;
+  if (HWY_UNLIKELY(tile.kv.value_kind != kOrdinaryValues || tile.large->any)) {
+    SpareLargeValues(tile, kPanelColumns, num_values);
+  }
+  if (tile.visible != nullptr && tile.kv.value_kind == kNonFiniteValues) {
+    AddVisibleValues(tile, kPanelColumns, num_values);
   } else {
     AddWeightedValues(tile);
   }
@@ -201,9 +205,27 @@ void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {
   WriteProbabilities(tile, args);
 }
 
+// True if a value of the rows is large. (For blocks the puts tell.)
+HWY_INLINE bool HoldsLargeValue(const TileArgs& tile) {
+  const TileTag d;
+  const hn::RebindToUnsigned<TileTag> du;
+  auto largest = hn::Zero(du);
+  for (size_t j = 0; j < tile.num_keys; ++j) {
+    const float* value = static_cast<const float*>(tile.kv.values) + j * tile.kv.row_stride;
+    for (size_t c = 0; c < tile.head_dim; c += hn::Lanes(d)) {
+      const auto magnitude = hn::Abs(hn::LoadN(d, value + c, tile.head_dim - c));
+      largest = hn::Max(largest, hn::BitCast(du, magnitude));
+    }
+  }
+  return !hn::AllFalse(du, hn::Ge(largest, hn::Set(du, BitsOf(kLargeValue))));
+}
+
 void AttendRows(const TileArgs& tile) {
   QueryDotRows(tile);
   Softmax(tile);
+  if (HWY_UNLIKELY(tile.large->any || HoldsLargeValue(tile))) {
+    SpareLargeValues(tile, tile.kv.row_stride, tile.head_dim);
+  }
   AddVisibleValues(tile, tile.kv.row_stride, tile.head_dim);
 }
 

@@ -24,20 +24,21 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args);
 
 namespace {
 
-// True if the scale of some row may be one of ScaledSum's large ones.
-HWY_INLINE bool HasLargeScale(const float* HWY_RESTRICT scales, size_t rows) {
+// False if all scales are below `limit`; it may be true for what lies after them in their arrays,
+// which are of whole vectors.
+HWY_INLINE bool MayReach(float limit, const float* HWY_RESTRICT scales, size_t count) {
   const RowBitsTag du;
   auto largest = hn::Zero(du);
-  for (size_t r = 0; r < rows; r += hn::Lanes(du)) {  // an array of 48, whole vectors
+  for (size_t r = 0; r < count; r += hn::Lanes(du)) {
     largest = hn::Max(largest, hn::LoadU(du, reinterpret_cast<const uint32_t*>(scales) + r));
   }
-  return !hn::AllFalse(du, hn::Ge(largest, hn::Set(du, BitsOf(kLargeScale))));
+  return !hn::AllFalse(du, hn::Ge(largest, hn::Set(du, BitsOf(limit))));
 }
 
 // scores[r][j] = (float(query[r] . key[j]) * scale of the query) * scale of the key.
 void QueryDotKeys(const TileArgs& reference) {
   TileArgs tile = reference;
-  const bool has_large_scale = HasLargeScale(tile.query_scales, tile.rows);
+  const bool has_large_scale = MayReach(kLargeScale, tile.query_scales, tile.rows);
   float small_scales[kQueryBlock];
   if (HWY_UNLIKELY(has_large_scale)) {
     TakeLargeFactors(reference, small_scales);
@@ -106,7 +107,7 @@ HWY_INLINE hn::Vec<RowBitsTag> RowToScaledProbabilities(const TileArgs& tile, si
         hn::StoreU(hn::Zero(d), d, scores + j);
         continue;
       }
-      const auto probability = Probability(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
+      const auto probability = Exp2(d, hn::Sub(hn::LoadU(d, scores + j), pivot));
       sum = hn::Add(sum, probability);
       auto product = hn::Mul(probability, hn::LoadU(d, scales + j));
       if (kPlain && j + lanes > num_keys) {
@@ -142,8 +143,8 @@ HWY_INLINE void RowsToScaledProbabilities(const TileArgs tile) {
                   hn::LoadU(du, row + 2 * kPanelColumns), hn::LoadU(du, row + 3 * kPanelColumns),
                   largest + r);
   }
-  ScalesOfLargest(tile.rows, kLargestProbability, kSmallestProbabilityBits,
-                  tile.probability_scales, tile.probability_inverses);
+  ScalesOfLargest(tile.rows, kLargestProbability, tile.probability_scales,
+                  tile.probability_inverses);
 }
 
 // Products to bytes in the target's form, the lowest of the sum with a power of two: signed forms
@@ -221,6 +222,11 @@ void AttendInt8(const TileArgs& tile) {
   QueryDotKeys(tile);
   UpdateMaximum(tile);
   RowsToScaledProbabilities(tile);
+  const float* const value_scales =
+      Int8Values(static_cast<const int8_t*>(tile.kv.values), tile.value_panels).scales;
+  if (HWY_UNLIKELY(tile.large->any || MayReach(kLargeValueScale, value_scales, tile.num_keys))) {
+    SpareLargeScales(tile, value_scales);
+  }
   QuantizeProbabilities(tile);
   AddWeightedValues(tile);
 }

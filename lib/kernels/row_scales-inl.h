@@ -37,10 +37,10 @@ HWY_INLINE void LargestOfFour(V r0, V r1, V r2, V r3, uint32_t* HWY_RESTRICT lar
 }
 
 // The bits of the largest magnitude of up to 64 rows, in `scales`, become scale and inverse, where
-// that magnitude stands for `highest`; one below `smallest` counts as zero. Arrays are of 64, or of
-// 16 times what `rows` fills, and lanes after `rows` may hold anything.
-HWY_INLINE void ScalesOfLargest(size_t rows, float highest, uint32_t smallest,
-                                float* HWY_RESTRICT scales, float* HWY_RESTRICT inverses) {
+// that magnitude stands for `highest`. Arrays are of 64, or of 16 times what `rows` fills; lanes
+// after `rows` may hold anything.
+HWY_INLINE void ScalesOfLargest(size_t rows, float highest, float* HWY_RESTRICT scales,
+                                float* HWY_RESTRICT inverses) {
   const TileTag d;
   const hn::RebindToSigned<TileTag> di;
   const size_t lanes = hn::Lanes(d);
@@ -50,7 +50,7 @@ HWY_INLINE void ScalesOfLargest(size_t rows, float highest, uint32_t smallest,
     const auto is_below = [&](uint32_t limit) {
       return hn::RebindMask(d, hn::Lt(bits, hn::Set(di, static_cast<int32_t>(limit))));
     };
-    const auto is_small = is_below(smallest);
+    const auto is_small = is_below(kSmallestAbsmaxBits);
     const auto is_finite = is_below(kInfinityBits);
     // Other lanes divide by `highest`, so that no division raises an exception.
     const auto largest = hn::IfThenElse(hn::AndNot(is_small, is_finite), hn::BitCast(d, bits),
@@ -85,7 +85,7 @@ HWY_INLINE void ScalesOfRows(const float* HWY_RESTRICT source, size_t stride, si
     LargestOfFour(largest_of(r), largest_of(r + 1), largest_of(r + 2), largest_of(r + 3),
                   reinterpret_cast<uint32_t*>(scales) + r);
   }
-  ScalesOfLargest(rows, 127.0f, kSmallestAbsmaxBits, scales, inverses);
+  ScalesOfLargest(rows, 127.0f, scales, inverses);
 }
 
 }  // namespace heed::HWY_NAMESPACE

@@ -1,7 +1,7 @@
 // lib/kernels/softmax-inl.h: online softmax over the rows of a tile of scores.
 //
 //   new   = max(old, visible scores)          pivot = new, or 0 where new is -inf
-//   factor = 2^(old - pivot)                  probability = 2^(score - pivot - 21), 0 where hidden
+//   factor = 2^(old - pivot)                  probability = 2^(score - pivot), 0 where hidden
 //   sums[l] = sums[l] * factor + probabilities of keys l, l + 16, l + 32, l + 48, in that order
 //
 // These probabilities are not yet divided by their sum: FinishArgs and WeightsArgs do that.
@@ -156,7 +156,7 @@ HWY_INLINE void FinishScores(const TileArgs& tile) {
 // Turns the scores of one vector of keys into probabilities, in place, and returns them.
 template <class D, class V>
 HWY_INLINE V VectorToProbabilities(D d, float* HWY_RESTRICT scores, V pivot) {
-  const auto probability = Probability(d, hn::Sub(hn::LoadU(d, scores), pivot));
+  const auto probability = Exp2(d, hn::Sub(hn::LoadU(d, scores), pivot));
   hn::StoreU(probability, d, scores);
   return probability;
 }

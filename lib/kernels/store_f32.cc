@@ -25,31 +25,30 @@ void ScatterKeys(const PutArgs& args, size_t row_end) {
   }
 }
 
-// One row of values to its panels; returns whether it holds a NaN or an infinity.
-template <class D>
-HWY_INLINE hn::Mask<hn::RebindToSigned<D>> PutValue(D d, const float* HWY_RESTRICT row,
-                                                    size_t columns, float* HWY_RESTRICT slot) {
+// One row of values to its panels; returns the bits of the largest magnitude in it or before it,
+// lane by lane.
+template <class D, class VI>
+HWY_INLINE VI PutValue(D d, const float* HWY_RESTRICT row, size_t columns,
+                       float* HWY_RESTRICT slot, VI largest) {
   const hn::RebindToSigned<D> di;
-  const auto highest_finite = hn::Set(di, 0x7f7fffff);
-  const auto is_non_finite = [&](auto v) HWY_ATTR {
-    return hn::Gt(hn::BitCast(di, hn::Abs(v)), highest_finite);
+  const auto larger = [&](auto v) HWY_ATTR {
+    return hn::Max(largest, hn::BitCast(di, hn::Abs(v)));
   };
   const size_t lanes = hn::Lanes(d);
-  auto any = hn::MaskFalse(di);
   size_t c = 0;
   for (; c + kPanelColumns <= columns; c += kPanelColumns, slot += kKeyBlock * kPanelColumns) {
     for (size_t i = 0; i < kPanelColumns; i += lanes) {
       const auto v = hn::LoadU(d, row + c + i);
       hn::StoreU(v, d, slot + i);
-      any = hn::Or(any, is_non_finite(v));
+      largest = larger(v);
     }
   }
   for (size_t i = 0; c + i < sizes::RoundUp(columns, kPanelColumns); i += lanes) {
     const auto v = c + i < columns ? hn::LoadN(d, row + c + i, columns - c - i) : hn::Zero(d);
     hn::StoreU(v, d, slot + i);
-    any = hn::Or(any, is_non_finite(v));
+    largest = larger(v);
   }
-  return any;
+  return largest;
 }
 
 }  // namespace
@@ -69,13 +68,14 @@ void PutKeysF32(const PutArgs& args) {
 void PutValuesF32(const PutArgs& args) {
   const TileTag d;
   float* const values = static_cast<float*>(args.block);
-  auto any = hn::MaskFalse(hn::RebindToSigned<TileTag>());
+  const hn::RebindToSigned<TileTag> di;
+  auto largest = hn::Zero(di);
   for (size_t r = 0; r < args.rows; ++r) {
-    any = hn::Or(any, PutValue(d, args.source + r * args.source_stride, args.columns,
-                               values + (args.first_key + r) * kPanelColumns));
+    largest = PutValue(d, args.source + r * args.source_stride, args.columns,
+                       values + (args.first_key + r) * kPanelColumns, largest);
   }
-  const uint8_t found = !hn::AllFalse(hn::RebindToSigned<TileTag>(), any);
-  *args.non_finite = args.first_key == 0 ? found : *args.non_finite | found;
+  const uint8_t found = KindOfMagnitude(static_cast<uint32_t>(hn::ReduceMax(di, largest)));
+  if (args.first_key == 0 || found > *args.value_kind) *args.value_kind = found;
 }
 
 }  // namespace heed::HWY_NAMESPACE

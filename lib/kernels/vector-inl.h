@@ -99,7 +99,7 @@ HWY_INLINE V PowerOfTwo(D d, V shifted, V r) {
   return hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted))));
 }
 
-// 2^(x - kShift), x <= 0: lib/reference/scalar.h, lane by lane. NaN stays NaN.
+// 2^x, x <= 0: lib/reference/scalar.h, lane by lane. NaN stays NaN.
 //
 // The polynomial has degree 6, which is within 0.80 ULP on every input: degree 5 has a minimax
 // error of 1.54 * 2^-24, too much for 2 ULP after rounding. Estrin's scheme, whose chain is
@@ -107,18 +107,12 @@ HWY_INLINE V PowerOfTwo(D d, V shifted, V r) {
 // 2^(x log2(e)) by two fused steps, has half of the gain of powers of two, or a third with the step
 // that keeps it within 2 ULP at -87. There, computing two vectors in turns gained 0 to 2 % (AVX2,
 // Zen 3).
-template <int kShift = 0, class D, class V>
+template <class D, class V>
 HWY_INLINE V Exp2(D d, V x) {
-  const V magic = hn::Set(d, kRoundMagic - kShift);
-  x = AtLeast(d, kExp2Lowest + kShift, x);
+  const V magic = hn::Set(d, kRoundMagic);
+  x = AtLeast(d, kExp2Lowest, x);
   const V shifted = hn::Add(x, magic);
   return PowerOfTwo(d, shifted, hn::Sub(x, hn::Sub(shifted, magic)));
-}
-
-// 2^(x - 21), x <= 0: a probability as it is kept (lib/support/log2_units.h).
-template <class D, class V>
-HWY_INLINE V Probability(D d, V x) {
-  return Exp2<kProbabilityShift>(d, x);
 }
 
 // tanh(x): lib/reference/scalar.h, lane by lane.

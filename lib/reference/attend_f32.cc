@@ -3,6 +3,7 @@
 #include "lib/reference/dot.h"
 #include "lib/reference/softmax.h"
 #include "lib/reference/store.h"
+#include "lib/support/large_numbers.h"
 
 namespace heed::reference {
 namespace {
@@ -27,12 +28,16 @@ float ScoreRows(const TileArgs& tile, size_t r, size_t j) {
                      [&](size_t key, size_t d) { return keys[key * tile.kv.row_stride + d]; });
 }
 
-// Online softmax of a tile whose values are floats: value(j, c) is column c of key j.
+// Online softmax of a tile whose values are floats: value(j, c) is column c of key j, and the
+// others are as SpareLargeValues takes them.
 template <typename Score, typename Value>
-void AttendFloats(const TileArgs& tile, const Score& score, const Value& value) {
+void AttendFloats(const TileArgs& tile, const Score& score, const Value& value, bool may_be_large,
+                  size_t key_stride, size_t num_values) {
   const size_t columns = tile.value_panels * kPanelColumns;
+  for (size_t r = 0; r < tile.rows; ++r) tile.factors[r] = UpdateRow(tile, r, score);
+  if (may_be_large || tile.large->any) SpareLargeValues(tile, key_stride, num_values);
   for (size_t r = 0; r < tile.rows; ++r) {
-    const float factor = UpdateRow(tile, r, score);
+    const float factor = tile.factors[r];
     const float* probabilities = tile.scores + r * kKeyBlock;
     for (size_t c = 0; c < columns; ++c) {
       float partial = 0.0f;
@@ -49,17 +54,20 @@ void AttendFloats(const TileArgs& tile, const Score& score, const Value& value) 
 
 void AttendF32(const TileArgs& tile) {
   const float* const values = static_cast<const float*>(tile.kv.values);
-  AttendFloats(tile, ScoreF32, [&](size_t j, size_t c) {
+  const auto value = [&](size_t j, size_t c) {
     return values[c / kPanelColumns * tile.kv.value_panel_stride + j * kPanelColumns +
                   c % kPanelColumns];
-  });
+  };
+  AttendFloats(tile, ScoreF32, value, tile.kv.value_kind != kOrdinaryValues, kPanelColumns,
+               tile.value_panels * kPanelColumns);
 }
 
 void AttendRows(const TileArgs& tile) {
   const float* const values = static_cast<const float*>(tile.kv.values);
-  AttendFloats(tile, ScoreRows, [&](size_t j, size_t c) {
+  const auto value = [&](size_t j, size_t c) {
     return c < tile.head_dim ? values[j * tile.kv.row_stride + c] : 0.0f;
-  });
+  };
+  AttendFloats(tile, ScoreRows, value, /*may_be_large=*/true, tile.kv.row_stride, tile.head_dim);
 }
 
 void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {

@@ -2,6 +2,7 @@
 #include "lib/reference/softmax.h"
 #include "lib/reference/store.h"
 #include "lib/support/core_i8.h"
+#include "lib/support/large_numbers.h"
 
 namespace heed::reference {
 namespace {
@@ -38,10 +39,16 @@ float QuantizeProbabilities(const TileArgs& tile, size_t r, const float* value_s
 void AttendInt8(const TileArgs& tile) {
   const auto values = Int8Values(static_cast<const int8_t*>(tile.kv.values), tile.value_panels);
   const size_t columns = tile.value_panels * kPanelColumns;
+  uint8_t* const all_bytes = reinterpret_cast<uint8_t*>(tile.int8_probabilities);
   for (size_t r = 0; r < tile.rows; ++r) {
-    const float factor = UpdateRow(tile, r, ScoreInt8);
-    uint8_t bytes[kKeyBlock];
-    const float scale = QuantizeProbabilities(tile, r, values.scales, bytes);
+    tile.factors[r] = UpdateRow(tile, r, ScoreInt8);
+    tile.probability_scales[r] =
+        QuantizeProbabilities(tile, r, values.scales, all_bytes + r * kKeyBlock);
+  }
+  SpareLargeScales(tile, values.scales);
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float factor = tile.factors[r], scale = tile.probability_scales[r];
+    const uint8_t* const bytes = all_bytes + r * kKeyBlock;
     for (size_t c = 0; c < columns; ++c) {
       int32_t sum = 0;
       for (size_t j = 0; j < tile.num_keys; ++j) {

@@ -4,6 +4,7 @@
 
 #include "lib/reference/dot.h"
 #include "lib/support/core_i8.h"
+#include "lib/support/large_numbers.h"
 #include "lib/support/log2_units.h"
 
 namespace heed::reference {
@@ -71,6 +72,9 @@ float Score(const QueryRow& row, size_t j) {
 struct OnlineSoftmax {
   float maximum = kMinusInfinity;
   float sums[16] = {};  // key j of a block is added to sum j mod 16
+  // 2^-21 once the row has seen a value of 2^106 or more, so that their sum stays finite where the
+  // mean does.
+  float value_factor = 1.0f;
 
   // The number that is subtracted from scores. It is 0 where every score is -inf, so that none
   // becomes NaN.
@@ -125,7 +129,7 @@ void AddValues(const QueryRow& row, KeyBlock block, const float* probabilities, 
 // The same with integers: values have a scale for each key. Probabilities are multiplied by it, and
 // become bytes with one scale for the block. Overwrites the probabilities.
 void AddInt8Values(const QueryRow& row, KeyBlock block, float* probabilities, float factor,
-                   float* output) {
+                   float value_factor, float* output) {
   const size_t head_dim = row.config.head_dim;
   RowScale value_scales[kKeyBlock];
   uint32_t max_bits = 0;
@@ -145,20 +149,43 @@ void AddInt8Values(const QueryRow& row, KeyBlock block, float* probabilities, fl
       sum += QuantizeProbability(probabilities[j], scale.inverse) *
              Quantize(row.values[j * row.kv_stride + d], value_scales[j - block.begin].inverse);
     }
-    output[d] = output[d] * factor + static_cast<float>(sum) * scale.scale;
+    output[d] = output[d] * factor + static_cast<float>(sum) * (scale.scale * value_factor);
   }
+}
+
+// True if a visible key has a large value; with integers the scale of its row tells.
+bool SeesLargeValue(const QueryRow& row, KeyBlock block) {
+  const size_t head_dim = row.config.head_dim;
+  bool any = false;
+  for (size_t j = block.begin; j < block.end; ++j) {
+    if (!IsVisible(row, j)) continue;
+    const float* values = row.values + j * row.kv_stride;
+    if (row.config.core == CoreType::kInt8) {
+      any = any || !(RowScaleOf(AbsmaxBits(values, head_dim)).scale < kLargeValueScale);
+    } else {
+      for (size_t d = 0; d < head_dim; ++d) any = any || IsLargeValue(values[d]);
+    }
+  }
+  return any;
 }
 
 void AttendBlock(const QueryRow& row, KeyBlock block, float* scores, OnlineSoftmax* softmax,
                  float* output) {
   const float old_maximum = softmax->maximum;
   if (!ScoreBlock(row, block, scores, &softmax->maximum)) return;
-  const float factor = Exp2(BelowPivot(old_maximum, softmax->Pivot()));
+  const float factor = Probability(old_maximum, softmax->Pivot());
   for (float& sum : softmax->sums) sum *= factor;
   ExponentiateBlock(row, block, scores, softmax);
+  if (softmax->value_factor == 1.0f && SeesLargeValue(row, block)) {
+    softmax->value_factor = 0x1p-21f;
+    for (size_t d = 0; d < row.config.head_dim; ++d) output[d] *= softmax->value_factor;
+  }
   if (row.config.core == CoreType::kInt8) {
-    AddInt8Values(row, block, scores, factor, output);
+    AddInt8Values(row, block, scores, factor, softmax->value_factor, output);
   } else {
+    for (size_t j = block.begin; j < block.end; ++j) {
+      if (IsVisible(row, j)) scores[j] *= softmax->value_factor;
+    }
     AddValues(row, block, scores, factor, output);
   }
 }
@@ -167,12 +194,12 @@ void AttendBlock(const QueryRow& row, KeyBlock block, float* scores, OnlineSoftm
 void WriteProbabilities(const QueryRow& row, const OnlineSoftmax& softmax) {
   const TensorView& to = row.args.attention_weights;
   const bool average = row.args.average_weights;
-  const float inverse = softmax.Inverse() * kProbabilityFactor;
+  const float inverse = softmax.Inverse();
   float* out = to.data + row.batch * to.batch_stride + (average ? 0 : row.head * to.head_stride) +
                row.query * to.row_stride;
   for (size_t j = 0; j < row.key_len + row.num_added; ++j) {
     const float probability =
-        IsVisible(row, j) ? Exp2(BelowPivot(Score(row, j), softmax.Pivot())) * inverse : 0.0f;
+        IsVisible(row, j) ? Probability(Score(row, j), softmax.Pivot()) * inverse : 0.0f;
     out[j] = average && row.head != 0 ? out[j] + probability : probability;
     if (average && row.head + 1 == row.config.num_heads) {
       out[j] *= 1.0f / static_cast<float>(row.config.num_heads);
@@ -192,7 +219,9 @@ void AttendRow(const QueryRow& row, float* scores, float* output) {
     AttendBlock(row, {begin, Min(begin + kKeyBlock, row.key_len)}, scores, &softmax, output);
   }
   const float inverse = softmax.Inverse();
-  for (size_t d = 0; d < row.config.head_dim; ++d) output[d] = Fma(output[d], inverse, 0.0f);
+  for (size_t d = 0; d < row.config.head_dim; ++d) {
+    output[d] = Fma(output[d], inverse, 0.0f) / softmax.value_factor;
+  }
   if (row.args.attention_weights.present()) WriteProbabilities(row, softmax);
 }
 

@@ -55,26 +55,17 @@ inline float Fma(float a, float b, float c) {
   return p * FloatOf(BitsOf(shifted) << 23);
 }
 
-// 2^(x - shift) for x <= 0, where lowest is kExp2Lowest + shift, and magic kRoundMagic - shift.
-[[gnu::noinline]] inline float ShiftedExp2(float x, float lowest, float magic) {
-  if (x < lowest) x = lowest;
-  const float shifted = x + magic;
-  return PowerOfTwo(shifted, x - (shifted - magic));
-}
-
 // 2^x for x <= 0: at most 0.80 ULP above -125.5, +0 from there down, NaN for NaN.
-inline float Exp2(float x) { return ShiftedExp2(x, kExp2Lowest, kRoundMagic); }
-
-// score - pivot, where no score is above pivot.
-inline float BelowPivot(float score, float pivot) {
-  const float lowest = LowestScore(pivot);
-  return (score < lowest ? lowest : score) - pivot;
+[[gnu::noinline]] inline float Exp2(float x) {
+  if (x < kExp2Lowest) x = kExp2Lowest;
+  const float shifted = x + kRoundMagic;
+  return PowerOfTwo(shifted, x - (shifted - kRoundMagic));
 }
 
-// 2^(score - pivot - 21): the bits of 2^(score - pivot) times a power of two, and +0 where
-// score - pivot is -104.5 or less.
+// 2^(score - pivot), where no score is above pivot.
 inline float Probability(float score, float pivot) {
-  return ShiftedExp2(BelowPivot(score, pivot), kProbabilityLowest, kProbabilityMagic);
+  const float lowest = LowestScore(pivot);
+  return Exp2((score < lowest ? lowest : score) - pivot);
 }
 
 // tanh(x): at most 1.42 ULP, odd, NaN for NaN.

@@ -38,7 +38,7 @@ float UpdateRow(const TileArgs& tile, size_t r, const Score& score) {
     maximum = maximum < probabilities[j] ? probabilities[j] : maximum;
   }
   tile.maximum[r] = maximum;
-  const float factor = Exp2(BelowPivot(old_maximum, PivotOf(maximum)));
+  const float factor = Probability(old_maximum, PivotOf(maximum));
 
   float* sums = tile.sums + r * 16;
   for (size_t l = 0; l < 16; ++l) sums[l] *= factor;
@@ -58,8 +58,7 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args, const
     for (size_t j = 0; j < tile.num_keys; ++j) {
       float value = 0.0f;
       if (Sees(tile, r, j)) {
-        value = Exp2(BelowPivot(Finished(tile, r, j, score(tile, r, j)), pivot)) *
-                (args.inverse[r] * kProbabilityFactor);
+        value = Probability(Finished(tile, r, j, score(tile, r, j)), pivot) * args.inverse[r];
       }
       float* output = args.output + r * args.output_stride + j;
       *output = args.add ? *output + value : value;

@@ -3,9 +3,9 @@
 // q (scaled), k and v are quantized by row and head: integer x scale. Then come these steps, in
 // this order and without fused operations:
 //   score = (float(q . k in integers) * scale_q) * scale_k     softcap, bias, mask, online softmax
-//   p = 2^(score - maximum - 21) * scale_v byte = round(p * (255 / max p)), of a row and key block
+//   p = 2^(score - maximum) * scale_v      byte = round(p * (255 / max p)), of a row and key block
 //   accumulator = accumulator * factor + float(byte . v in integers) * (max p / 255)
-// The sum of a row's softmax is that of the unquantized probabilities. Where max p is below 2^-117,
+// The sum of a row's softmax is that of the unquantized probabilities. Where max p is below 2^-100,
 // bytes and scale are 0 and the block adds nothing: the scale would be a subnormal number, and the
 // bytes would be made from such numbers, which a CPU may flush to zero. Where max p is NaN or
 // infinite, the scale is NaN. A NaN or infinity in q, k or v makes its row's scale NaN and its
@@ -59,10 +59,11 @@ Int8Block<Byte> Int8Values(Byte* block, size_t value_panels) {
 
 // The scale max / 255 of the bytes and its inverse 255 / max, with 0 and NaN as said above.
 inline constexpr float kLargestProbability = 255.0f;
-inline constexpr uint32_t kSmallestProbabilityBits = 10u << 23;  // 2^-117
+// A row of values with this scale or more is large (kernel_table.h): 127 times it is below 2^106.
+inline constexpr float kLargeValueScale = 0x1p99f;
 inline RowScale ProbabilityScaleOf(uint32_t max_bits) {
   if (max_bits >= kInfinityBits) return {__builtin_nanf(""), 0.0f};
-  if (max_bits < kSmallestProbabilityBits) return {0.0f, 0.0f};
+  if (max_bits < kSmallestAbsmaxBits) return {0.0f, 0.0f};
   const float max = FloatOf(max_bits);
   return {max / kLargestProbability, kLargestProbability / max};
 }

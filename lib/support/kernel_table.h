@@ -18,6 +18,7 @@
 #include "heed/detail/kv_form.h"
 #include "heed/weights.h"
 #include "lib/support/arithmetic.h"
+#include "lib/support/bits.h"
 #include "lib/support/matrix.h"
 
 namespace heed {
@@ -80,9 +81,24 @@ struct PutArgs {
   size_t first_key = 0;  // first_key + rows <= 64
   void* block = nullptr;  // the block; kRows: the place of its key 0
   size_t row_stride = 0;  // kRows: floats from one key to the next
-  // For values of kF32Blocks: 1 if the block holds a NaN or an infinity, else 0. A put at the first
-  // key of the block sets it; any other put may change it from 0 to 1.
-  uint8_t* non_finite = nullptr;
+  // For values of kF32Blocks: the highest ValueKind in the block. A put at the first key of the
+  // block sets it; any other put may raise it.
+  uint8_t* value_kind = nullptr;
+};
+
+// Values of 2^106 and more are large: 2^20 of them may overflow where their mean does not.
+enum ValueKind : uint8_t { kOrdinaryValues = 0, kLargeValues = 1, kNonFiniteValues = 2 };
+inline constexpr float kLargeValue = 0x1p106f;
+inline ValueKind KindOfMagnitude(uint32_t bits) {
+  if (bits >= 0x7f800000u) return kNonFiniteValues;
+  return bits >= BitsOf(kLargeValue) ? kLargeValues : kOrdinaryValues;
+}
+
+// Rows that have seen a large value keep probabilities and accumulator times 2^-21 from then on
+// (lib/support/large_numbers.h).
+struct LargeValues {
+  bool any = false;            // some row has; else the factors are not set
+  float factors[kQueryBlock];  // 2^-21 for the rows that have, else 1
 };
 
 // The keys and values of one block of one head, as a tile reads them.
@@ -95,8 +111,7 @@ struct KvBlock {
   // The keys that the block holds, at least the tile's num_keys; zeros follow them. kInt8Blocks
   // alone uses it.
   size_t num_keys = 0;
-  // False only if the values hold no NaN and no infinity. kF32Blocks alone uses it.
-  bool has_non_finite = false;
+  ValueKind value_kind = kOrdinaryValues;  // or higher; kF32Blocks alone uses it
 };
 
 // One tile: up to 48 query rows against up to 64 keys of one block.
@@ -121,6 +136,7 @@ struct TileArgs {
   float* maximum = nullptr;      // [rows] of 48
   float* sums = nullptr;         // [rows][16], key j adds to j % 16
   float* factors = nullptr;      // scratch [48]
+  LargeValues* large = nullptr;  // what all tiles of the rows share
 
   // kInt8Blocks reads these in place of `query`.
   IntegerStep step = IntegerStep::kPlain;  // integer_step of the table
@@ -202,8 +218,7 @@ struct KvKernels {
   void (*put_values)(const PutArgs& args) = nullptr;
   // Online softmax of one tile: updates maximum, sums and accumulator.
   void (*attend)(const TileArgs& args) = nullptr;
-  // output[r][c] = 2^(score(r, c) - maximum) * (inverse[r] * 2^-21), 0 where hidden. The maximum is
-  // the final one.
+  // output[r][c] = 2^(score(r, c) - maximum) * inverse[r], with the final maximum; 0 where hidden.
   void (*probabilities)(const TileArgs& tile, const ProbabilityArgs& args) = nullptr;
 };
 

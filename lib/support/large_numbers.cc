@@ -1,5 +1,6 @@
 #include "lib/support/large_numbers.h"
 
+#include "lib/support/core_i8.h"
 #include "lib/support/log2_units.h"
 #include "lib/support/row_scale.h"
 
@@ -17,7 +18,64 @@ void ForEachVisible(const TileArgs& tile, const Change& change) {
   }
 }
 
+constexpr float kSparingFactor = 0x1p-21f;
+
+// Calls spare(row) for the rows that have seen a large value, where is_large(key) tells of each
+// key whether its values are.
+template <typename IsLarge, typename Spare>
+void SpareRows(const TileArgs& tile, const IsLarge& is_large, const Spare& spare) {
+  LargeValues& large = *tile.large;
+  uint64_t large_keys = 0;
+  for (size_t j = 0; j < tile.num_keys; ++j) large_keys |= uint64_t{is_large(j)} << j;
+  if (large_keys == 0 && !large.any) return;
+  const size_t columns = tile.value_panels * kPanelColumns;
+  for (size_t r = 0; r < tile.rows; ++r) {
+    float& factor = large.factors[r];
+    if (!large.any) factor = 1.0f;
+    const uint64_t visible = tile.visible == nullptr ? ~uint64_t{0} : tile.visible[r];
+    if (factor == 1.0f && (visible & large_keys) != 0) {
+      factor = kSparingFactor;
+      for (size_t c = 0; c < columns; ++c) tile.accumulator[r * columns + c] *= factor;
+    }
+    if (factor != 1.0f) spare(r);
+  }
+  large.any = true;
+}
+
 }  // namespace
+
+void SpareLargeValues(const TileArgs& tile, size_t key_stride, size_t num_values) {
+  const float* const values = static_cast<const float*>(tile.kv.values);
+  const auto is_large = [&](size_t j) {
+    bool any = false;
+    for (size_t c = 0; c < num_values; ++c) {
+      any = any || IsLargeValue(values[c / kPanelColumns * tile.kv.value_panel_stride +
+                                       j * key_stride + c % kPanelColumns]);
+    }
+    return any;
+  };
+  SpareRows(tile, is_large, [&tile](size_t r) {
+    const uint64_t visible = tile.visible == nullptr ? ~uint64_t{0} : tile.visible[r];
+    for (size_t j = 0; j < tile.num_keys; ++j) {
+      if ((visible >> j & 1) != 0) tile.scores[r * kKeyBlock + j] *= kSparingFactor;
+    }
+  });
+}
+
+void SpareLargeScales(const TileArgs& tile, const float* value_scales) {
+  SpareRows(
+      tile, [&](size_t j) { return !(value_scales[j] < kLargeValueScale); },
+      [&](size_t r) { tile.probability_scales[r] *= kSparingFactor; });
+}
+
+void RestoreLargeValues(const LargeValues& large, const FinishArgs& finished) {
+  for (size_t r = 0; r < finished.rows; ++r) {
+    if (large.factors[r] == 1.0f) continue;
+    for (size_t d = 0; d < finished.value_dim; ++d) {
+      finished.output[r * finished.output_stride + d] *= 1.0f / kSparingFactor;
+    }
+  }
+}
 
 void RaiseLowScores(const TileArgs& tile) {
   ForEachVisible(tile, [&tile](size_t row, float* score) {

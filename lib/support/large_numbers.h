@@ -8,6 +8,19 @@
 
 namespace heed {
 
+// True for a NaN, too.
+inline bool IsLargeValue(float value) { return !(__builtin_fabsf(value) < kLargeValue); }
+
+// After the probabilities of a tile: finds the rows that see a large value of the block for the
+// first time, and multiplies probabilities and accumulators of all rows that have seen one by their
+// factor. Value c of key j lies at c / 16 * value_panel_stride + j * key_stride + c % 16, for c
+// below num_values.
+void SpareLargeValues(const TileArgs& tile, size_t key_stride, size_t num_values);
+// The same for kInt8Blocks, where probability_scales take the factor.
+void SpareLargeScales(const TileArgs& tile, const float* value_scales);
+// Takes the factors off the finished rows of a query block.
+void RestoreLargeValues(const LargeValues& large, const FinishArgs& finished);
+
 // Raises the scores of visible keys to LowestScore of their row (lib/support/log2_units.h).
 void RaiseLowScores(const TileArgs& tile);
 

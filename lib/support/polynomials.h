@@ -12,11 +12,6 @@ inline constexpr float kExp2Lowest = -126.0f;  // a lower x counts as this
 // 1.5 * 2^23 + 126: adding it rounds to an integer, and leaves the exponent of 2^(n - 1) in the low
 // bits, that of +0 where n is -126.
 inline constexpr float kRoundMagic = 12583038.0f;
-// For 2^(x - 21), the probabilities of lib/support/log2_units.h: +0 from -104.5 down.
-inline constexpr int kProbabilityShift = 21;
-inline constexpr float kProbabilityFactor = 0x1p-21f;
-inline constexpr float kProbabilityMagic = kRoundMagic - kProbabilityShift;
-inline constexpr float kProbabilityLowest = kExp2Lowest + kProbabilityShift;
 inline constexpr float kExp2C1 = 0x1.62e430p+0f;
 inline constexpr float kExp2C2 = 0x1.ebfbdcp-2f;
 inline constexpr float kExp2C3 = 0x1.c6af7cp-4f;

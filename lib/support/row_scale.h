@@ -36,8 +36,8 @@ inline RowScale RowScaleOf(uint32_t absmax_bits) {
 }
 
 // A sum of integers times two scales is (float(sum) * a) * b. If the first scale is at least this,
-// its product might overflow where b makes it small again. Then 2^-64 of it is taken, and 2^64 times
-// the result, which changes no bit.
+// its product might overflow where b makes it small again. Then 2^-64 of it is taken, and 2^64
+// times the result, which changes no bit.
 inline constexpr float kLargeScale = 0x1p64f;
 inline float WithoutLargeFactor(float scale) {
   return scale >= kLargeScale ? scale * (1.0f / kLargeScale) : scale;

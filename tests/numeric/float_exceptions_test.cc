@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "heed/sdpa.h"
+#include "tests/support/compare.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
 
@@ -204,6 +205,7 @@ void RunCase(const Case& c, WeightType type, CoreType core, WeightsWanted wanted
   const Limits limits = LimitsFor(args);
   const AlignedBytes plan(PlanBytes(opened.config()));
   const AlignedBytes workspace(SharedWorkspaceBytes(opened.config(), limits));
+  std::vector<float> reference;  // what the best target computes
   ForEachTarget([&](const char* target) {
     for (const uint32_t content : kContents) {
       CAPTURE(content);
@@ -220,6 +222,8 @@ void RunCase(const Case& c, WeightType type, CoreType core, WeightsWanted wanted
       const std::string raised = Raised([&] { REQUIRE(layer.Forward(args).ok()); });
       CHECK(raised == "");
       for (const float y : output) REQUIRE(std::isfinite(y));
+      if (reference.empty()) reference = output;
+      if (HasFma(target)) REQUIRE(SameBits(output, reference));
     }
   });
 }

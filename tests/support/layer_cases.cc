@@ -87,6 +87,21 @@ void NotFinite(std::vector<LayerCase>& cases) {
   c.value[70 * 45 + 20] = kNan;
 }
 
+// Values of which a sum overflows, in some rows, and tiny ones in the others. Rows see the first
+// large value in the first block, in a later one, or never.
+void Large(std::vector<LayerCase>& cases) {
+  for (const size_t key_len : {3, 150}) {
+    cases.push_back(Make("values near the largest float", Shape(12, 2), 1, 50, key_len));
+    LayerCase& c = cases.back();
+    for (float& w : c.layer.out_weight) w *= 0x1p-8f;
+    for (size_t j = 0; j < key_len; ++j) {
+      const bool is_large = j % 70 == 2 || j > 140;
+      for (size_t i = 0; i < 12; ++i) c.value[j * 12 + i] *= is_large ? 0x1p120f : 0x1p-110f;
+    }
+    c.args.causal = true;
+  }
+}
+
 // Rows and batch entries with gaps that hold NaN, which nothing may read into a result.
 void Strided(std::vector<LayerCase>& cases) {
   constexpr size_t kBatch = 2, kLen = 37, kDim = 18, kRow = 23;
@@ -117,6 +132,7 @@ void ForEachLayerCase(const std::function<void(const LayerCase&)>& function) {
   Odd(cases);
   Masked(cases);
   NotFinite(cases);
+  Large(cases);
   Strided(cases);
   for (const LayerCase& c : cases) {
     INFO("case: ", c.name);

@@ -147,6 +147,8 @@ TEST_CASE("two tiles of the int8 core, their end and their probabilities equal t
       tile.maximum = maximum.data();
       tile.sums = sums.data();
       tile.factors = factors.data();
+      LargeValues large;
+      tile.large = &large;
       tile.int8_query = int8_query.data();
       tile.int8_query_stride = query_bytes;
       tile.query_scales = query_scales.data();

@@ -96,7 +96,7 @@ TEST_CASE("a projection to rows equals the scalar one at any size and misalignme
 // Two tiles of one query block, so that the second rescales what the first left.
 struct TileCase {
   size_t rows, head_dim, value_dim, panels, num_keys, query_stride, output_stride;
-  bool masked, has_non_finite, biased;
+  bool masked, has_non_finite, has_large, biased;
   size_t row_stride = 0;  // keys and values are rows; 0: blocks
   size_t bias_row_stride, bias_key_stride;
   float softcap;
@@ -122,12 +122,17 @@ struct TileCase {
     values = BellVector(random, panels * kKeyBlock * kPanelColumns);
     const size_t hidden_value = random.Below(num_keys);
     if (random.Chance(25)) {
-      row_stride = std::max(head_dim, value_dim) + random.Below(3);
+      row_stride = head_dim + random.Below(3);
+      value_dim = head_dim;
+      panels = sizes::DivideUp(value_dim, kPanelColumns);
+      output_stride = value_dim;
       keys.resize((num_keys - 1) * row_stride + head_dim, 0.5f);
-      values.resize((num_keys - 1) * row_stride + panels * kPanelColumns, 0.5f);
+      values.resize((num_keys - 1) * row_stride + value_dim, 0.5f);
     }
     const size_t stride = row_stride != 0 ? row_stride : kPanelColumns;
     if (has_non_finite) values[hidden_value * stride] = __builtin_nanf("");
+    has_large = random.Chance(30);
+    if (has_large) values[random.Below(num_keys) * stride] = 0x1.8p120f;
     bias = BellVector(random, (rows - 1) * bias_row_stride + (num_keys - 1) * bias_key_stride + 1);
     if (random.Chance(30)) bias[0] = -__builtin_huge_valf();
     const uint64_t all = num_keys == 64 ? ~uint64_t{0} : (uint64_t{1} << num_keys) - 1;
@@ -166,7 +171,11 @@ TEST_CASE("two tiles, their end and their probabilities equal the scalar ones") 
       tile.kv.values = values.data();
       tile.kv.value_panel_stride = c.row_stride != 0 ? kPanelColumns : kKeyBlock * kPanelColumns;
       tile.kv.row_stride = c.row_stride;
-      tile.kv.has_non_finite = c.has_non_finite;
+      tile.kv.value_kind = c.has_non_finite ? kNonFiniteValues
+                           : c.has_large    ? kLargeValues
+                                            : kOrdinaryValues;
+      LargeValues large;
+      tile.large = &large;
       tile.value_panels = c.panels;
       tile.num_keys = c.num_keys;
       tile.visible = c.masked ? visible.data() : nullptr;

@@ -460,9 +460,9 @@ TEST_CASE("under AddressSanitizer an access between the parts is caught while a 
 
 TEST_CASE("poison covers the bytes of a gap that shares eight bytes with its part, and ends") {
   detail::SdpaMap map = detail::SdpaMapOf(67, 3, 5, 1);
-  REQUIRE(map.kv.non_finite.bytes == 2);
+  REQUIRE(map.kv.value_kind.bytes == 2);
   const AlignedBytes memory(map.bytes);
-  const std::byte* const part = memory.data() + map.kv.non_finite.offset;
+  const std::byte* const part = memory.data() + map.kv.value_kind.offset;
   {
     const PoisonedGaps gaps([&map] { return map; }, memory.data());
     CHECK(!IsPoisoned(part));

@@ -25,14 +25,14 @@ constexpr KvSide kSides[] = {KvSide::kKeys, KvSide::kValues};
 
 // Sizes of a store's three arrays.
 struct StoreBytes {
-  size_t keys, values, non_finite;
+  size_t keys, values, value_kind;
 };
 
 StoreBytes BytesOf(const detail::KvShape& shape) {
   detail::Parts parts;
   const detail::KvMap map = detail::TakeKv(shape, &parts);
   if (shape.form != KvForm::kRows) {
-    return {map.keys.bytes, map.values.bytes, map.non_finite.bytes};
+    return {map.keys.bytes, map.values.bytes, map.value_kind.bytes};
   }
   const size_t floats = shape.batch * shape.capacity * shape.num_kv_heads * shape.head_dim;
   return {floats * sizeof(float), floats * sizeof(float), 0};
@@ -106,15 +106,15 @@ Floats RunSteps(const detail::KvShape& shape, const std::vector<Step>& steps,
                 const KernelTable& table, Side side) {
   const StoreBytes bytes = BytesOf(shape);
   const Guarded<std::byte> keys(bytes.keys, side), values(bytes.values, side);
-  const Guarded<std::byte> non_finite(bytes.non_finite, side);
-  for (const Guarded<std::byte>* memory : {&keys, &values, &non_finite}) {
+  const Guarded<std::byte> value_kind(bytes.value_kind, side);
+  for (const Guarded<std::byte>* memory : {&keys, &values, &value_kind}) {
     if (memory->size() != 0) memset(memory->data(), 0xa5, memory->size());
   }
-  const KvStore store(shape, table, keys.data(), values.data(), non_finite.data());
+  const KvStore store(shape, table, keys.data(), values.data(), value_kind.data());
   for (const Step& step : steps) Put(store, step, side);
   if (shape.form == KvForm::kInt8Blocks) MakeNanScalesEqual(shape, store.view());
   Floats written;
-  for (const Guarded<std::byte>* memory : {&keys, &values, &non_finite}) {
+  for (const Guarded<std::byte>* memory : {&keys, &values, &value_kind}) {
     for (const std::byte byte : memory->Copy()) written.push_back(static_cast<float>(byte));
   }
   return written;
@@ -238,7 +238,7 @@ TEST_CASE("rows put in pieces, over others and after every truncation, read as r
       CAPTURE(std::string(table->name));
       const auto run = [&](size_t cut, size_t piece) {
         const StoreBytes bytes = BytesOf(shape);
-        const AlignedBytes keys(bytes.keys), values(bytes.values), flags(bytes.non_finite);
+        const AlignedBytes keys(bytes.keys), values(bytes.values), flags(bytes.value_kind);
         const KvStore store(shape, *table, keys.data(), values.data(), flags.data());
         const auto put = [&](const Floats& rows, size_t first, size_t end) {
           for (const KvSide side : kSides) {

@@ -46,9 +46,9 @@ constexpr size_t ValueBlockBytes(KvForm form, size_t value_dim) {
   return 0;
 }
 
-// Bytes that say of each block whether its values hold a NaN or an infinity; kF32Blocks alone needs
-// to know.
-constexpr size_t NonFiniteBytes(KvForm form, size_t num_blocks) {
+// Bytes that say of each block whether its values hold a large number, an infinity or a NaN;
+// kF32Blocks alone needs to know.
+constexpr size_t ValueKindBytes(KvForm form, size_t num_blocks) {
   return form == KvForm::kF32Blocks ? num_blocks : 0;
 }
 

@@ -102,7 +102,7 @@ struct KvShape {
 
 struct KvMap {
   Part keys, values;  // [batch][num_kv_heads][blocks] of the form's blocks
-  Part non_finite;    // uint8 [batch][num_kv_heads][blocks]
+  Part value_kind;    // uint8 [batch][num_kv_heads][blocks]
 };
 
 constexpr KvMap TakeKv(const KvShape& shape, Parts* parts) {
@@ -112,7 +112,7 @@ constexpr KvMap TakeKv(const KvShape& shape, Parts* parts) {
   map.keys = parts->Take(sizes::Mul(blocks, sizes::KeyBlockBytes(shape.form, shape.head_dim)));
   map.values =
       parts->Take(sizes::Mul(blocks, sizes::ValueBlockBytes(shape.form, shape.value_dim)));
-  map.non_finite = parts->Take(sizes::NonFiniteBytes(shape.form, blocks));
+  map.value_kind = parts->Take(sizes::ValueKindBytes(shape.form, blocks));
   return map;
 }
 
