@@ -123,6 +123,10 @@ bool StartsWith(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
 }
 
+bool EndsWith(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
 // 'text' of at most some 200 bytes.
 std::string QuotedText(const std::string& text) {
   const std::string name = NameText(text);
@@ -177,15 +181,10 @@ bool TellsOfScores(std::string_view component, const std::string& naming) {
   static constexpr std::string_view kNorms[] = {"qnorm",      "knorm",      "qknorm",
                                                 "qlayernorm", "klayernorm", "qklayernorm"};
   const std::string folded = Folded(component);
-  const auto ends = [&folded](std::string_view text) {
-    return folded.size() >= text.size() &&
-           folded.compare(folded.size() - text.size(), text.size(), text) == 0;
-  };
   for (const std::string_view norm : kNorms) {
-    if (folded == norm || ends("attn" + std::string(norm)) ||
-        ends("attention" + std::string(norm))) {
-      return true;
-    }
+    if (!EndsWith(folded, norm)) continue;
+    const std::string_view before = std::string_view(folded).substr(0, folded.size() - norm.size());
+    if (before.empty() || EndsWith(before, "attn") || EndsWith(before, "attention")) return true;
   }
   return folded.find("attnsink") != folded.npos || folded == "sinks" ||
          (naming == kBertNaming && folded == "embedpositions");
