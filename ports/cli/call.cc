@@ -138,7 +138,7 @@ void AddMaskOptions(CLI::App* command, CallOptions* options) {
   AddText(command, "--bias-mask", &options->bias_mask, "added to the scores; -inf hides");
   AddText(command, "--key-lengths", &options->key_lengths, "[B], int32 or int64");
   CLI::Option* causal =
-      command->add_flag("--causal", options->causal, "hide key j from query i unless j <= i + N");
+      AddFlag(command, "--causal", &options->causal, "hide key j from query i unless j <= i + N");
   CLI::Option* offset =
       AddInteger(command, "--causal-offset", &options->causal_offset, "N (default: 0)");
   CLI::Option* offsets =

@@ -22,17 +22,36 @@ namespace fs = std::filesystem;
 
 std::string Reason() { return std::strerror(errno); }
 
+// Where the links of a path lead, also where nothing is there.
+fs::path Target(fs::path path) {
+  std::error_code ignored;
+  for (int links = 0; links < 40 && fs::is_symlink(path, ignored); ++links) {
+    path = path.parent_path() / fs::read_symlink(path);
+  }
+  return path;
+}
+
+// True if both paths lead to one file, which need not be there yet.
+bool IsOneFile(const std::string& a, const std::string& b) {
+  std::error_code error;
+  if (fs::equivalent(a, b, error) && !error) return true;
+  const auto place = [&error](const std::string& path) {
+    return fs::weakly_canonical(fs::absolute(Target(path)), error);
+  };
+  const fs::path first = place(a), second = place(b);
+  return a == b || (!error && first == second);
+}
+
 // A file beside its final place; removed again unless renamed.
 class Staged {
  public:
   explicit Staged(const Output& output) : place_(output.path) {
     std::error_code ignored;
     if (fs::is_directory(place_, ignored)) Fail(output.path, ": is a directory");
-    for (int links = 0; links < 40 && fs::is_symlink(place_, ignored); ++links) {
-      place_ = place_.parent_path() / fs::read_symlink(place_);  // also where it leads nowhere
-    }
-    // Devices and pipes cannot be replaced: they are written to.
+    // Devices and pipes cannot be replaced: they are written to. Nor do their links, such as
+    // /dev/stdout, lead to a path.
     const bool direct = fs::exists(place_, ignored) && !fs::is_regular_file(place_, ignored);
+    if (!direct) place_ = Target(place_);
     if (!direct) staged_ = place_.string() + ".partial-" + std::to_string(getpid());
     const std::string path = direct ? place_.string() : staged_;
     std::FILE* const file = std::fopen(path.c_str(), direct ? "wb" : "wbx");
@@ -167,7 +186,9 @@ void WriteFiles(const std::vector<Output>& outputs, const std::vector<std::strin
       }
     }
     for (size_t j = 0; j < i; ++j) {
-      if (outputs[i].path == outputs[j].path) Fail(outputs[i].path, ": two outputs, one file");
+      if (IsOneFile(outputs[i].path, outputs[j].path)) {
+        Fail(outputs[i].path, ": expected another file than the output ", outputs[j].path);
+      }
     }
   }
   std::vector<Staged> staged;

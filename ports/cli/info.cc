@@ -58,7 +58,7 @@ void AddInfo(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("info", "Shows what a packed file holds.");
   AddText(command, "FILE.heed", &options->path, "the packed layer")->required();
-  command->add_flag("--json", options->json, "as one JSON object");
+  AddFlag(command, "--json", &options->json, "as one JSON object");
   command->callback([options] { Info(options->path, options->json); });
 }
 

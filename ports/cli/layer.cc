@@ -159,8 +159,8 @@ CLI::Option* AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Opti
                           "what the layer's tensor names begin with"),
       AddTexts(command, "--ignore", &options->ignored,
                "tensors of the layer that are left out: NAME in full or below the prefix, * and ?"),
-      command->add_flag("--add-zero-attn", options->add_zero_attn,
-                        "a zero key that every row sees"),
+      AddFlag(command, "--add-zero-attn", &options->add_zero_attn,
+              "a zero key that every row sees"),
       AddFloat(command, "--softcap", &options->softcap, "scores become C tanh(score / C)"),
       AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(head_dim), which 0 means"),
   };

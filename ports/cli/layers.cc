@@ -123,6 +123,10 @@ bool StartsWith(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
 }
 
+bool EndsWith(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
 // 'text' of at most some 200 bytes.
 std::string QuotedText(const std::string& text) {
   const std::string name = NameText(text);
@@ -146,32 +150,51 @@ std::string Names(const std::vector<const Tensor*>& tensors) {
   return text;
 }
 
-// The text in lower case, without underscores.
+// The text in lower case, without underscores and dashes.
 std::string Folded(std::string_view text) {
   std::string folded;
   for (const char c : text) {
-    if (c != '_') folded += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (c == '_' || c == '-') continue;
+    folded += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   }
   return folded;
 }
 
 bool TellsOfPositions(std::string_view component) {
   static const char* const kWords[] = {
-      "rotary",  "invfreq",      "freqs",   "coscache",      "sincache", "alibi",      "relative",
-      "relpos",  "relattn",      "posbias", "attentionbias", "attnbias", "distanceemb",
-      "positionbias"};
+      "rotary",        "rotemb",    "invfreq",   "freqs",        "coscache",      "sincache",
+      "timescale",     "alibi",     "slopes",    "relative",     "relpos",        "relattn",
+      "relbias",       "relemb",    "posbias",   "positionbias", "positionalbias",
+      "attentionbias", "attnbias",  "biastable", "distanceemb",  "cpbmlp"};
   const std::string folded = Folded(component);
-  if (StartsWith(folded, "rope")) return true;
+  if (folded == "cos" || folded == "sin") return true;
+  if (StartsWith(folded, "rope") || StartsWith(folded, "xpos")) return true;
   for (const char* word : kWords) {
     if (folded.find(word) != folded.npos) return true;
   }
   return false;
 }
 
+// Of what else changes the scores where it stands beside a layer: norms of the heads, and sinks.
+// RoFormer's layers are named as BERT's, and its embed_positions rotate queries and keys.
+bool TellsOfScores(std::string_view component, const std::string& naming) {
+  static constexpr std::string_view kNorms[] = {"qnorm",      "knorm",      "qknorm",
+                                                "qlayernorm", "klayernorm", "qklayernorm"};
+  const std::string folded = Folded(component);
+  for (const std::string_view norm : kNorms) {
+    if (!EndsWith(folded, norm)) continue;
+    const std::string_view before = std::string_view(folded).substr(0, folded.size() - norm.size());
+    if (before.empty() || EndsWith(before, "attn") || EndsWith(before, "attention")) return true;
+  }
+  return folded.find("attnsink") != folded.npos || folded == "sinks" ||
+         (naming == kBertNaming && folded == "embedpositions");
+}
+
 // Bytes of the prefix of the module that uses the positions a tensor is named after: what stands
 // before the component that tells of them, or before the one that holds such a tensor. Else npos.
 // Components that are the layer's own tell nothing: all of the model may be named after rotation.
-size_t OwnerOfPositions(const std::string& name, const std::string& prefix) {
+template <typename Tells>
+size_t OwnerOfPositions(const std::string& name, const std::string& prefix, const Tells& tells) {
   size_t before = 0;  // where the component before this one begins
   size_t common = 0;  // bytes that the name and the prefix begin with alike
   while (common < std::min(name.size(), prefix.size()) && name[common] == prefix[common]) ++common;
@@ -179,7 +202,7 @@ size_t OwnerOfPositions(const std::string& name, const std::string& prefix) {
     const size_t dot = name.find('.', begin);
     const bool is_last = dot == name.npos;
     const bool is_own = !is_last && dot < common;
-    if (!is_own && TellsOfPositions(std::string_view(name).substr(begin, dot - begin))) {
+    if (!is_own && tells(std::string_view(name).substr(begin, dot - begin))) {
       return is_last ? before : begin;
     }
     if (is_last) return name.npos;
@@ -236,7 +259,8 @@ std::string_view ChildOf(std::string_view prefix, std::string_view name) {
   return below.substr(0, below.find('.'));
 }
 
-// The children of the layer's prefix that lead to another whole layer.
+// The children of the layer's prefix that lead to another whole layer, and to nothing that the
+// layer takes.
 std::set<std::string_view> ChildrenWithLayers(const std::vector<FoundLayer>& layers,
                                               const FoundLayer& layer) {
   std::set<std::string_view> children;
@@ -246,6 +270,9 @@ std::set<std::string_view> ChildrenWithLayers(const std::vector<FoundLayer>& lay
   auto other = std::upper_bound(layers.begin(), layers.end(), layer, by_prefix);
   for (; other != layers.end() && StartsWith(other->prefix, layer.prefix); ++other) {
     if (IsWhole(*other)) children.insert(ChildOf(layer.prefix, other->prefix));
+  }
+  for (const auto& [role, tensor] : layer.tensors) {
+    children.erase(ChildOf(layer.prefix, tensor->name));
   }
   return children;
 }
@@ -339,18 +366,25 @@ OtherTensors FindOthers(const Safetensors& file, const std::vector<FoundLayer>& 
     others.inside.push_back(&tensor);
   }
   if (!outside) return others;
+  const auto tells = [&](std::string_view component) {
+    return TellsOfPositions(component) || TellsOfScores(component, layer.naming);
+  };
   auto next = layers.begin();
   std::vector<const FoundLayer*> around;  // the layers whose prefixes the name begins with
   for (const auto& [name, tensor] : file.tensors) {
     for (; next != layers.end() && next->prefix <= name; ++next) around.push_back(&*next);
     while (!around.empty() && !StartsWith(name, around.back()->prefix)) around.pop_back();
     if (tensor.bytes == 0 || is_inside(name)) continue;
-    const size_t owner = OwnerOfPositions(name, prefix);
+    size_t owner = OwnerOfPositions(name, prefix, tells);
     if (owner == name.npos) continue;
     const size_t module = around.empty() ? 0 : around.back()->prefix.size();
     if (module == 0 && StartsWith(prefix, std::string_view(name).substr(0, owner))) {
       others.above.push_back(&tensor);
-    } else if (file.tensors.count(prefix + name.substr(module == 0 ? owner : module)) == 0) {
+      continue;
+    }
+    owner = OwnerOfPositions(name, prefix, TellsOfPositions);
+    if (owner == name.npos) continue;
+    if (file.tensors.count(prefix + name.substr(module == 0 ? owner : module)) == 0) {
       others.elsewhere.push_back(&tensor);
     }
   }

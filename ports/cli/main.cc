@@ -49,7 +49,23 @@ std::string WrongNumber(const std::string& text) {
   const std::string name = text.substr(0, text.find(": "));
   if (text.find("missing") != std::string::npos) return name + ": expected a value, got none";
   if (text.find("At Most") != std::string::npos) return name + ": expected once, got it again";
+  const size_t flag = text.find(" was given a disallowed flag override");
+  if (flag != std::string::npos) {
+    return "--" + text.substr(0, flag) + ": expected no value, got one";
+  }
   return text;
+}
+
+// The parser takes `-heads 2` for `-h`. A true one stands alone.
+std::string MistakenForHelp(int argc, char** argv) {
+  std::string mistaken;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "-h" || word == "--help" || word == "--version") return "";
+    const bool is_long = word.size() > 2 && word.compare(0, 2, "-h") == 0;
+    if (mistaken.empty() && is_long) mistaken = word;
+  }
+  return mistaken;
 }
 
 }  // namespace
@@ -68,6 +84,10 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
+    const std::string mistaken = MistakenForHelp(argc, argv);
+    if (!mistaken.empty()) {
+      return Complain("expected options with two dashes, got " + GivenText(mistaken), 2);
+    }
     return program.exit(help_or_version);
   } catch (const CLI::ExtrasError&) {
     return Complain(UnknownArguments(program), 2);

@@ -1,5 +1,6 @@
 #include "cli/npy.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstdio>
@@ -30,6 +31,7 @@ constexpr TypeName kTypes[] = {
     {DType::kInt32, "<i4", "int32", 4},     {DType::kInt64, "<i8", "int64", 8},
 };
 constexpr size_t kMaxRank = 32;  // NumPy's
+constexpr size_t kMaxHeaderBytes = 1 << 20;
 
 // Scans the header, a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
 class Scanner {
@@ -37,7 +39,11 @@ class Scanner {
   Scanner(const std::string& path, std::string_view text) : path_(path), text_(text) {}
 
   [[noreturn]] void Malformed(const char* expected) const {
-    Fail(path_, ": header: expected ", expected, " at byte ", at_, " of it");
+    constexpr size_t kMostShown = 20;
+    const std::string_view rest = text_.substr(std::min(at_, text_.size()));
+    const std::string_view got = rest.substr(0, std::min(kMostShown, rest.find('\n')));
+    Fail(path_, ": header: expected ", expected, " at byte ", at_, " of it, got ",
+         got.empty() ? "its end" : Quoted(got));
   }
   bool Take(char c) {
     SkipSpace();
@@ -252,9 +258,14 @@ Array ReadNpy(const std::string& path, const std::vector<DType>& accepted) {
     Fail(path, ": truncated: expected a header, got ", start.size(), " bytes");
   }
   const size_t length = LittleEndian(start.data() + 8, length_bytes);
-  if (const size_t got = input.Append(length, &start); got < length) {
-    Fail(path, ": header: expected ", length, " bytes, got ", got);
+  const auto check_header = [&](uint64_t got) {
+    if (got < length) Fail(path, ": header: expected ", length, " bytes, got ", got);
+  };
+  if (input.size()) check_header(*input.size() - std::min<uint64_t>(*input.size(), begin));
+  if (length > kMaxHeaderBytes) {
+    Fail(path, ": header: expected at most ", kMaxHeaderBytes, " bytes, got ", length);
   }
+  check_header(input.Append(length, &start));
   const Header header = ParseHeader(path, start.text().substr(begin));
   const TypeName& type = FindType(path, *header.descr, accepted);
   array.type = type.type;
@@ -272,17 +283,18 @@ Array ReadNpy(const std::string& path, const std::vector<DType>& accepted) {
   if (*header.fortran_order && array.shape.size() > 1) {
     Fail(path, ": expected C order, got Fortran order");
   }
-  // One byte more, to see the end of the file.
   const size_t wanted = array.count * type.size;
-  const size_t data_bytes = input.Append(uint64_t{wanted} + 1, &array.memory);
-  if (data_bytes != wanted) {
-    std::string got = std::to_string(data_bytes);
-    if (data_bytes > wanted) {
-      got = input.size() ? std::to_string(*input.size() - begin - length) : "more";
-    }
+  const auto fail = [&](const std::string& got) {
     Fail(path, ": data of shape ", ShapeText(array.shape), ": expected ", wanted, " bytes, got ",
          got);
+  };
+  if (input.size()) {  // nothing is read of a file that has another size
+    const uint64_t rest = *input.size() - std::min<uint64_t>(*input.size(), begin + length);
+    if (rest != wanted) fail(std::to_string(rest));
   }
+  // One byte more, to see the end of the file.
+  const size_t data_bytes = input.Append(uint64_t{wanted} + 1, &array.memory);
+  if (data_bytes != wanted) fail(data_bytes > wanted ? "more" : std::to_string(data_bytes));
   array.memory.Resize(wanted);
   return array;
 }

@@ -15,14 +15,15 @@ namespace {
   throw CLI::ValidationError(name, "expected " + expected + ", got " + GivenText(got));
 }
 
-int64_t ParseInteger(const std::string& name, const std::string& text) {
+// `given` is what the user wrote, of which `text` may be a part.
+int64_t ParseInteger(const std::string& name, const std::string& text, const std::string& given) {
   const size_t digits = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
   if (digits == text.size() || text.find_first_not_of("0123456789", digits) != std::string::npos) {
-    Refuse(name, "a decimal integer", text);
+    Refuse(name, "a decimal integer", given);
   }
   errno = 0;
   const int64_t value = std::strtoll(text.c_str(), nullptr, 10);
-  if (errno == ERANGE) Refuse(name, "an integer of 64 bits", text);
+  if (errno == ERANGE) Refuse(name, "an integer of 64 bits", given);
   return value;
 }
 
@@ -78,7 +79,8 @@ float CheckedSoftcap(float softcap) {
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
                         const std::string& text) {
   return command->add_option_function<std::string>(
-      name, [name, value](const std::string& given) { *value = ParseInteger(name, given); }, text);
+      name,
+      [name, value](const std::string& given) { *value = ParseInteger(name, given, given); }, text);
 }
 
 CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector<int64_t>* values,
@@ -87,9 +89,9 @@ CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector
       name,
       [name, values](const std::string& given) {
         const size_t comma = given.find(',');
-        *values = {ParseInteger(name, given.substr(0, comma))};
+        *values = {ParseInteger(name, given.substr(0, comma), given)};
         if (comma != std::string::npos) {
-          values->push_back(ParseInteger(name, given.substr(comma + 1)));
+          values->push_back(ParseInteger(name, given.substr(comma + 1), given));
         }
       },
       text);
@@ -99,6 +101,11 @@ CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<
                       const std::string& text) {
   return command->add_option_function<std::string>(
       name, [name, value](const std::string& given) { *value = ParseFloat(name, given); }, text);
+}
+
+CLI::Option* AddFlag(CLI::App* command, const std::string& name, bool* value,
+                     const std::string& text) {
+  return command->add_flag(name, *value, text)->disable_flag_override();
 }
 
 CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,

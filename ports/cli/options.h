@@ -29,6 +29,9 @@ CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector
 // A float: decimal, inf or nan.
 CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,
                       const std::string& text);
+// An option without a value.
+CLI::Option* AddFlag(CLI::App* command, const std::string& name, bool* value,
+                     const std::string& text);
 // A text that is not empty: a path or a name.
 CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* value,
                      const std::string& text);

@@ -94,8 +94,8 @@ void AddPack(CLI::App& program) {
   CLI::App* command = program.add_subcommand("pack", "Packs one layer of a safetensors file.");
   AddText(command, "IN.safetensors", &options->input, "weights as PyTorch saved them")->required();
   CLI::Option* output = AddText(command, "OUT.heed", &options->output, "the packed file");
-  CLI::Option* list = command->add_flag(
-      "--list", options->list,
+  CLI::Option* list = AddFlag(
+      command, "--list", &options->list,
       "pack nothing; print name=value pairs of each layer, a line each: values in '' are as they "
       "stand, those in \"\" are JSON strings");
   list->excludes(output);

@@ -104,11 +104,10 @@ void AddRun(CLI::App& program) {
   AddText(command, "FILE.heed", &options->packed, "the packed layer")->required();
   AddInputOptions(command, &options->inputs);
   AddCallOptions(command, &options->call);
-  command
-      ->add_flag("--average-heads", options->average_heads,
-                 "attention weights as [B, Sq, Sk], averaged")
+  AddFlag(command, "--average-heads", &options->average_heads,
+          "attention weights as [B, Sq, Sk], averaged")
       ->needs(command->get_option("--attention-weights"));
-  command->add_flag("--explain", options->explain, "also print what the call does");
+  AddFlag(command, "--explain", &options->explain, "also print what the call does");
   command->callback([options] { Run(*options); });
 }
 

@@ -41,7 +41,9 @@ class HeaderReader : public nlohmann::json_sax<json> {
 
   bool null() override { Unexpected("null"); }
   bool boolean(bool value) override { Unexpected(value ? "true" : "false"); }
-  bool number_integer(number_integer_t value) override { Unexpected(std::to_string(value)); }
+  bool number_integer(number_integer_t value) override {
+    Unexpected(value == 0 ? "-0" : std::to_string(value));
+  }
   bool number_float(number_float_t, const string_t& text) override { Unexpected(text); }
   bool binary(binary_t&) override { Unexpected("bytes"); }
 
@@ -105,8 +107,10 @@ class HeaderReader : public nlohmann::json_sax<json> {
     return true;
   }
 
-  bool parse_error(size_t position, const std::string&, const json::exception&) override {
-    Fail(path_, ": header: expected a JSON object of tensors, got other text at byte ", position,
+  bool parse_error(size_t position, const std::string&, const json::exception& error) override {
+    constexpr int kOutOfRange = 406;  // of nlohmann::json: a number beyond a double's range
+    Fail(path_, ": header: expected a JSON object of tensors, got ",
+         error.id == kOutOfRange ? "a number out of range" : "other text", " at byte ", position,
          " of it");
   }
 

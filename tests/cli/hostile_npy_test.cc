@@ -1,5 +1,8 @@
 // tests/cli/hostile_npy_test.cc: `heed run` survives every broken .npy file, as a query and as a
 // mask, and says what is wrong with it.
+#include <filesystem>
+#include <system_error>
+
 #include <doctest/doctest.h>
 
 #include "tests/cli/call.h"
@@ -121,6 +124,37 @@ TEST_CASE("another magic, an unknown version, or a header beyond the file is ref
   reader.Refused(start + Number(0, 2) + kGoodHeader + Data(), {"header"});
   reader.Refused(start + Number(30, 2) + kGoodHeader + Data(), {"header"});
   reader.Refused(Safetensors({}), {".npy"});
+}
+
+TEST_CASE("a file of the wrong size is refused before memory is taken for it") {
+  const Reader reader;
+  const std::string path = reader.folder().Path("sparse.npy");
+  const std::string start("\x93NUMPY\x02\0", 8);
+  const std::string shape = With("3, 4", "3, 1000000000");  // 12 GB
+  for (const std::string& file :
+       {start + Number(0xfffffff0u, 4) + kGoodHeader, start + Number((1 << 20) + 1, 4) + "{",
+        NpyWithHeader(shape, "")}) {
+    reader.folder().Write("sparse.npy", file);
+    std::error_code error;
+    std::filesystem::resize_file(path, uint64_t{5} << 30, error);
+    if (error) {
+      MESSAGE("skipped: no sparse files of 5 GB here");
+      return;
+    }
+    const Outcome outcome = Heed({"run", reader.call().packed(), "--query", path});
+    CheckError(outcome, 1, {path, "expected ", "got "});
+    CHECK(outcome.peak_bytes < size_t{300} << 20);
+  }
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("an error of a header shows what stands there") {
+  const Reader reader;
+  reader.RefusedHeader(With("'<f4'", "[('a', '<f4')]"), {"expected a string", "[('a', '<f4')], "});
+  reader.RefusedHeader(With("False", "0"), {"expected True or False", "got \"0, 'shape'"});
+  reader.RefusedHeader(With("3, 4", "-1, 4"), {"expected a number", "got '-1, 4)"});
+  reader.RefusedHeader(With("}", ""), {"got its end"});
+  reader.RefusedHeader(With("False", "\x1b[2J"), {"got \"\\u001b[2J"});
 }
 
 TEST_CASE("a type that is not wanted is refused by its name") {

@@ -198,6 +198,8 @@ TEST_CASE("dimensions that are no counts, or whose product overflows, are refuse
     CAPTURE(bad);
     packer.RefusedHeader(With("[2,2]", "[" + std::string(bad) + "]"), {"tensor q_proj.weight"});
   }
+  packer.RefusedHeader(With("[2,2]", "[-0,2]"), {"q_proj.weight", "non-negative", "got -0"});
+  packer.RefusedHeader(With("[2,2]", "[1e400,2]"), {"got a number out of range"});
   packer.RefusedHeader(With("[2,2]", "[2,3]"),
                        {"q_proj.weight", "[2, 3]", "expected 24", "got 16"});
   packer.RefusedHeader(With("[2,2]", "[]"), {"q_proj.weight", "expected 4", "got 16"});

@@ -155,7 +155,13 @@ TEST_CASE("positions that a module above the layer keeps are refused as well") {
        {"model.rotary_emb.inv_freq", "rope.freqs", "model.alibi", "model.layers.alibi_slopes",
         "model.embed_positions.inv_freq", "model.relative_position.relative_attention_bias.weight",
         "model.layers.7.rel_pos_bias.weight", "rotary_emb.sin_cached", "freqs_cis",
-        "model.rope_embeddings.periods"}) {
+        "model.rope_embeddings.periods", "model.rot_emb.freq", "model.inv-freq", "model.cos",
+        "model.layers.sin", "model.alibi.slopes", "slopes", "model.rel_embeddings.weight",
+        "model.layers.7.rel_bias", "model.attn.bias_table", "model.xpos.scale",
+        "model.inv_timescale", "model.positional_bias", "model.cpb_mlp.0.weight",
+        "model.layers.7.q_norm.weight", "model.layers.7.qk-norm.weight", "model.k_layernorm.bias",
+        "model.layers.7.self_attn_q_norm.weight", "model.layers.7.sinks",
+        "model.layers.7.attn_sinks"}) {
     CAPTURE(name);
     packer.Refused(layer + Extra(name), {name, "--ignore"});
     packer.Packs(layer + Extra(name), {"--ignore", name});
@@ -166,6 +172,35 @@ TEST_CASE("positions that a module above the layer keeps are refused as well") {
                Extra("rotary_model.layers.7.mlp.weight"));
   packer.Refused(named + Extra("rotary_model.rotary_emb.inv_freq"),
                  {"rotary_model.rotary_emb.inv_freq"});
+}
+
+TEST_CASE("names that only look like those are no reason to refuse") {
+  const Packer packer;
+  const Tensors layer = Saved(Layer(), Naming::kDecoder, "model.layers.7.self_attn.");
+  packer.Packs(layer + Extra("model.layers.7.block_norm.weight") + Extra("model.maxpos") +
+               Extra("model.cosine.weight") + Extra("model.layers.7.mask_norm.weight") +
+               Extra("model.since") + Extra("model.layers.6.self_attn.q_norm.weight") +
+               Extra("vision.attn.k_norm.weight") + Extra("vision.attn.sinks"));
+}
+
+TEST_CASE("RoFormer, whose layers are named as BERT's, keeps its rotation in embed_positions") {
+  const Packer packer;
+  const std::string prefix = "roformer.encoder.layer.0.attention.";
+  packer.Refused(Saved(Layer(), Naming::kBert, prefix) +
+                     Extra("roformer.encoder.embed_positions.weight"),
+                 {"roformer.encoder.embed_positions.weight"});
+  packer.Packs(Saved(Layer(), Naming::kBert, prefix) +
+               Extra("roformer.embeddings.position_embeddings.weight"));
+}
+
+TEST_CASE("a layer inside of a projection's module does not hide what else is in that module") {
+  const Packer packer;
+  for (const std::string inner : {"a.q_proj.", "a.q_proj.weight."}) {
+    const Tensors both = Saved(Layer(), Naming::kDecoder, "a.") +
+                         Saved(Layer(), Naming::kTorch, inner) + Extra("a.q_proj.weight_scale");
+    packer.Refused(both, {"a.q_proj.weight_scale"},
+                   {"--prefix", "a", "--ignore", inner + "in_*", "--ignore", inner + "out_*"});
+  }
 }
 
 TEST_CASE("positions of another module are told on stderr, unless the layer has its own") {

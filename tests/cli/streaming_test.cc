@@ -162,6 +162,25 @@ TEST_CASE("devices, folders and files that the system makes up end at once with 
   CHECK(!folder.Has("out"));
 }
 
+TEST_CASE("an output may be /dev/stdout where that is a pipe") {
+  const Folder folder;
+  const std::string packed = folder.Write("layer.heed", PackedByLibrary());
+  const std::string x = folder.Write("x.npy", NpyFloats({3, 8}, std::vector<float>(24, 0.5f)));
+  HeedOk({"run", packed, "--query", x, "--output", folder.Path("y.npy")});
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const Outcome outcome = Heed({"run", packed, "--query", x, "--output", "/dev/stdout"},
+                               "/proc/self/fd/" + std::to_string(ends[1]));
+  close(ends[1]);
+  CHECK(outcome.exit_code == 0);
+  CHECK(outcome.err.empty());
+  std::string got(1000, '\0');
+  const ssize_t size = read(ends[0], got.data(), got.size());
+  close(ends[0]);
+  REQUIRE(size > 0);
+  CHECK((got.substr(0, static_cast<size_t>(size)) == folder.Read("y.npy")));
+}
+
 TEST_CASE("a pipe is read as a file is, to its end, and no further than that") {
   const Folder folder;
   const std::string pipe = folder.Path("pipe");

@@ -58,6 +58,18 @@ TEST_CASE("a wrong command line is answered with one line in words") {
       {{"pack", "in", "out", "--heads", "2", "--scale", "1,5"}, 2,
        "--scale: expected a number, got '1,5'" + usage},
       {{"pack", "in", "out", "--heads", "2", "--scale", "0x"}, 2, ""},
+      {run + Words{"--window", "2,x"}, 2,
+       "--window: expected a decimal integer, got '2,x'" + usage},
+      // Neither a value of a flag nor one dash in place of two is dropped in silence.
+      {run + Words{"--causal=no"}, 2, "--causal: expected no value, got one" + usage},
+      {{"info", packed, "--json=0"}, 2, "--json: expected no value, got one" + usage},
+      {{"pack", "in", "--list=maybe"}, 2, "--list: expected no value, got one" + usage},
+      {{"pack", "in", "out", "--heads", "2", "--add-zero-attn=false"}, 2,
+       "--add-zero-attn: expected no value, got one" + usage},
+      {{"pack", "in", "out", "-heads", "2"}, 2,
+       "expected options with two dashes, got '-heads'" + usage},
+      {{"pack", "in", "out", "-heads=2"}, 2,
+       "expected options with two dashes, got '-heads=2'" + usage},
       {{"info", call.folder().Path("query.npy")}, 1,
        query + ": expected a packed file, got a NumPy array (.npy)"},
   };
