@@ -64,7 +64,7 @@ TEST_CASE("files of other kinds are answered by one line that says what they are
       };
       refused({"pack", in, folder.Path("out"), "--heads", "2"}, "expected a safetensors file");
       refused({"pack", in, "--list"}, "expected a safetensors file");
-      refused({"info", in}, "of a packed file");
+      refused({"info", in}, "expected a packed file");
       refused({"run", packed, "--query", in}, "expected a .npy file");
     }
   }
