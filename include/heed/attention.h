@@ -139,8 +139,10 @@ class Attention {
   // Says what Forward(args) would do: checks args as Forward does, and runs nothing. It only reads
   // the plan, also while a call runs.
   //   Cost      Linear in the blocks of queries and of keys, once for each batch entry and head
-  //             whose masks, lengths or offset may differ from those of the one before. Tiles are
-  //             visited one by one only where a mask has rows of its own.
+  //             whose masks, lengths or offset may differ from those of the one before: 2 ms each
+  //             for 2^20 rows and keys. Where a mask has rows of its own, also by a stride, every
+  //             tile that positions leave is read: one word for each row and 64 keys, which is
+  //             minutes for 2^20 of both. Check the sizes of what strangers send before.
   HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
 
   // False until Create has succeeded.

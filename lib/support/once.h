@@ -9,6 +9,7 @@
 #include "heed/report.h"
 #include "heed/sdpa.h"
 #include "heed/weights.h"
+#include "lib/support/arithmetic.h"
 
 namespace heed::once {
 

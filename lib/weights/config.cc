@@ -73,8 +73,8 @@ Status CheckConfig(const AttentionConfig& config) {
     return Fail(StatusCode::kBadConfig, "config.num_heads", "num_heads * head_dim of at most",
                 kMaxDimension, width);
   }
-  if (!IsFinite(c.scale)) {
-    return Fail(StatusCode::kBadConfig, "config.scale", "a finite number", Number(), c.scale);
+  if (!IsFinite(config.scale)) {  // Resolved may be a copy of the application's
+    return Fail(StatusCode::kBadConfig, "config.scale", "a finite number", Number(), config.scale);
   }
   if (!IsFinite(c.softcap) || c.softcap < 0.0f) {
     return Fail(StatusCode::kBadConfig, "config.softcap", "a finite number, 0 or above",

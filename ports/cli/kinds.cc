@@ -111,7 +111,6 @@ void CheckKind(const std::string& path, std::string_view start, Kind wanted) {
   if (is_wanted) return;
   const Found found = KindOf(start);
   if (found.name == nullptr) return;
-  // A packed file begins with a header of 256 bytes, as every message about a short one says.
   const char* const expected = wanted == Kind::kSafetensors ? "a safetensors file"
                                : wanted == Kind::kPacked    ? "a packed file"
                                                             : "a .npy file";
