@@ -34,8 +34,12 @@ else()
   # Clang warns where one of these takes another one back, and -Werror may be the application's.
   list(PREPEND HEED_EXACT -Wno-unknown-warning-option -Wno-overriding-t-option
                           -Wno-overriding-option)
+  # Without the last one Clang divides by what a select was to keep from it, and raises exceptions.
+  # Clang 14 can do it for x86 alone, and warns elsewhere.
+  set(CMAKE_REQUIRED_FLAGS -Werror)
   foreach(_option -fhonor-nans -fhonor-infinities -fno-approx-func -fno-rounding-math
-                  -fdenormal-fp-math=ieee -ffp-eval-method=source)
+                  -fdenormal-fp-math=ieee -ffp-eval-method=source
+                  -ffp-exception-behavior=maytrap)
     string(MAKE_C_IDENTIFIER "HEED_HAS${_option}" _has)
     check_cxx_compiler_flag(${HEED_FLAG}${_option} ${_has})
     if(${_has})
@@ -43,6 +47,7 @@ else()
     endif()
   endforeach()
   set(CMAKE_TRY_COMPILE_TARGET_TYPE ${_type})
+  unset(CMAKE_REQUIRED_FLAGS)
 endif()
 list(APPEND HEED_EXACT -ffp-contract=off)
 
