@@ -115,6 +115,9 @@ void AddVisibleValues(const TileArgs& tile, size_t key_stride, size_t num_values
   }
 }
 
+// 2^x in one copy, for all but the loop over the scores of a tile.
+HWY_NOINLINE hn::Vec<TileTag> Exp2Of(hn::Vec<TileTag> x) { return Exp2(TileTag(), x); }
+
 // LowestScore of lib/support/log2_units.h, lane by lane.
 template <class D, class V>
 HWY_INLINE V LowestScores(D d, V pivot) {
@@ -146,7 +149,7 @@ void UpdateMaximum(const TileArgs& reference) {
     hn::StoreU(maximum, d, tile.maximum + r);
     largest = hn::Max(largest, pivot);
     const auto old = hn::Max(old_maximum, LowestScores(d, pivot));
-    hn::StoreU(Exp2(d, hn::Sub(old, pivot)), d, tile.factors + r);
+    hn::StoreU(Exp2Of(hn::Sub(old, pivot)), d, tile.factors + r);
   }
   if (HWY_UNLIKELY(!hn::AllFalse(d, hn::Ge(largest, hn::Set(d, kLargePivot))))) {
     RaiseLowScores(tile);
@@ -169,7 +172,7 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
       const auto visible = VisibleLanes(d, VisibleBits(tile, r), j);
       const auto score = hn::IfThenElse(visible, hn::LoadU(d, scores + j), pivot);
       const auto below_pivot = hn::Sub(AtLeast(d, lowest, score), pivot);
-      const auto value = hn::Mul(Exp2(d, below_pivot), inverse);
+      const auto value = hn::Mul(Exp2Of(below_pivot), inverse);
       auto result = hn::IfThenElseZero(visible, value);
       if (args.add) result = hn::Add(hn::LoadN(d, output + j, count), result);
       hn::StoreN(result, d, output + j, count);
@@ -260,14 +263,14 @@ void Finish(const FinishArgs& args) {
 void Exp2Array(const float* input, float* output, size_t count) {
   const TileTag d;
   for (size_t i = 0; i < count; i += hn::Lanes(d)) {
-    hn::StoreN(Exp2(d, hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
+    hn::StoreN(Exp2Of(hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
   }
 }
 
 void TanhArray(const float* input, float* output, size_t count) {
   const TileTag d;
   for (size_t i = 0; i < count; i += hn::Lanes(d)) {
-    hn::StoreN(Tanh(d, hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
+    hn::StoreN(TanhOf(hn::LoadN(d, input + i, count - i)), d, output + i, count - i);
   }
 }
 

@@ -51,13 +51,16 @@ HWY_INLINE V InLog2Units(D d, V x) {
   return hn::IfThenElse(hn::Le(hn::Abs(x), hn::Set(d, kLargestFloat)), product, x);
 }
 
+// tanh(x) in one copy, which softcaps and TanhArray share.
+inline HWY_NOINLINE hn::Vec<TileTag> TanhOf(hn::Vec<TileTag> x) { return Tanh(TileTag(), x); }
+
 template <class D, class V>
 HWY_INLINE V Softcapped(D d, V score, float softcap) {
   const V cap = hn::Set(d, softcap);
   const V largest = hn::Set(d, LargestForSoftcap(softcap));
   const V clamped = hn::IfThenElse(hn::Gt(hn::Abs(score), largest),
                                    hn::CopySign(largest, score), score);  // NaN stays NaN
-  return hn::Mul(cap, Tanh(d, Divide(d, clamped, cap)));
+  return hn::Mul(cap, TanhOf(Divide(d, clamped, cap)));
 }
 
 // Returns the bias of keys [first, first + lanes), and any number for keys from num_keys on.
