@@ -1,6 +1,7 @@
 // tests/numeric/float_exceptions_test.cc: no call with finite inputs divides by zero, does an
 // invalid operation or overflows, whatever lies in the memory that it was lent. So an application
 // may trap the three exceptions, and some do (where glibc can, these tests do, too).
+#include <algorithm>
 #include <cfenv>
 #include <cfloat>
 #include <cmath>
@@ -13,6 +14,7 @@
 
 #include "heed/sdpa.h"
 #include "tests/support/compare.h"
+#include "tests/support/effort.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
 
@@ -56,6 +58,11 @@ std::string Raised(const Call& call) {
 // float, bytes of 0xff and of 0x80.
 constexpr uint32_t kContents[] = {0x7fa00001, 0x7fc00000, 0xff800000,
                                   0x7f7fffff, 0xffffffff, 0x80808080};
+const size_t kNumContents = Effort(6, 1);
+
+bool AllFinite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
 
 void Fill(const AlignedBytes& memory, uint32_t content) {
   for (size_t i = 0; i + 4 <= memory.size(); i += 4) memcpy(memory.data() + i, &content, 4);
@@ -207,7 +214,8 @@ void RunCase(const Case& c, WeightType type, CoreType core, WeightsWanted wanted
   const AlignedBytes workspace(SharedWorkspaceBytes(opened.config(), limits));
   std::vector<float> reference;  // what the best target computes
   ForEachTarget([&](const char* target) {
-    for (const uint32_t content : kContents) {
+    for (size_t i = 0; i < kNumContents; ++i) {
+      const uint32_t content = kContents[i];
       CAPTURE(content);
       Fill(plan, content);
       Fill(workspace, content);
@@ -221,7 +229,7 @@ void RunCase(const Case& c, WeightType type, CoreType core, WeightsWanted wanted
       Fill(workspace, content);
       const std::string raised = Raised([&] { REQUIRE(layer.Forward(args).ok()); });
       CHECK(raised == "");
-      for (const float y : output) REQUIRE(std::isfinite(y));
+      REQUIRE(AllFinite(output));
       if (reference.empty()) reference = output;
       if (HasFma(target)) REQUIRE(SameBits(output, reference));
     }
@@ -233,8 +241,10 @@ constexpr WeightType kTypes[] = {WeightType::kF32, WeightType::kBf16, WeightType
 
 TEST_CASE("a layer raises no exception on finite inputs, in memory of any content") {
   if (kWatched == 0) return;
+  size_t round = 0;
   for (const Case& c : kCases) {
     for (const WeightType type : kTypes) {
+      if (kIsSlow && ++round % 3 != 0) continue;  // each case with one or two of the types
       for (const CoreType core : {CoreType::kF32, CoreType::kInt8}) {
         for (const WeightsWanted wanted :
              {WeightsWanted::kNone, WeightsWanted::kPerHead, WeightsWanted::kAverage}) {
@@ -272,7 +282,8 @@ TEST_CASE("sdpa raises no exception on finite inputs, in memory of any content")
         const SdpaLimits limits = LimitsFor(args);
         const AlignedBytes block(SdpaWorkspaceBytes(limits));
         ForEachTarget([&](const char* target) {
-          for (const uint32_t content : kContents) {
+          for (size_t i = 0; i < kNumContents; ++i) {
+            const uint32_t content = kContents[i];
             CAPTURE(content);
             Fill(block, content);
             CreateOptions options;
@@ -281,7 +292,7 @@ TEST_CASE("sdpa raises no exception on finite inputs, in memory of any content")
               REQUIRE(ScaledDotProductAttention(args, limits, block.bytes(), options).ok());
             });
             CHECK(raised == "");
-            for (const float y : output) REQUIRE(std::isfinite(y));
+            REQUIRE(AllFinite(output));
           }
         });
       }
