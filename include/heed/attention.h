@@ -35,8 +35,9 @@
 //     (tests/limits/frames.sh).
 //   - Finite inputs raise no floating-point exception of division by zero or of an invalid
 //     operation, and none of overflow unless a projection, a score or an output is too large for a
-//     float, whatever lies in the memory that is lent. So an application may trap the three. (To
-//     int4, weights pack without overflow up to 2^20.) tests/numeric/float_exceptions_test.cc.
+//     float, whatever lies in the memory that is lent. So an application may trap the three. To
+//     int4, weights pack without overflow up to 2^20. A row that sees a value of 2^106 or more
+//     keeps fewer bits of values below 2^-105 (tests/numeric/float_exceptions_test.cc).
 //   - A failure is a Status (heed/status.h). A call that fails has written nothing, unless its
 //     comment says otherwise.
 //   - Functions may be called from any thread at any time. One Attention serves one call at a time,
