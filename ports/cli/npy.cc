@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "cli/error.h"
+#include "cli/half.h"
 #include "cli/kinds.h"
 
 namespace heed::cli {
@@ -177,16 +178,6 @@ T ElementOf(const Array& array, size_t index) {
   return value;
 }
 
-// IEEE binary16; exact.
-double FromHalf(uint16_t half) {
-  const int exponent = half >> 10 & 31;
-  const int fraction = half & 1023;
-  double magnitude = std::ldexp(exponent == 0 ? fraction : 1024 + fraction,
-                                (exponent == 0 ? 1 : exponent) - 25);
-  if (exponent == 31) magnitude = fraction == 0 ? HUGE_VAL : std::nan("");
-  return (half & 0x8000) != 0 ? -magnitude : magnitude;
-}
-
 }  // namespace
 
 int64_t Array::Integer(size_t index) const {
@@ -201,7 +192,7 @@ int64_t Array::Integer(size_t index) const {
 
 double Array::Float(size_t index) const {
   switch (type) {
-    case DType::kFloat16: return FromHalf(ElementOf<uint16_t>(*this, index));
+    case DType::kFloat16: return static_cast<double>(FromHalf(ElementOf<uint16_t>(*this, index)));
     case DType::kFloat64: return ElementOf<double>(*this, index);
     default: return static_cast<double>(ElementOf<float>(*this, index));
   }
