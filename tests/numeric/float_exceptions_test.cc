@@ -36,7 +36,7 @@ template <typename Call>
 std::string Raised(const Call& call) {
   std::feclearexcept(FE_ALL_EXCEPT);
   call();
-  const int raised = std::fetestexcept(kWatched);
+  [[maybe_unused]] const int raised = std::fetestexcept(kWatched);
   std::feclearexcept(FE_ALL_EXCEPT);
   std::string text;
 #if defined(FE_INVALID) && defined(FE_DIVBYZERO) && defined(FE_OVERFLOW)

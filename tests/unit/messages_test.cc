@@ -8,11 +8,10 @@
 #include <algorithm>
 #include <cfenv>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -944,10 +943,13 @@ struct Site {
 };
 
 std::string ReadAll(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  std::string text;
+  std::FILE* const file = std::fopen(path.c_str(), "rb");
+  REQUIRE(file != nullptr);
+  char part[4096];
+  for (size_t got; (got = std::fread(part, 1, sizeof(part), file)) != 0;) text.append(part, got);
+  std::fclose(file);
+  return text;
 }
 
 void AddSites(const std::string& file, const std::string& text, std::vector<Site>* sites) {

@@ -178,7 +178,7 @@ TEST_CASE("arguments without elements may be null, with strides of any size") {
         limits.max_query_len = 5;
         const Runner runner(NormalLayer(c, random), limits, target);
         Data data;
-        for (size_t stride : {size_t{0}, size_t{8}, SIZE_MAX / 64}) {
+        for (size_t stride : {size_t{0}, size_t{8}, size_t{SIZE_MAX} / 64}) {
           ForwardArgs args;  // three entries, five rows, no keys
           args.query = ConstTensorView(data.x.data(), 3, 5, kDim);
           args.key = args.value = ConstTensorView(nullptr, 3, 0, kDim);
