@@ -124,7 +124,7 @@ enum {
   HEED_INTERNAL = 50,        /* a bug in heed; please report it */
 };
 
-/* How a number of a status reads. */
+/* A form says how a number of a status reads. */
 typedef uint16_t heed_number_form;
 enum {
   HEED_NUMBER_NONE = 0,       /* there is no number; it is 0 */

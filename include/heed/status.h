@@ -54,7 +54,7 @@ enum class StatusCode : int32_t {
   kInternal = 50,        // a bug in heed; please report it
 };
 
-// How a number of a Status reads. The numbers are part of the binary interface.
+// A form says how a number of a Status reads. Its own numbers are part of the binary interface.
 enum class NumberForm : uint16_t {
   kNone = 0,        // there is no number; it is 0
   kSigned = 1,      // an int64_t
@@ -74,7 +74,7 @@ struct [[nodiscard]] Status {
   NumberForm expected_form = NumberForm::kNone;
   NumberForm actual_form = NumberForm::kNone;
   const char* argument = nullptr;  // the argument that was wrong: "key", "limits.max_batch"
-  // What was expected of it: "a length of at most limits.max_query_len ="
+  // The words that say what was expected: "a length of at most limits.max_query_len ="
   const char* expectation = nullptr;
   int64_t expected = 0;  // the number that ends the expectation; expected_form tells how it reads
   int64_t actual = 0;    // the number that was given, in the same unit, as actual_form tells

@@ -43,7 +43,7 @@ struct CallRequest {
   // The shapes that the tensors must have, as [batch][heads][rows][columns].
   size_t query_heads = 1, kv_heads = 1;
   size_t query_columns = 0, key_columns = 0, value_columns = 0, output_columns = 0;
-  // What is expected of the last dimension of query, key, value and output, for the Status.
+  // Four texts for a Status: the last dimension expected of query, key, value and output.
   const char* const* columns_texts = nullptr;
   size_t num_heads = 0;  // heads of the attention
   size_t num_added = 0;  // keys that the layer adds

@@ -12,7 +12,7 @@ struct Counts {
   uint64_t pairs = 0;  // rows times keys of all tiles
 };
 
-// Which keys the masks show, in words of 64 keys, for one head and whatever row.
+// Tells which keys the masks show to every row of one head, in words of 64 keys.
 class KeyWords {
  public:
   KeyWords(const MaskPlan& masks, MaskWordsKernel kernel, size_t batch, size_t head)
@@ -88,7 +88,7 @@ class HeadCounter {
       trimmed_.MoveTo(end_block);
       end = word != 0 ? Cursor::EndOf(end_block, word) : trimmed_.end();
     }
-    const auto shown_at = [&](size_t block) {  // whether a row sees a key of it
+    const auto shown_at = [&](size_t block) {  // true if a row sees a key of it
       uint64_t word = words_.At(block);
       if (block == any.begin / kKeyBlock) word &= ~before(any.begin);
       if (block == end_block) word &= before(any.end);

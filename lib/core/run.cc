@@ -49,12 +49,11 @@ Status RunOnExecutor(const Executor& executor, size_t num_tasks, TaskFunction fu
   uint32_t marks = 0;
   for (size_t task = 0; task < num_tasks; ++task) marks += MarkOf(task);
   if (run.num_refused == 0 && run.num_run == num_tasks && run.marks == marks) return Status();
-  // Where as many tasks as there are were run, another call was refused or one was a repetition.
+  // As many tasks may have run as there are: then another was refused, or one ran twice.
   const size_t wrong = run.num_refused != 0 ? num_tasks + run.num_refused : num_tasks - 1;
   return Fail(StatusCode::kBadValue, "executor.run",
               "each task to run once, on a worker below num_workers that runs no other; tasks =",
-              num_tasks,
-              run.num_run != num_tasks ? run.num_run : wrong);
+              num_tasks, run.num_run != num_tasks ? run.num_run : wrong);
 }
 
 }  // namespace heed

@@ -30,10 +30,6 @@ inline constexpr float kMinusInfinity = -__builtin_huge_valf();
 
 HWY_INLINE float PivotOf(float maximum) { return maximum == kMinusInfinity ? 0.0f : maximum; }
 
-HWY_INLINE uint64_t VisibleBits(const TileArgs& tile, size_t row) {
-  return tile.visible == nullptr ? LowBits(tile.num_keys) : tile.visible[row];
-}
-
 // Lane l is set where bit `first` + l of `visible` is.
 template <class D>
 HWY_INLINE hn::Mask<D> VisibleLanes(D d, uint64_t visible, size_t first) {

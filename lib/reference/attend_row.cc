@@ -72,7 +72,7 @@ float Score(const QueryRow& row, size_t j) {
 struct OnlineSoftmax {
   float maximum = kMinusInfinity;
   float sums[16] = {};  // key j of a block is added to sum j mod 16
-  // 2^-21 once the row has seen a value of 2^106 or more, so that their sum stays finite where the
+  // kSparingFactor once the row has seen a large value, so that their sum stays finite where the
   // mean does.
   float value_factor = 1.0f;
 
@@ -113,14 +113,14 @@ void ExponentiateBlock(const QueryRow& row, KeyBlock block, float* scores,
   }
 }
 
-// output = output * factor + the probabilities of the block times its values.
+// output = output * factor + the probabilities of the block, times value_factor, times its values.
 void AddValues(const QueryRow& row, KeyBlock block, const float* probabilities, float factor,
-               float* output) {
+               float value_factor, float* output) {
   for (size_t d = 0; d < row.config.head_dim; ++d) {
     float chain = 0.0f;
     for (size_t j = block.begin; j < block.end; ++j) {
       if (!IsVisible(row, j)) continue;
-      chain = Fma(probabilities[j], row.values[j * row.kv_stride + d], chain);
+      chain = Fma(probabilities[j] * value_factor, row.values[j * row.kv_stride + d], chain);
     }
     output[d] = Fma(output[d], factor, chain);
   }
@@ -177,16 +177,13 @@ void AttendBlock(const QueryRow& row, KeyBlock block, float* scores, OnlineSoftm
   for (float& sum : softmax->sums) sum *= factor;
   ExponentiateBlock(row, block, scores, softmax);
   if (softmax->value_factor == 1.0f && SeesLargeValue(row, block)) {
-    softmax->value_factor = 0x1p-21f;
+    softmax->value_factor = kSparingFactor;
     for (size_t d = 0; d < row.config.head_dim; ++d) output[d] *= softmax->value_factor;
   }
   if (row.config.core == CoreType::kInt8) {
     AddInt8Values(row, block, scores, factor, softmax->value_factor, output);
   } else {
-    for (size_t j = block.begin; j < block.end; ++j) {
-      if (IsVisible(row, j)) scores[j] *= softmax->value_factor;
-    }
-    AddValues(row, block, scores, factor, output);
+    AddValues(row, block, scores, factor, softmax->value_factor, output);
   }
 }
 

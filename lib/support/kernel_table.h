@@ -89,6 +89,7 @@ struct PutArgs {
 // Values of 2^106 and more are large: 2^20 of them may overflow where their mean does not.
 enum ValueKind : uint8_t { kOrdinaryValues = 0, kLargeValues = 1, kNonFiniteValues = 2 };
 inline constexpr float kLargeValue = 0x1p106f;
+inline constexpr float kSparingFactor = 0x1p-21f;
 inline ValueKind KindOfMagnitude(uint32_t bits) {
   if (bits >= 0x7f800000u) return kNonFiniteValues;
   return bits >= BitsOf(kLargeValue) ? kLargeValues : kOrdinaryValues;
@@ -97,8 +98,8 @@ inline ValueKind KindOfMagnitude(uint32_t bits) {
 // Rows that have seen a large value keep probabilities and accumulator times 2^-21 from then on
 // (lib/support/large_numbers.h).
 struct LargeValues {
-  bool any = false;            // some row has; else the factors are not set
-  float factors[kQueryBlock];  // 2^-21 for the rows that have, else 1
+  bool any = false;            // true once a row has; before that the factors are not set
+  float factors[kQueryBlock];  // kSparingFactor for the rows that have, else 1
 };
 
 // The keys and values of one block of one head, as a tile reads them.
@@ -136,7 +137,7 @@ struct TileArgs {
   float* maximum = nullptr;      // [rows] of 48
   float* sums = nullptr;         // [rows][16], key j adds to j % 16
   float* factors = nullptr;      // scratch [48]
-  LargeValues* large = nullptr;  // what all tiles of the rows share
+  LargeValues* large = nullptr;  // all tiles of the rows share it
 
   // kInt8Blocks reads these in place of `query`.
   IntegerStep step = IntegerStep::kPlain;  // integer_step of the table
@@ -147,6 +148,11 @@ struct TileArgs {
   float* probability_scales = nullptr;     // scratch [48]
   float* probability_inverses = nullptr;   // scratch [48]
 };
+
+// The keys of the tile that a row sees: bit j is set for key j.
+inline uint64_t VisibleBits(const TileArgs& tile, size_t row) {
+  return tile.visible == nullptr ? LowBits(tile.num_keys) : tile.visible[row];
+}
 
 // Finishes a query block: inverse[r] = 1 / sum of the row (0 where the sum is 0), and
 // output[r][d] = accumulator[r][d] * inverse[r] + 0. That is a product and then an addition, not

@@ -7,18 +7,14 @@
 namespace heed {
 namespace {
 
-// Calls change(row, score) for the score of every visible key.
+// Calls change(score) for the scores of the keys that a row sees.
 template <typename Change>
-void ForEachVisible(const TileArgs& tile, const Change& change) {
-  for (size_t r = 0; r < tile.rows; ++r) {
-    for (size_t j = 0; j < tile.num_keys; ++j) {
-      const bool sees = tile.visible == nullptr || (tile.visible[r] >> j & 1) != 0;
-      if (sees) change(r, &tile.scores[r * kKeyBlock + j]);
-    }
+void ForEachVisible(const TileArgs& tile, size_t row, const Change& change) {
+  const uint64_t visible = VisibleBits(tile, row);
+  for (size_t j = 0; j < tile.num_keys; ++j) {
+    if ((visible >> j & 1) != 0) change(&tile.scores[row * kKeyBlock + j]);
   }
 }
-
-constexpr float kSparingFactor = 0x1p-21f;
 
 // Calls spare(row) for the rows that have seen a large value, where is_large(key) tells of each
 // key whether its values are.
@@ -32,8 +28,7 @@ void SpareRows(const TileArgs& tile, const IsLarge& is_large, const Spare& spare
   for (size_t r = 0; r < tile.rows; ++r) {
     float& factor = large.factors[r];
     if (!large.any) factor = 1.0f;
-    const uint64_t visible = tile.visible == nullptr ? ~uint64_t{0} : tile.visible[r];
-    if (factor == 1.0f && (visible & large_keys) != 0) {
+    if (factor == 1.0f && (VisibleBits(tile, r) & large_keys) != 0) {
       factor = kSparingFactor;
       for (size_t c = 0; c < columns; ++c) tile.accumulator[r * columns + c] *= factor;
     }
@@ -55,10 +50,7 @@ void SpareLargeValues(const TileArgs& tile, size_t key_stride, size_t num_values
     return any;
   };
   SpareRows(tile, is_large, [&tile](size_t r) {
-    const uint64_t visible = tile.visible == nullptr ? ~uint64_t{0} : tile.visible[r];
-    for (size_t j = 0; j < tile.num_keys; ++j) {
-      if ((visible >> j & 1) != 0) tile.scores[r * kKeyBlock + j] *= kSparingFactor;
-    }
+    ForEachVisible(tile, r, [](float* probability) { *probability *= kSparingFactor; });
   });
 }
 
@@ -78,10 +70,12 @@ void RestoreLargeValues(const LargeValues& large, const FinishArgs& finished) {
 }
 
 void RaiseLowScores(const TileArgs& tile) {
-  ForEachVisible(tile, [&tile](size_t row, float* score) {
-    const float lowest = LowestScore(tile.maximum[row]);
-    if (*score < lowest) *score = lowest;
-  });
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float lowest = LowestScore(tile.maximum[r]);
+    ForEachVisible(tile, r, [lowest](float* score) {
+      if (*score < lowest) *score = lowest;
+    });
+  }
 }
 
 void TakeLargeFactors(const TileArgs& tile, float* scales) {
@@ -89,9 +83,10 @@ void TakeLargeFactors(const TileArgs& tile, float* scales) {
 }
 
 void RestoreLargeFactors(const TileArgs& tile) {
-  ForEachVisible(tile, [&tile](size_t row, float* score) {
-    *score *= LargeFactorOf(tile.query_scales[row]);
-  });
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const float factor = LargeFactorOf(tile.query_scales[r]);
+    ForEachVisible(tile, r, [factor](float* score) { *score *= factor; });
+  }
 }
 
 }  // namespace heed

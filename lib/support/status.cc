@@ -3,7 +3,6 @@
 
 #include "heed/detail/weight_formats.h"
 #include "lib/support/fail.h"
-#include "lib/support/arithmetic.h"
 
 namespace heed {
 namespace {

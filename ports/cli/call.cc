@@ -37,8 +37,8 @@ constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
        expected);
 }
 
-// Which elements a boolean mask sets. A float array is one if it holds 0 and 1, or 0 and -inf as
-// PyTorch adds it: then those that are -inf hide, which `is_keep` says how to express.
+// Returns which elements a boolean mask sets. A float array is such a mask if it holds 0 and 1, or
+// 0 and -inf as PyTorch adds it. Elements of -inf hide keys, so a keep mask sets the others.
 std::vector<uint8_t> FlagsOfFloats(const char* option, const Array& array, bool is_keep) {
   bool has_one = false, has_minus_infinity = false;
   for (size_t i = 0; i < array.count; ++i) {

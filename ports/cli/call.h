@@ -46,8 +46,8 @@ struct CallShape {
   size_t query_len = 0;
   size_t key_len = 0;
   bool batched = true;  // false: the files have no batch dimension
-  const char* layout = "[B, H, S, D]";  // of the query's file
-  uint32_t window = 0;                  // the layer's, 0: none
+  const char* layout = "[B, H, S, D]";  // the query's file has these dimensions
+  uint32_t window = 0;                  // the layer's window; 0: it has none
 };
 
 // Masks and lengths as arrays of their own; the views of a call point into it.

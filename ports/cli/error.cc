@@ -102,7 +102,7 @@ void Check(const Status& status, const std::string& where) {
 }
 
 std::string PlainText(std::string_view text) {
-  // What is cut away need not be escaped first: no escape is shorter than its character.
+  // Text that is cut away need not be escaped first: no escape is shorter than its character.
   return Shortened(Escaped(Shortened(text, 2 * kMaxMessage), [](const Character& c) {
     if (c.bytes == 0 || c.code < 0x80) return Hex("\\x%02x", c.code);
     return Hex(c.code < 0x10000 ? "\\u%04x" : "\\U%08x", c.code);

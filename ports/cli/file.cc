@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 std::string Reason() { return std::strerror(errno); }
 
-// Where the links of a path lead, also where nothing is there.
+// Follows the links of a path, also where they lead to nothing.
 fs::path Target(fs::path path) {
   std::error_code ignored;
   for (int links = 0; links < 40 && fs::is_symlink(path, ignored); ++links) {

@@ -175,8 +175,8 @@ bool TellsOfPositions(std::string_view component) {
   return false;
 }
 
-// Of what else changes the scores where it stands beside a layer: norms of the heads, and sinks.
-// RoFormer's layers are named as BERT's, and its embed_positions rotate queries and keys.
+// True for other names that change the scores where they stand beside a layer: norms of the heads,
+// and sinks. RoFormer's layers are named as BERT's; its embed_positions rotate queries and keys.
 bool TellsOfScores(std::string_view component, const std::string& naming) {
   static constexpr std::string_view kNorms[] = {"qnorm",      "knorm",      "qknorm",
                                                 "qlayernorm", "klayernorm", "qklayernorm"};
@@ -190,8 +190,9 @@ bool TellsOfScores(std::string_view component, const std::string& naming) {
          (naming == kBertNaming && folded == "embedpositions");
 }
 
-// Bytes of the prefix of the module that uses the positions a tensor is named after: what stands
-// before the component that tells of them, or before the one that holds such a tensor. Else npos.
+// Returns the length of the prefix of the module that uses the positions a tensor is named after,
+// or npos. The prefix ends before the component that tells of positions, or before the one that
+// holds such a tensor.
 // Components that are the layer's own tell nothing: all of the model may be named after rotation.
 template <typename Tells>
 size_t OwnerOfPositions(const std::string& name, const std::string& prefix, const Tells& tells) {

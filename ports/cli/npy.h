@@ -36,7 +36,7 @@ Array ReadNpy(const std::string& path, const std::vector<DType>& accepted);
 // The shortest decimal that gives the number again.
 std::string NumberText(double value);
 
-// What becomes of a finite float64 beyond the range of float32.
+// Says what becomes of a finite float64 that is beyond the range of float32.
 enum class Beyond { kFails, kBecomesLargest };
 
 // Reads float32, float16 or float64 as float32: float16 exactly, float64 rounded to the nearest.

@@ -34,7 +34,7 @@ float ParseFloat(const std::string& name, const std::string& text) {
   if (is_blank || *end != '\0' || text.find('\0') != std::string::npos) {
     Refuse(name, "a number", text);
   }
-  // What is too small for float32 may not become a 0, which means the default.
+  // A number that is too small for float32 must not become 0, which means the default.
   if (value == 0.0f && text.find_first_of("123456789") < text.find_first_of("eE")) {
     Refuse(name, "0 or a number that float32 holds", text);
   }

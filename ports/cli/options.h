@@ -42,7 +42,7 @@ CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<st
 // Checks that the value is one of these words.
 CLI::Validator OneOf(const std::vector<std::string>& words);
 
-// What a user wrote, in quotes, and cut where it is long.
+// Returns what a user wrote, in quotes, and cut where it is long.
 std::string GivenText(const std::string& text);
 
 // The values of --scale and --softcap; fail (exit code 1) where attention cannot have them. A scale

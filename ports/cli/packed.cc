@@ -24,7 +24,7 @@ PackedFile::PackedFile(const std::string& path) {
   CheckKind(path, memory_.text(), Kind::kPacked);
   Status status = Weights::Open(ConstBytes(memory_.data(), header_bytes), &weights_);
   if (header_bytes == sizes::kHeaderBytes) {
-    // Of a good header nothing is wrong but that the rest of the file is not there yet.
+    // A good header has one fault: the rest of the file is not there yet.
     const uint64_t bytes = FileBytes(memory_);
     const bool is_good = status.code == StatusCode::kBadHeader &&
                          static_cast<uint64_t>(status.expected) == bytes &&

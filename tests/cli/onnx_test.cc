@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// How many cases there are, and how many pass: ports/cli/README.md says so too.
+// These say how many cases there are and how many pass; ports/cli/README.md says so too.
 constexpr size_t kAll = 109, kPass = 72;
 
 struct OnnxCase {

@@ -17,8 +17,8 @@ struct Outcome {
   int exit_code = -1;  // -1: by a signal
   int signal = 0;      // SIGKILL: it took longer than two minutes
   std::string out, err;
-  double cpu_seconds = 0;  // of user and system
-  size_t peak_bytes = 0;   // of memory that it touched; not less than this test's own
+  double cpu_seconds = 0;  // the user's time and the system's
+  size_t peak_bytes = 0;   // the most memory that it touched; not less than this test's own
 };
 
 // heed ARGS, in a cross build behind the words of HEED_EMULATOR; stdout may go to a file instead.

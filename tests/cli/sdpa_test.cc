@@ -20,7 +20,7 @@ struct Sizes {
   size_t head_dim = 6, value_dim = 6;
 };
 
-// How the inputs lie in their files.
+// A layout says how the inputs lie in their files.
 struct Files {
   std::string descr = "<f4";
   bool heads_in_rows = false;  // [B, S, H * D]

@@ -92,7 +92,7 @@ TEST_CASE("a wrong command line is answered with one line in words") {
 
 #if defined(__x86_64__)
 TEST_CASE("threads that cannot start are told by the option that asked for them") {
-  if (kIsSanitized) return;  // which reserves terabytes of addresses for itself
+  if (kIsSanitized) return;  // AddressSanitizer reserves terabytes of addresses for itself
   Random random(62);
   const LayerCall call(NormalLayer(Shape(8, 2), random), CallSizes{1, 3, 4, true}, 61);
   rlimit before;

@@ -37,8 +37,8 @@ void Report(const char* name, bool good, const Status& status) {
   Print("\n");
 }
 
-// Whether the status is that of a missing type, whose sentence tells what there is and ends with
-// the name of what is missing.
+// True if the status is that of a missing type. Its sentence tells what there is, and ends with the
+// name of what is missing.
 bool Misses(const Status& status, const char* argument, const char* type) {
   if (status.code != StatusCode::kUnsupported || strcmp(status.argument, argument) != 0) {
     return false;

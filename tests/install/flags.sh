@@ -78,7 +78,7 @@ fi
 echo "bad flags before the library's own change nothing:" $shown
 
 # A compiler that adds flags after all others, as those of some distributions do. The sources refuse
-# what they see, unless this test asks them not to; Create finds it, and what they cannot see.
+# flags that they see, unless this test asks them not to. Create finds those, and all others.
 # spoiled TYPES FLAG...: the best target is refused, and what is not refused keeps its bits.
 spoiled() {
   local types=$1

@@ -68,7 +68,7 @@ void Fill(const AlignedBytes& memory, uint32_t content) {
   for (size_t i = 0; i + 4 <= memory.size(); i += 4) memcpy(memory.data() + i, &content, 4);
 }
 
-// What a case does to the rows of the input.
+// A case does this to the rows of the input.
 enum class Rows { kNormal, kZeros, kTiny, kHuge, kMixed, kLargestValues, kLargestInputs };
 
 std::vector<float> Input(Rows rows, size_t count, size_t columns) {
@@ -212,7 +212,7 @@ void RunCase(const Case& c, WeightType type, CoreType core, WeightsWanted wanted
   const Limits limits = LimitsFor(args);
   const AlignedBytes plan(PlanBytes(opened.config()));
   const AlignedBytes workspace(SharedWorkspaceBytes(opened.config(), limits));
-  std::vector<float> reference;  // what the best target computes
+  std::vector<float> reference;  // the output of the best target
   ForEachTarget([&](const char* target) {
     for (size_t i = 0; i < kNumContents; ++i) {
       const uint32_t content = kContents[i];

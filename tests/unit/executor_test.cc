@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kWorkers = 3, kLen = 130, kDim = 24, kBatch = 2;
 
-// What an executor does with one of the runs that a call asks for.
+// An executor does this with one of the runs that a call asks for.
 using Runs = std::function<void(size_t num_tasks, TaskFunction function, void* argument)>;
 
 struct OwnExecutor {

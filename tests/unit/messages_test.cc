@@ -38,10 +38,10 @@ T* Shifted(T* data, size_t bytes) {
   return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(data) + bytes);
 }
 
-// What the cases spoil, each a valid thing.
+// The cases spoil these things, each of which is valid.
 struct Things {
   Call call;
-  LayerData layer;  // of embed_dim 8 and 2 heads
+  LayerData layer;  // it has embed_dim 8 and 2 heads
   AlignedBytes file;
   Weights weights;
   Limits limits;

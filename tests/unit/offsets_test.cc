@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kBatch = 4;
 
-// Where entries stand, how long they are, and how far they look back and ahead.
+// A case says where entries stand, how long they are, and how far they look back and ahead.
 struct Case {
   std::vector<int64_t> offsets;
   std::vector<int32_t> lengths;  // empty: all keys
