@@ -31,7 +31,7 @@ MaskPlan::Band MaskPlan::BandOf(size_t batch) const {
   const int64_t shift = offsets == nullptr ? offset : ReadOnce(offsets[batch]);
   // shift - window may be below the range of int64.
   const bool sees_all_before = window == 0 || shift < INT64_MIN + window;
-  // And shift + window_right may be above it.
+  // shift + window_right may be above it.
   const bool sees_all_after = window_right < 0 || shift > INT64_MAX - window_right;
   return {sees_all_before ? -kFar : NearShift(shift - window) + 1,
           sees_all_after ? kFar : NearShift(shift + window_right) + 1};

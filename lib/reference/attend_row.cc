@@ -72,8 +72,8 @@ float Score(const QueryRow& row, size_t j) {
 struct OnlineSoftmax {
   float maximum = kMinusInfinity;
   float sums[16] = {};  // key j of a block is added to sum j mod 16
-  // kSparingFactor once the row has seen a large value, so that their sum stays finite where the
-  // mean does.
+  // This is kSparingFactor once the row has seen a large value, so that the sum of values stays
+  // finite where their mean does.
   float value_factor = 1.0f;
 
   // The number that is subtracted from scores. It is 0 where every score is -inf, so that none

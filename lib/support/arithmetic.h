@@ -1,5 +1,5 @@
 // lib/support/arithmetic.h: refuses flags that let a compiler change floating-point results. Every
-// .cc of the library includes it (tests/limits/flags.sh). CMake puts such flags right by itself
+// .cc of the library includes it (tests/install/flags.sh). CMake puts such flags right by itself
 // (.cmake/compiler.cmake); other builds must. Flags that no macro shows are found by Create
 // (lib/core/check_build.h).
 #ifndef HEED_LIB_SUPPORT_ARITHMETIC_H_

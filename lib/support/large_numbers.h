@@ -8,15 +8,15 @@
 
 namespace heed {
 
-// True for a NaN, too.
+// A NaN counts as large.
 inline bool IsLargeValue(float value) { return !(__builtin_fabsf(value) < kLargeValue); }
 
-// After the probabilities of a tile: finds the rows that see a large value of the block for the
-// first time, and multiplies probabilities and accumulators of all rows that have seen one by their
-// factor. Value c of key j lies at c / 16 * value_panel_stride + j * key_stride + c % 16, for c
-// below num_values.
+// Kernels call this when a tile has its probabilities. It finds the rows that see a large value for
+// the first time and multiplies their accumulators by the factor, and the probabilities of all rows
+// that have seen one. Value c of key j, c below num_values, lies at
+// c / 16 * value_panel_stride + j * key_stride + c % 16.
 void SpareLargeValues(const TileArgs& tile, size_t key_stride, size_t num_values);
-// The same for kInt8Blocks, where probability_scales take the factor.
+// It does the same for kInt8Blocks, where probability_scales take the factor.
 void SpareLargeScales(const TileArgs& tile, const float* value_scales);
 // Takes the factors off the finished rows of a query block.
 void RestoreLargeValues(const LargeValues& large, const FinishArgs& finished);

@@ -98,8 +98,8 @@ class Writer {
     if (mantissa == 0) return Char('0');
     const NineDigits number =
         NineDigitsOf(mantissa, static_cast<int>(exponent == 0 ? 1 : exponent) - 150);
-    // Below a power of two, floats are twice as dense. A little less than half, as `scaled` is not
-    // exact, and halfway may read as the neighbour.
+    // Below a power of two, floats are twice as dense. The distance must be a little less than half
+    // a step, as `scaled` is not exact, and a number halfway may read as the neighbour.
     uint64_t half_step = number.scaled / mantissa / (mantissa == kOne && exponent > 1 ? 4 : 2);
     half_step -= half_step >> 20;
     int power = number.power + 8;

@@ -42,8 +42,8 @@ class Checker {
   const char* name_ = nullptr;
 };
 
-// Panels of every type are rows of 16 words, one for each column. The bits of a word of that row
-// whose k is not below the depth:
+// Panels of every type are rows of 16 words, one for each column. Returns the bits of a word of
+// that row whose k is not below the depth.
 uint32_t BitsBeyondDepth(WeightType type, size_t depth, size_t row) {
   const size_t count = type == WeightType::kInt4 ? 8 : detail::FormatOf(type).group;
   const size_t width = 32 / count;

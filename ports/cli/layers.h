@@ -42,12 +42,14 @@ const FoundLayer& ChooseLayer(const Safetensors& file, const std::vector<FoundLa
 
 // Tensors that no role of a layer takes. Those without elements are left out.
 struct OtherTensors {
-  // Under the layer's prefix. Not among them: what lies under a child of the prefix that leads to
-  // another whole layer, and BERT's output.LayerNorm, which follows the layer.
+  // These lie under the layer's prefix. Two kinds are left out: tensors under a child of the prefix
+  // that leads to another whole layer, and BERT's output.LayerNorm, which follows the layer.
   std::vector<const Tensor*> inside;
-  // Outside, and named as positions are (rotary, inv_freq, alibi, relative_... and the like):
-  std::vector<const Tensor*> above;      // in a module that holds the layer, so that they act on it
-  std::vector<const Tensor*> elsewhere;  // in another one, and the layer has none of the same name
+  // These lie outside, and are named as positions are (rotary, inv_freq, alibi, relative_... and the
+  // like): in a module that holds the layer, so that they act on it; or in another one, where the
+  // layer has none of the same name.
+  std::vector<const Tensor*> above;
+  std::vector<const Tensor*> elsewhere;
 };
 // `layers` are those of the file. Without `outside`, only the tensors inside are looked for.
 OtherTensors FindOthers(const Safetensors& file, const std::vector<FoundLayer>& layers,
