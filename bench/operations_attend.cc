@@ -39,7 +39,7 @@ class TileMemory {
   TileMemory(const KernelTable& table, const TileShape& shape)
       : attend_(table.kv[Index(shape.form)].attend),
         shape_(shape),
-        kv_(table, {shape.form, 1, 1, shape.head_dim, shape.value_dim, shape.num_keys}),
+        kv_(table, {shape.form, shape.form, 1, 1, shape.head_dim, shape.value_dim, shape.num_keys}),
         scores_(kQueryBlock * kKeyBlock),
         accumulator_(kQueryBlock * shape.value_dim),
         sums_(kQueryBlock * 16),

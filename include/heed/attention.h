@@ -73,7 +73,9 @@
 #include "heed/detail/layer_map.h"
 #include "heed/detail/sizes.h"
 #include "heed/executor.h"
+#include "heed/kv_cache.h"
 #include "heed/mask.h"
+#include "heed/positions.h"
 #include "heed/status.h"
 #include "heed/tensor.h"
 #include "heed/weights.h"
@@ -146,6 +148,19 @@ class Attention {
   //             minutes for 2^20 of both. Check the sizes of what strangers send before.
   HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
 
+  // Projects the keys and values of a sequence once, so that later calls attend to them with a query
+  // alone: the cross-attention of a decoder step (args.memory).
+  //   key     [batch][key_len][kdim]
+  //   value   [batch][key_len][vdim]. Absent: key
+  //   lengths how many keys of each entry count; absent: all. The rest is not read
+  //   memory  a linear cache of this layer's shape; what it held is forgotten, also for entries
+  //           beyond batch. Not written where a check fails; emptied where a backend or executor
+  //           fails later
+  //   Errors  as Forward's; kCacheFull and kOverLimit where the cache is too small
+  HEED_EXPORT Status Remember(const ConstTensorView& key, const ConstTensorView& value,
+                              const Lengths& lengths, const Executor* executor,
+                              KvCache* memory) const;
+
   // False until Create has succeeded.
   bool is_created() const { return plan_ != nullptr; }
 
@@ -182,6 +197,25 @@ struct ForwardArgs {
   // Keys after the position that a row sees: hides j > i + offset + window_right. 0: not given;
   // -1: all of them. causal keeps it at 0. See heed/mask.h.
   int64_t window_right = 0;
+  // With a window, keys before this number are seen whatever the window says, up to the row's own
+  // position: the first tokens that language models want to keep ("attention sinks").
+  int64_t first_keys = 0;
+  // Rotary positions of the rows of query; absent: by their order (heed/positions.h).
+  Positions positions = {};
+  // A cache (heed/kv_cache.h). The rows of query become keys and values, and are appended; then each
+  // row attends to what its entry holds, up to its own position where `causal` or a window says so.
+  // The call has no key, and no offset: a row's position is its entry's length plus its index.
+  // Masks, bias and attention_weights have as many key columns as the longest entry of the batch
+  // has keys after the call, by absolute position; attention weights are 0 from an entry's end on.
+  // If lengths are given, they must be those of the entries after the call.
+  // A call that is refused leaves the cache as it was. Where a backend or executor fails later, its
+  // lengths stay as they were, and appending goes on from there.
+  KvCache* cache = nullptr;
+  // Keys and values that Remember made; the call has no key. It only reads them, as other calls may
+  // at the same time. Masks have as many key columns as the longest entry has keys; lengths, if
+  // given, hide more of them.
+  const KvCache* memory = nullptr;
+  NewRows new_rows = {};  // with a cache: how many rows of each entry count; absent: all
 };
 
 // The largest call that a layer serves. Each number is from 1 to kMaxDimension.
@@ -190,6 +224,9 @@ struct Limits {
   uint32_t max_query_len = 0;
   uint32_t max_key_len = 0;  // 0: max_query_len, as self-attention needs
   uint32_t max_workers = 1;  // the largest Executor::num_workers
+  // True: every call has a cache or a memory, so that the workspace has no room for keys and
+  // values; a call without is kBadShape. max_key_len is then what Remember takes.
+  bool cached = false;
 };
 
 // Bytes of a layer's plan: what Create notes of the layer, about a kilobyte, and the added keys of

@@ -44,6 +44,11 @@ enum class WeightType : uint32_t { kF32 = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3 };
 // keys, values and probabilities become integers at run time, whatever the weight type is.
 enum class CoreType : uint32_t { kF32 = 0, kInt8 = 1 };
 
+// Which columns of a head a rotary position turns together (heed/positions.h). With N = rope_dims:
+//   kHalf         column i and column i + N / 2, as Hugging Face's Llama, Qwen, Gemma and GPT-NeoX
+//   kInterleaved  columns 2i and 2i + 1, as Meta's own Llama and GPT-J
+enum class RopeStyle : uint32_t { kNone = 0, kHalf = 1, kInterleaved = 2 };
+
 // The config holds what was trained. ForwardArgs holds what belongs to one call: masks, lengths,
 // causal. Where the comment of a field begins with "0:", zero means the default that follows.
 struct AttentionConfig {
@@ -65,6 +70,14 @@ struct AttentionConfig {
   bool add_zero_attn = false;  // one key and value of zeros that every row sees
   WeightType weights = WeightType::kF32;
   CoreType core = CoreType::kF32;
+  // Positions of language models (heed/positions.h). Queries and keys of each head are first
+  // normalized and then rotated; values are not.
+  RopeStyle rope_style = RopeStyle::kNone;
+  uint32_t rope_dims = 0;     // 0: head_dim. The first columns of a head that turn: an even number
+  float rope_factor = 0.0f;   // 0: 1. YaRN's attention factor: multiplies cosine and sine
+  bool q_norm = false;        // RMSNorm of each head's query, with a weight for each column
+  bool k_norm = false;        // the same of each head's key
+  float norm_eps = 0.0f;      // 0: 1e-6. Is added to the mean of the squares; above 0
 
   // nn.MultiheadAttention(embed_dim, num_heads): four projections with biases.
   static constexpr AttentionConfig SelfAttention(uint32_t embed_dim, uint32_t num_heads) {
@@ -105,11 +118,19 @@ struct AttentionConfig {
     config.core = new_core;
     return config;
   }
+
+  // The same layer with rotary positions on the first `dims` columns of each head; 0: on all.
+  constexpr AttentionConfig WithRope(RopeStyle style, uint32_t dims = 0) const {
+    AttentionConfig config = *this;
+    config.rope_style = style;
+    config.rope_dims = dims;
+    return config;
+  }
 };
 // A new member also needs a line in heed/detail/config_fields.h.
 
-// The config with its zeros replaced by the defaults; softcap and window stay 0 where there is
-// none. It checks nothing.
+// The config with its zeros replaced by the defaults. Softcap and window stay 0 where there is none,
+// and so do the numbers of rotary positions and of norms. It checks nothing.
 constexpr AttentionConfig Resolved(AttentionConfig config) {
   if (config.num_kv_heads == 0) config.num_kv_heads = config.num_heads;
   if (config.head_dim == 0 && config.num_heads != 0 && config.embed_dim % config.num_heads == 0) {
@@ -120,6 +141,11 @@ constexpr AttentionConfig Resolved(AttentionConfig config) {
   if (config.scale == 0.0f && sizes::DimensionOk(config.head_dim)) {
     config.scale = sizes::InverseSqrt(config.head_dim);
   }
+  if (config.rope_style != RopeStyle::kNone) {
+    if (config.rope_dims == 0) config.rope_dims = config.head_dim;
+    if (config.rope_factor == 0.0f) config.rope_factor = 1.0f;
+  }
+  if ((config.q_norm || config.k_norm) && config.norm_eps == 0.0f) config.norm_eps = 1e-6f;
   return config;
 }
 

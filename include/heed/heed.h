@@ -110,7 +110,9 @@ enum {
   HEED_OVER_LIMIT = 14,      /* a shape is larger than the limits given to create */
   HEED_BLOCK_TOO_SMALL = 20, /* the caller's memory is smaller than the size function says */
   HEED_STALE_PLAN = 21,      /* the layer's plan was overwritten, by another create for instance */
-  HEED_BUSY = 22,            /* another call of the same layer is running */
+  HEED_BUSY = 22,            /* another call of the same layer or cache is running */
+  HEED_CACHE_FULL = 23,      /* a cache has no room for the new rows */
+  HEED_OVERWRITTEN = 24,     /* a ring has overwritten keys that this truncation would show */
   HEED_BAD_MAGIC = 30,       /* not a .heed file */
   HEED_BAD_VERSION = 31,     /* a .heed file of another version */
   HEED_BAD_CHECKSUM = 32,    /* header or payload were altered */
@@ -227,6 +229,7 @@ typedef struct heed_offsets {
 
 enum { HEED_WEIGHTS_F32 = 0, HEED_WEIGHTS_BF16 = 1, HEED_WEIGHTS_INT8 = 2, HEED_WEIGHTS_INT4 = 3 };
 enum { HEED_CORE_F32 = 0, HEED_CORE_INT8 = 1 };
+enum { HEED_ROPE_NONE = 0, HEED_ROPE_HALF = 1, HEED_ROPE_INTERLEAVED = 2 };
 
 /* The trained shape. Zeros mean the default that the comment names; heed_resolve_config replaces
  * them. */
@@ -246,6 +249,13 @@ typedef struct heed_attention_config {
   uint8_t add_zero_attn; /* one zero key and value seen by every row */
   uint32_t weights;      /* HEED_WEIGHTS_...: any other number is refused */
   uint32_t core;         /* HEED_CORE_...: the same */
+  uint32_t rope_style;   /* HEED_ROPE_...: rotary positions of queries and keys */
+  uint32_t rope_dims;    /* 0: head_dim; the first columns of a head that turn, an even number */
+  float rope_factor;     /* 0: 1; multiplies cosine and sine (YaRN's attention factor) */
+  float norm_eps;        /* 0: 1e-6; is added to the mean of the squares of a norm */
+  uint8_t q_norm;        /* RMSNorm of each head's query, before it is rotated */
+  uint8_t k_norm;        /* the same of each head's key */
+  uint8_t reserved[2];   /* 0 */
 } heed_attention_config;
 #define HEED_ATTENTION_CONFIG_INIT HEED_INIT(heed_attention_config)
 

@@ -40,7 +40,9 @@ enum class StatusCode : int32_t {
   kOverLimit = 14,       // a shape is larger than the Limits given to Create
   kBlockTooSmall = 20,   // the caller's memory is smaller than the constexpr size
   kStalePlan = 21,       // the layer's plan was overwritten, by another Create for instance
-  kBusy = 22,            // another call of the same layer is running
+  kBusy = 22,            // another call of the same layer or cache is running
+  kCacheFull = 23,       // a KvCache has no room for the new rows
+  kOverwritten = 24,     // a ring has overwritten keys that this truncation would show again
   kBadMagic = 30,        // not a .heed file
   kBadVersion = 31,      // a .heed file of another version
   kBadChecksum = 32,     // header or payload were altered

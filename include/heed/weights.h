@@ -89,6 +89,11 @@ struct LayerTensors {
   const float* out_bias = nullptr;    // [E]
   const float* bias_k = nullptr;      // [H_kv * D], required where config.add_bias_kv
   const float* bias_v = nullptr;      // [H_kv * D]
+  // [rope_dims / 2], required where config.rope_style: the angle in radians by which each pair turns
+  // from one position to the next (heed/positions.h).
+  const float* rope_frequencies = nullptr;
+  const float* q_norm_weight = nullptr;  // [D], required where config.q_norm. (Gemma: 1 + weight)
+  const float* k_norm_weight = nullptr;  // [D], required where config.k_norm
 };
 
 // Writes the packed file into `out`: at least PackedWeightsBytes, aligned to 64. It must not share

@@ -30,12 +30,9 @@ static_assert(sizeof(heed_lengths) == sizeof(Lengths));
 static_assert(sizeof(heed_offsets) == sizeof(Offsets));
 static_assert(SizedTwins<heed_executor, Executor>());
 static_assert(SizedTwins<heed_attention_config, AttentionConfig>());
-static_assert(SizedTwins<heed_layer_tensors, LayerTensors>());
-static_assert(SizedTwins<heed_limits, Limits>());
 static_assert(SizedTwins<heed_sdpa_limits, SdpaLimits>());
 // CreateOptions holds the projection backend too, which the C ABI does not have.
 static_assert(SizedTwins<heed_create_options, CreateOptions>(size_t{0} - sizeof(void*)));
-static_assert(SizedTwins<heed_forward_args, ForwardArgs>());
 static_assert(SizedTwins<heed_sdpa_args, SdpaArgs>());
 static_assert(SizedTwins<heed_explanation, Explanation>());
 

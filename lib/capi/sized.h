@@ -41,8 +41,8 @@ constexpr Layouts Released(const char* expectation, Sizes... sizes) {
   static_assert(offsetof(type, last_field) + sizeof(type::last_field) == sizeof(type))
 
 //           struct                 macro                         last field     sizes of ABI 3, ...
-HEED_LAYOUTS(heed_attention_config, "HEED_ATTENTION_CONFIG_INIT", core,
-             sizeof(heed_attention_config));
+HEED_LAYOUTS(heed_attention_config, "HEED_ATTENTION_CONFIG_INIT", reserved,
+             offsetof(heed_attention_config, rope_style), sizeof(heed_attention_config));
 HEED_LAYOUTS(heed_limits, "HEED_LIMITS_INIT", max_workers, sizeof(heed_limits));
 HEED_LAYOUTS(heed_create_options, "HEED_CREATE_OPTIONS_INIT", target, sizeof(heed_create_options));
 HEED_LAYOUTS(heed_executor, "HEED_EXECUTOR_INIT", min_multiply_adds, sizeof(heed_executor));

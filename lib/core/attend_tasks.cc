@@ -94,7 +94,7 @@ TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratc
   args.sums = scratch.sums();
   args.factors = scratch.factors();
   SetQuery(plan, block, scratch, &args);
-  if (built::kInt8 && plan.kv.form == KvForm::kInt8Blocks) QuantizeQuery(plan, scratch, &args);
+  if (built::kInt8 && plan.kv.key_form == KvForm::kInt8Blocks) QuantizeQuery(plan, scratch, &args);
   return args;
 }
 
@@ -120,7 +120,7 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile, TileA
 }
 
 const KvKernels& KernelsOf(const AttendPlan& plan, const KvView& kv) {
-  return plan.kernels->kv[Index(kv.form)];
+  return plan.kernels->Attending(kv.key_form, kv.value_form);
 }
 
 void AttendBlock(const AttendPlan& plan, const Block& block, TileWalk* walk, TileArgs* args) {

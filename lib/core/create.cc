@@ -78,7 +78,6 @@ KvView AddedKeysInFile(const Plan& plan) {
   const size_t head_dim = plan.config.head_dim;
   const size_t value_panels = sizes::DivideUp(head_dim, kPanelColumns);
   KvView view;
-  view.form = KvForm::kF32Blocks;
   view.capacity = sizes::AddedKeys(plan.config);
   view.keys.data = reinterpret_cast<const std::byte*>(plan.weights.added_keys);
   view.keys.head_stride = head_dim * kPanelColumns * sizeof(float);
@@ -99,7 +98,8 @@ KvView AddedKeysInPlan(const Plan& plan, const detail::KvMap& map) {
   const size_t head_dim = config.head_dim;
   const size_t num_added = sizes::AddedKeys(config);
   std::byte* const base = plan.plan_memory.data;
-  const KvStore store({KvForm::kInt8Blocks, 1, config.num_kv_heads, head_dim, head_dim, num_added},
+  const KvStore store({KvForm::kInt8Blocks, KvForm::kInt8Blocks, 1, config.num_kv_heads, head_dim,
+                       head_dim, num_added},
                       *plan.kernels, base + map.keys.offset, base + map.values.offset, nullptr);
   const size_t value_panels = sizes::DivideUp(head_dim, kPanelColumns);
   float* const scratch = plan.workers[0].rows();

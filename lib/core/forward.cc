@@ -103,8 +103,9 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   const AttentionConfig& config = plan.config;
   const size_t head_dim = config.head_dim;
   const size_t key_len = call->request.key.rows;
-  const detail::KvShape shape = {FormOf(plan, key_len), args.query.batch, config.num_kv_heads,
-                                 head_dim,              head_dim,         key_len};
+  const KvForm form = FormOf(plan, key_len);
+  const detail::KvShape shape = {form,     form,     args.query.batch, config.num_kv_heads,
+                                 head_dim, head_dim, key_len};
   call->store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.value_kind);
   AttendPlan& attend = call->attend;
   attend.kernels = plan.kernels;
@@ -158,7 +159,7 @@ Projection KvJob(const Plan& plan, const Call& call, KvSide side) {
   job.quantized = are_keys ? plan.quantized_key : plan.quantized_value;
   job.needed =
       NeededRows(call.attend.masks, plan.kernels->mask_words, call.attend.query_len);
-  if (call.store.view().form == KvForm::kRows) {  // the projection writes into the store itself
+  if (call.store.view().key_form == KvForm::kRows) {  // the projection writes into the store itself
     job.output =
         TensorView(call.store.RowsOf(side), job.input.batch, job.input.rows, matrix.columns);
   } else {

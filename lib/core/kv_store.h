@@ -23,8 +23,13 @@ struct KvView {
     }
   };
 
-  KvForm form = KvForm::kF32Blocks;
+  KvForm key_form = KvForm::kF32Blocks;
+  KvForm value_form = KvForm::kF32Blocks;
   size_t capacity = 0;  // the most keys that a batch entry holds
+  // Null, or how many keys each batch entry holds.
+  const uint32_t* lengths = nullptr;
+  // A ring keeps blocks from first_blocks on in ring_blocks places, in turn; 0: it is none.
+  size_t first_blocks = 0, ring_blocks = 0;
   Side keys, values;
   Side value_kind;  // one ValueKind for each block; where data is null, all have kind_of_all
   ValueKind kind_of_all = kOrdinaryValues;
@@ -33,17 +38,26 @@ struct KvView {
 
   // Block `block` of a head. A tile reads its keys up to the tile's own num_keys.
   KvBlock Block(size_t batch, size_t head, size_t block) const {
+    const size_t place = PlaceOf(block);
     KvBlock result;
-    result.keys = keys.At(batch, head, block);
-    result.values = values.At(batch, head, block);
+    result.key_form = key_form;
+    result.value_form = value_form;
+    result.keys = keys.At(batch, head, place);
+    result.values = values.At(batch, head, place);
     result.value_panel_stride = value_panel_stride;
     result.row_stride = row_stride;
-    const size_t keys_from_here = capacity - block * kKeyBlock;
-    result.num_keys = keys_from_here < kKeyBlock ? keys_from_here : kKeyBlock;
+    const size_t held = lengths == nullptr ? capacity : lengths[batch];
+    result.num_keys = Min(kKeyBlock, held - Min(held, block * kKeyBlock));
     result.value_kind = value_kind.data == nullptr
                             ? kind_of_all
-                            : static_cast<ValueKind>(*value_kind.At(batch, head, block));
+                            : static_cast<ValueKind>(*value_kind.At(batch, head, place));
     return result;
+  }
+
+  // Where a block lies among those of its head.
+  size_t PlaceOf(size_t block) const {
+    if (ring_blocks == 0 || block < first_blocks) return block;
+    return first_blocks + (block - first_blocks) % ring_blocks;
   }
 };
 
@@ -73,11 +87,18 @@ class KvStore {
   KvStore() = default;
   // The store holds `shape.capacity` keys of each batch entry. Its memory is aligned to 64 and as
   // large as detail::TakeKv says for the shape. kRows needs head_dim == value_dim and a capacity of
-  // at most 64; it fits into the memory of either form of blocks.
+  // at most 64; it fits into the memory of any form of blocks.
   KvStore(const detail::KvShape& shape, const KernelTable& kernels, std::byte* keys,
           std::byte* values, std::byte* value_kind);
 
   const KvView& view() const { return view_; }
+  // Makes a ring of the store, whose capacity is a number of whole blocks, or tells its view how many
+  // keys each entry holds.
+  void SetRing(size_t first_blocks) {
+    view_.first_blocks = first_blocks;
+    view_.ring_blocks = view_.capacity / kKeyBlock - first_blocks;
+  }
+  void SetLengths(const uint32_t* lengths) { view_.lengths = lengths; }
   size_t head_dim() const { return head_dim_; }
   size_t num_kv_heads() const { return num_kv_heads_; }
 
@@ -92,7 +113,8 @@ class KvStore {
 
  private:
   KvView view_;
-  const KvKernels* kernels_ = nullptr;
+  void (*put_keys_)(const PutArgs& args) = nullptr;
+  void (*put_values_)(const PutArgs& args) = nullptr;
   size_t num_kv_heads_ = 0;
   size_t head_dim_ = 0;
   size_t value_dim_ = 0;

@@ -162,7 +162,8 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
   const detail::SdpaMap map = once::SdpaMapOf(limits);
   const PoisonedGaps gaps([&map] { return map; }, block.data);
   const KvStore store(
-      {KvForm::kF32Blocks, 1, 1, attend.head_dim, attend.value_dim, args.key.rows},
+      {KvForm::kF32Blocks, KvForm::kF32Blocks, 1, 1, attend.head_dim, attend.value_dim,
+       args.key.rows},
       *attend.kernels, block.data + map.kv.keys.offset, block.data + map.kv.values.offset,
       block.data + map.kv.value_kind.offset);
   attend.kv = store.view();

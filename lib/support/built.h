@@ -17,6 +17,19 @@ inline constexpr bool kF32 = false, kInt8 = true, kOthers = false;
 inline constexpr bool kF32 = true, kInt8 = true, kOthers = true;
 #endif
 
+// Parts of the library that an application may leave out (CMake's HEED_FEATURES): caches of keys
+// and values, and positions (rotary positions, norms of queries and keys).
+#if defined(HEED_WITHOUT_CACHE)
+inline constexpr bool kCache = false;
+#else
+inline constexpr bool kCache = true;
+#endif
+#if defined(HEED_WITHOUT_POSITIONS)
+inline constexpr bool kPositions = false;
+#else
+inline constexpr bool kPositions = true;
+#endif
+
 constexpr bool Has(WeightType type) {
   return type == WeightType::kF32 ? kF32 : type == WeightType::kInt8 ? kInt8 : kOthers;
 }

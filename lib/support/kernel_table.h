@@ -81,8 +81,8 @@ struct PutArgs {
   size_t first_key = 0;  // first_key + rows <= 64
   void* block = nullptr;  // the block; kRows: the place of its key 0
   size_t row_stride = 0;  // kRows: floats from one key to the next
-  // For values of kF32Blocks: the highest ValueKind in the block. A put at the first key of the
-  // block sets it; any other put may raise it.
+  // For values of forms with float arithmetic: the highest ValueKind in the block, as its numbers
+  // read. A put at the first key of the block sets it; any other put may raise it.
   uint8_t* value_kind = nullptr;
 };
 
@@ -104,15 +104,17 @@ struct LargeValues {
 
 // The keys and values of one block of one head, as a tile reads them.
 struct KvBlock {
+  KvForm key_form = KvForm::kF32Blocks;
+  KvForm value_form = KvForm::kF32Blocks;
   const void* keys = nullptr;
   const void* values = nullptr;
   // Floats from one panel of 16 columns of the values to the next. kInt8Blocks does not use it.
   size_t value_panel_stride = 0;
   size_t row_stride = 0;  // kRows: floats from one key to the next
-  // The keys that the block holds, at least the tile's num_keys; zeros follow them. kInt8Blocks
-  // alone uses it.
+  // The keys that the block holds, at least the tile's num_keys. Zeros follow them, or numbers of
+  // keys that a cache has forgotten, which may be anything. kInt8Blocks alone uses it.
   size_t num_keys = 0;
-  ValueKind value_kind = kOrdinaryValues;  // or higher; kF32Blocks alone uses it
+  ValueKind value_kind = kOrdinaryValues;  // or higher; forms with float arithmetic use it
 };
 
 // One tile: up to 48 query rows against up to 64 keys of one block.
@@ -195,6 +197,26 @@ struct QuantizeArgs {
   int32_t* block_offsets = nullptr;
 };
 
+// Normalizes, rotates and scales rows of heads, in this order (heed/positions.h has the formulas):
+// output[r][h] = rotate(norm(input[r][h])) * scale. Each step that is not asked for is left out.
+struct NormRotateArgs {
+  const float* input = nullptr;  // [rows][heads][head_dim], rows input_stride apart
+  size_t input_stride = 0;
+  float* output = nullptr;       // the same shape; may be input
+  size_t output_stride = 0;
+  size_t rows = 0;
+  size_t heads = 0;
+  size_t head_dim = 0;
+  const float* norm_weight = nullptr;  // null, or [head_dim]
+  float norm_eps = 0.0f;
+  RopeStyle style = RopeStyle::kNone;
+  size_t rope_dims = 0;
+  // Null, or [rows][rope_dims] without a gap: the cosines of a row's rope_dims / 2 pairs, then their
+  // sines.
+  const float* turns = nullptr;
+  float scale = 1.0f;
+};
+
 // Which keys of one block each row of a query block sees: bit j of words[r] is set where row r sees
 // key j. Masks of any stride, 0 included, intersect; nothing but the elements named is read.
 struct MaskWordsArgs {
@@ -212,9 +234,11 @@ struct MaskWordsArgs {
   size_t rows = 0;      // 1..48
   size_t num_keys = 0;  // 1..64
   // If `is_banded`, row r sees keys [begin + r, end + r) alone.
+  // It also sees keys below first_keys and below end + r.
   bool is_banded = false;
   int64_t begin = 0;
   int64_t end = 0;
+  int64_t first_keys = 0;
   uint64_t* words = nullptr;  // [rows]
 };
 
@@ -238,6 +262,12 @@ struct KernelTable {
   // The same for the queries of kInt8Blocks: bytes have the target's own form (core_i8.h).
   void (*quantize_query)(const QuantizeArgs& args) = nullptr;
   KvKernels kv[kNumKvForms];  // by Index(KvForm); empty where the form is not built in
+  // The kernels that attend to blocks with keys and values in these forms.
+  const KvKernels& Attending(KvForm key_form, KvForm value_form) const {
+    const bool is_mixed = key_form != value_form;  // forms with float arithmetic
+    return kv[Index(is_mixed ? KvForm::kByteBlocks : key_form)];
+  }
+  void (*norm_rotate)(const NormRotateArgs& args) = nullptr;
   void (*mask_words)(const MaskWordsArgs& args) = nullptr;
   void (*finish)(const FinishArgs& args) = nullptr;
   // 2^x of each value, which must be at most 0. This and tanh are here for tests.

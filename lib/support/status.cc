@@ -174,6 +174,8 @@ const char* StatusCodeName(StatusCode code) {
     case StatusCode::kBlockTooSmall: return "block too small";
     case StatusCode::kStalePlan: return "stale plan";
     case StatusCode::kBusy: return "busy";
+    case StatusCode::kCacheFull: return "cache full";
+    case StatusCode::kOverwritten: return "overwritten";
     case StatusCode::kBadMagic: return "not a heed file";
     case StatusCode::kBadVersion: return "bad version";
     case StatusCode::kBadChecksum: return "bad checksum";

@@ -43,6 +43,7 @@ Status CheckSameConfig(const AttentionConfig& expected, const AttentionConfig& a
 AttentionConfig ConfigOf(const FileHeader& header) {
   AttentionConfig config;
   VisitConfigFields([&header](ConfigField field, auto& value) {
+    if (field.tag != 0) return;
     if constexpr (std::is_same_v<decltype(value), bool&>) {
       value = (header.config[kFlagsWord] >> field.slot & 1) != 0;
     } else {
@@ -54,6 +55,7 @@ AttentionConfig ConfigOf(const FileHeader& header) {
 
 void WriteConfig(const AttentionConfig& config, FileHeader* header) {
   VisitConfigFields([header](ConfigField field, const auto& value) {
+    if (field.tag != 0) return;
     if constexpr (std::is_same_v<decltype(value), const bool&>) {
       header->config[kFlagsWord] |= uint32_t{value} << field.slot;
     } else {

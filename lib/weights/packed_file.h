@@ -50,7 +50,8 @@ inline constexpr uint32_t kKnownFlags = [] {
   uint32_t flags = 0;
   const AttentionConfig config;
   detail::VisitConfigFields([&flags](detail::ConfigField field, const auto& value) {
-    if (std::is_same_v<decltype(value), const bool&>) flags |= uint32_t{1} << field.slot;
+    const bool is_flag = std::is_same_v<decltype(value), const bool&> && field.tag == 0;
+    if (is_flag) flags |= uint32_t{1} << field.slot;
   }, config);
   return flags;
 }();
@@ -69,6 +70,9 @@ struct PackedView {
   Matrix q, k, v, out;
   const float* added_keys = nullptr;  // null without added keys
   const float* added_values = nullptr;
+  const float* rope_frequencies = nullptr;  // [rope_dims / 2]; null without rotary positions
+  const float* q_norm = nullptr;            // [head_dim]; null without a norm
+  const float* k_norm = nullptr;
 };
 
 // Checks what the numbers of a packed layer must keep beside the checksum (Weights::Verify).

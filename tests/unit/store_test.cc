@@ -31,7 +31,7 @@ struct StoreBytes {
 StoreBytes BytesOf(const detail::KvShape& shape) {
   detail::Parts parts;
   const detail::KvMap map = detail::TakeKv(shape, &parts);
-  if (shape.form != KvForm::kRows) {
+  if (shape.key_form != KvForm::kRows) {
     return {map.keys.bytes, map.values.bytes, map.value_kind.bytes};
   }
   const size_t floats = shape.batch * shape.capacity * shape.num_kv_heads * shape.head_dim;
@@ -112,7 +112,7 @@ Floats RunSteps(const detail::KvShape& shape, const std::vector<Step>& steps,
   }
   const KvStore store(shape, table, keys.data(), values.data(), value_kind.data());
   for (const Step& step : steps) Put(store, step, side);
-  if (shape.form == KvForm::kInt8Blocks) MakeNanScalesEqual(shape, store.view());
+  if (shape.key_form == KvForm::kInt8Blocks) MakeNanScalesEqual(shape, store.view());
   Floats written;
   for (const Guarded<std::byte>* memory : {&keys, &values, &value_kind}) {
     for (const std::byte byte : memory->Copy()) written.push_back(static_cast<float>(byte));
@@ -122,7 +122,7 @@ Floats RunSteps(const detail::KvShape& shape, const std::vector<Step>& steps,
 
 detail::KvShape RandomShape(KvForm form, Random& random) {
   detail::KvShape shape;
-  shape.form = form;
+  shape.key_form = shape.value_form = form;
   shape.batch = random.Between(1, 2);
   shape.num_kv_heads = random.Between(1, 3);
   shape.head_dim = random.Between(1, random.Chance(20) ? 150 : 40);
@@ -172,7 +172,7 @@ Floats Readable(const detail::KvShape& shape, const KvView& view, size_t length)
     for (size_t block = 0; block * kKeyBlock < length; ++block) {
       const KvBlock kv = view.Block(0, head, block);
       const size_t keys = std::min(kKeyBlock, length - block * kKeyBlock);
-      if (view.form == KvForm::kInt8Blocks) {
+      if (view.key_form == KvForm::kInt8Blocks) {
         const auto k = Int8Keys(static_cast<const int8_t*>(kv.keys), shape.head_dim);
         const auto v = Int8Values(static_cast<const int8_t*>(kv.values), panels);
         append(k.scales, keys);
@@ -202,14 +202,14 @@ Floats Readable(const detail::KvShape& shape, const KvView& view, size_t length)
       const float* const v = static_cast<const float*>(kv.values);
       for (size_t j = 0; j < keys; ++j) {
         for (size_t d = 0; d < shape.head_dim; ++d) {
-          append(view.form == KvForm::kRows
+          append(view.key_form == KvForm::kRows
                      ? k + j * kv.row_stride + d
                      : k + (j / kPanelColumns * shape.head_dim + d) * kPanelColumns +
                            j % kPanelColumns,
                  1);
         }
         for (size_t d = 0; d < shape.value_dim; ++d) {
-          append(view.form == KvForm::kRows
+          append(view.key_form == KvForm::kRows
                      ? v + j * kv.row_stride + d
                      : v + d / kPanelColumns * kv.value_panel_stride + j * kPanelColumns +
                            d % kPanelColumns,
@@ -225,7 +225,7 @@ TEST_CASE("rows put in pieces, over others and after every truncation, read as r
   for (const KvForm form : kForms) {
     CAPTURE(Index(form));
     const size_t capacity = form == KvForm::kRows ? 64 : 70;
-    const detail::KvShape shape = {form, 1, 2, 9, form == KvForm::kRows ? size_t{9} : size_t{20},
+    const detail::KvShape shape = {form, form, 1, 2, 9, form == KvForm::kRows ? size_t{9} : size_t{20},
                                    capacity};
     Random random(7);
     const Floats wanted_rows = BellVector(random, capacity * 2 * 20);

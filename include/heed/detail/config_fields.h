@@ -16,6 +16,9 @@ struct ConfigField {
   // config, or, for a bool, the bit of its word of flags. Part of the file format: never
   // renumbered.
   uint32_t slot;
+  // 0, or the id of the tagged field that holds the number; `slot` is then not used. Tagged fields
+  // came with version 2 of the file.
+  uint16_t tag = 0;
 
   constexpr const char* name() const { return argument + sizeof("config.") - 1; }  // "embed_dim"
 };
@@ -41,6 +44,12 @@ constexpr void VisitConfigFields(const Visitor& visit, Configs&... configs) {
   visit(ConfigField{"config.add_zero_attn", 5}, configs.add_zero_attn...);
   visit(ConfigField{"config.weights", 10}, configs.weights...);
   visit(ConfigField{"config.core", 11}, configs.core...);
+  visit(ConfigField{"config.rope_style", 0, 1}, configs.rope_style...);
+  visit(ConfigField{"config.rope_dims", 0, 2}, configs.rope_dims...);
+  visit(ConfigField{"config.rope_factor", 0, 3}, configs.rope_factor...);
+  visit(ConfigField{"config.q_norm", 0, 4}, configs.q_norm...);
+  visit(ConfigField{"config.k_norm", 0, 5}, configs.k_norm...);
+  visit(ConfigField{"config.norm_eps", 0, 6}, configs.norm_eps...);
 }
 
 }  // namespace heed::detail

@@ -4,9 +4,13 @@
 //   kF32Blocks   blocks of 64 keys of one head. Keys: [4 panels][head_dim][16 keys] floats;
 //                values: [panels of 16 columns][64 keys][16 columns] floats
 //   kInt8Blocks  blocks of 64 keys of one head, as integers with scales (lib/support/core_i8.h)
+//   kBf16Blocks  as kF32Blocks, with bfloat16 in place of floats
+//   kByteBlocks  as kF32Blocks, with int8 in place of floats; then a float scale for each of the 64
+//                keys. A number is float(integer) * scale, rounded once (lib/support/row_scale.h)
 //
-// Blocks begin at absolute positions: key j is key j % 64 of block j / 64. Part of the library's
-// inside: it may change in any version.
+// kF32Blocks, kBf16Blocks and kByteBlocks have float arithmetic: a store may keep keys in one of
+// them and values in another. Blocks begin at absolute positions: key j is key j % 64 of block
+// j / 64. Part of the library's inside: it may change in any version.
 #ifndef HEED_DETAIL_KV_FORM_H_
 #define HEED_DETAIL_KV_FORM_H_
 
@@ -17,19 +21,22 @@
 
 namespace heed {
 
-enum class KvForm : uint8_t { kRows, kF32Blocks, kInt8Blocks };
-inline constexpr size_t kNumKvForms = 3;
+enum class KvForm : uint8_t { kRows, kF32Blocks, kInt8Blocks, kBf16Blocks, kByteBlocks };
+inline constexpr size_t kNumKvForms = 5;
 constexpr size_t Index(KvForm form) { return static_cast<size_t>(form); }
 
 namespace sizes {
 
-// Bytes of one block of 64 keys of one head; 0 for kRows, which has no blocks.
+// Bytes of one block of 64 keys of one head; 0 for kRows, which has no blocks. Always a multiple of
+// 64.
 constexpr size_t KeyBlockBytes(KvForm form, size_t head_dim) {
   switch (form) {
     case KvForm::kRows: return 0;
     case KvForm::kF32Blocks: return Mul(head_dim, kKeyBlock * sizeof(float));
     case KvForm::kInt8Blocks:  // [4][head_dim / 4][16][4] int8, a scale and an int32 sum a key
       return Mul(Add(RoundUp(head_dim, 4), sizeof(float) + sizeof(int32_t)), kKeyBlock);
+    case KvForm::kBf16Blocks: return Mul(head_dim, kKeyBlock * sizeof(uint16_t));
+    case KvForm::kByteBlocks: return Mul(Add(head_dim, sizeof(float)), kKeyBlock);
   }
   return 0;
 }
@@ -42,14 +49,16 @@ constexpr size_t ValueBlockBytes(KvForm form, size_t value_dim) {
     case KvForm::kF32Blocks: return Mul(columns, kKeyBlock * sizeof(float));
     case KvForm::kInt8Blocks:  // [panels][16][16][4] int8, a scale a key, an int32 sum a column
       return Add(Mul(columns, kKeyBlock + sizeof(int32_t)), kKeyBlock * sizeof(float));
+    case KvForm::kBf16Blocks: return Mul(columns, kKeyBlock * sizeof(uint16_t));
+    case KvForm::kByteBlocks: return Mul(Add(columns, sizeof(float)), kKeyBlock);
   }
   return 0;
 }
 
-// Bytes that say of each block whether its values hold a large number, an infinity or a NaN;
-// kF32Blocks alone needs to know.
+// Bytes that say of each block whether its values hold a large number, an infinity or a NaN. The
+// forms with float arithmetic need to know.
 constexpr size_t ValueKindBytes(KvForm form, size_t num_blocks) {
-  return form == KvForm::kF32Blocks ? num_blocks : 0;
+  return form == KvForm::kRows || form == KvForm::kInt8Blocks ? 0 : num_blocks;
 }
 
 }  // namespace sizes

@@ -17,6 +17,7 @@ struct LayerShape {
   AttentionConfig config;  // resolved
   size_t max_batch = 0, max_query_len = 0, max_key_len = 0, max_workers = 0;
   bool has_backend = false;  // a ProjectionBackend runs the projections
+  bool is_cached = false;    // keys and values lie in caches
 };
 
 // `limits` is heed::Limits, which attention.h defines after it has included this header.
@@ -26,7 +27,7 @@ constexpr LayerShape LayerShapeOf(const AttentionConfig& config, const Limits& l
   const uint32_t max_key_len =
       limits.max_key_len != 0 ? limits.max_key_len : limits.max_query_len;
   return {Resolved(config), limits.max_batch,   limits.max_query_len,
-          max_key_len,      limits.max_workers, has_backend};
+          max_key_len,      limits.max_workers, has_backend,          limits.cached};
 }
 
 constexpr bool ShapeOk(const LayerShape& shape) {
@@ -37,6 +38,11 @@ constexpr bool ShapeOk(const LayerShape& shape) {
 
 constexpr KvForm KvFormOf(const AttentionConfig& config) {
   return config.core == CoreType::kInt8 ? KvForm::kInt8Blocks : KvForm::kF32Blocks;
+}
+
+// True where queries or keys are normalized or rotated.
+constexpr bool HasPositions(const AttentionConfig& c) {
+  return c.rope_style != RopeStyle::kNone || c.q_norm || c.k_norm;
 }
 
 struct PlanMap {
@@ -50,8 +56,9 @@ constexpr PlanMap PlanMapOf(const AttentionConfig& c) {
   Parts parts;
   map.plan = parts.Take(sizes::kPlanBytes);
   if (c.core == CoreType::kInt8 && sizes::AddedKeys(c) != 0) {
-    const KvShape shape = {KvForm::kInt8Blocks, 1,          c.num_kv_heads,
-                           c.head_dim,          c.head_dim, sizes::AddedKeys(c)};
+    const KvShape shape = {KvForm::kInt8Blocks, KvForm::kInt8Blocks, 1,
+                           c.num_kv_heads,      c.head_dim,          c.head_dim,
+                           sizes::AddedKeys(c)};
     map.added = TakeKv(shape, &parts);
   }
   map.bytes = parts.end();
@@ -66,6 +73,9 @@ struct WorkspaceMap {
   // With integer weights and no backend. The merged heads take the place of the query's integers.
   QuantizedMap quantized_query, quantized_key, quantized_value;
   Part backend_rows;  // with a backend: float [batch][key_len][num_kv_heads * head_dim]
+  // With rotary positions: cosines and sines of the rows of query, and of keys that are other rows.
+  Part query_turns;  // float [batch][query_len][rope_dims]
+  Part key_turns;    // float [key_len][rope_dims]
   size_t bytes = 0;
 };
 
@@ -78,11 +88,11 @@ constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
   WorkspaceMap map;
   Parts parts;
   map.heads = parts.Take<float>(sizes::Mul(query_rows, q_dim));
-  map.kv = TakeKv({KvFormOf(c), shape.max_batch, c.num_kv_heads, c.head_dim, c.head_dim,
-                   shape.max_key_len},
+  map.kv = TakeKv({KvFormOf(c), KvFormOf(c), shape.max_batch, c.num_kv_heads, c.head_dim,
+                   c.head_dim, shape.is_cached ? 0 : shape.max_key_len},
                   &parts);
-  map.worker = WorkerMapOf(
-      {KvFormOf(c), c.head_dim, c.head_dim, shape.max_key_len, shape.has_backend});
+  map.worker = WorkerMapOf({KvFormOf(c), c.head_dim, c.head_dim, shape.max_key_len,
+                            shape.has_backend || HasPositions(c)});
   map.workers = parts.Take(sizes::Mul(shape.max_workers, map.worker.bytes));
   if (sizes::QuantizesInputs(c.weights) && !shape.has_backend) {
     const bool offsets = c.weights == WeightType::kInt4;
@@ -92,6 +102,10 @@ constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
     map.quantized_value = TakeQuantized(key_rows, c.vdim, offsets, &parts);
   }
   if (shape.has_backend) map.backend_rows = parts.Take<float>(sizes::Mul(key_rows, kv_dim));
+  if (c.rope_style != RopeStyle::kNone) {
+    map.query_turns = parts.Take<float>(sizes::Mul(query_rows, c.rope_dims));
+    map.key_turns = parts.Take<float>(sizes::Mul(shape.max_key_len, c.rope_dims));
+  }
   map.bytes = parts.end();
   return map;
 }

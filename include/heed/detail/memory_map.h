@@ -43,7 +43,7 @@ struct WorkerShape {
   size_t head_dim = 0;
   size_t value_dim = 0;
   size_t key_len = 0;
-  bool scales_query = false;  // a tile copies its query rows times the scale
+  bool copies_query = false;  // a tile copies its query rows: it scales, normalizes or rotates them
 };
 
 // The scratch of one worker. An attention task uses the parts; a projection task uses the whole
@@ -54,7 +54,7 @@ struct WorkerMap {
   Part sums;         // float [48][16]
   Part maximum, inverse, factors;  // float [48] each
   Part mask_words;   // uint64 [key blocks][48]: which keys of the block a row sees
-  Part query;        // float [48][head_dim], where scales_query
+  Part query;        // float [48][head_dim], where copies_query
 
   // kInt8Blocks alone.
   Part int8_probabilities;  // int8 [48][64]
@@ -77,7 +77,7 @@ constexpr WorkerMap WorkerMapOf(const WorkerShape& shape) {
   map.factors = parts.Take<float>(kQueryBlock);
   map.mask_words = parts.Take<uint64_t>(
       sizes::Mul(sizes::DivideUp(shape.key_len, kKeyBlock), kQueryBlock));
-  map.query = parts.Take<float>(shape.scales_query ? sizes::Mul(shape.head_dim, kQueryBlock) : 0);
+  map.query = parts.Take<float>(shape.copies_query ? sizes::Mul(shape.head_dim, kQueryBlock) : 0);
   if (shape.form == KvForm::kInt8Blocks) {
     map.int8_probabilities = parts.Take<int8_t>(kQueryBlock * kKeyBlock);
     map.int8_query =
@@ -92,7 +92,8 @@ constexpr WorkerMap WorkerMapOf(const WorkerShape& shape) {
 
 // Keys and values of so many batch entries, heads and keys.
 struct KvShape {
-  KvForm form = KvForm::kF32Blocks;
+  KvForm key_form = KvForm::kF32Blocks;
+  KvForm value_form = KvForm::kF32Blocks;
   size_t batch = 0;
   size_t num_kv_heads = 0;
   size_t head_dim = 0;
@@ -109,10 +110,10 @@ constexpr KvMap TakeKv(const KvShape& shape, Parts* parts) {
   const size_t blocks = sizes::Mul(sizes::Mul(shape.batch, shape.num_kv_heads),
                                    sizes::DivideUp(shape.capacity, sizes::kKeyBlock));
   KvMap map;
-  map.keys = parts->Take(sizes::Mul(blocks, sizes::KeyBlockBytes(shape.form, shape.head_dim)));
+  map.keys = parts->Take(sizes::Mul(blocks, sizes::KeyBlockBytes(shape.key_form, shape.head_dim)));
   map.values =
-      parts->Take(sizes::Mul(blocks, sizes::ValueBlockBytes(shape.form, shape.value_dim)));
-  map.value_kind = parts->Take(sizes::ValueKindBytes(shape.form, blocks));
+      parts->Take(sizes::Mul(blocks, sizes::ValueBlockBytes(shape.value_form, shape.value_dim)));
+  map.value_kind = parts->Take(sizes::ValueKindBytes(shape.value_form, blocks));
   return map;
 }
 
@@ -128,7 +129,8 @@ constexpr SdpaMap SdpaMapOf(size_t max_key_len, size_t head_dim, size_t value_di
                             size_t max_workers) {
   SdpaMap map;
   Parts parts;
-  map.kv = TakeKv({KvForm::kF32Blocks, 1, 1, head_dim, value_dim, max_key_len}, &parts);
+  map.kv = TakeKv({KvForm::kF32Blocks, KvForm::kF32Blocks, 1, 1, head_dim, value_dim, max_key_len},
+                  &parts);
   map.worker = WorkerMapOf({KvForm::kF32Blocks, head_dim, value_dim, max_key_len, true});
   map.workers = parts.Take(sizes::Mul(max_workers, map.worker.bytes));
   map.bytes = parts.end();
