@@ -51,8 +51,8 @@ constexpr size_t NumFields() {
 
 static_assert(NumFields() == NumMembers<AttentionConfig>(),
               "heed/detail/config_fields.h lists every member of AttentionConfig");
-static_assert(NumFields() + 1 == NumMembers<heed_attention_config>(),
-              "heed_attention_config has its size and every field of AttentionConfig");
+static_assert(NumFields() + 3 == NumMembers<heed_attention_config>(),
+              "heed_attention_config has its size, every field of AttentionConfig and two bytes");
 
 // No field is at its default, and each may be changed alone.
 constexpr AttentionConfig kConfig = [] {
@@ -73,6 +73,7 @@ constexpr AttentionConfig kConfig = [] {
 void Change(bool* value) { *value = !*value; }
 void Change(WeightType* value) { *value = WeightType::kBf16; }
 void Change(CoreType* value) { *value = CoreType::kInt8; }
+void Change(RopeStyle* value) { *value = RopeStyle::kInterleaved; }
 template <typename T>
 void Change(T* value) {
   *value *= 2;
