@@ -75,10 +75,11 @@ Status CheckAppend(const Plan& plan, const ForwardArgs& args, CallRequest* reque
                                                 : args.query.rows;
     const size_t keys = held[b] + rows;
     if (keys > highest) {
-      return limits.window != 0
-                 ? Fail(StatusCode::kOverLimit, "query", "positions below", highest, keys - 1)
-                 : Fail(StatusCode::kCacheFull, "cache", "room for all keys of an entry, capacity =",
-                        highest, keys);
+      if (limits.window != 0) {
+        return Fail(StatusCode::kOverLimit, "query", "positions below", highest, keys - 1);
+      }
+      return Fail(StatusCode::kCacheFull, "cache", "room for all keys of an entry, capacity =",
+                  highest, keys);
     }
     request->key_len = Max(request->key_len, keys);
   }
@@ -182,8 +183,8 @@ Status CheckCachedMasks([[maybe_unused]] const Plan& plan, const ForwardArgs& ar
   for (size_t b = 0; b < args.query.batch; ++b) {
     const int64_t keys = static_cast<int64_t>(masks->KeysHeld(b));
     if (masks->lengths[b] != keys) {
-      return Fail(StatusCode::kBadMask, "lengths", "what the entry of the cache has after the call,",
-                  keys, masks->lengths[b]);
+      return Fail(StatusCode::kBadMask, "lengths",
+                  "what the entry of the cache has after the call,", keys, masks->lengths[b]);
     }
   }
   return Status();

@@ -94,7 +94,8 @@ struct Projection {
   void SetRows(size_t batch, size_t first_row, size_t rows, ProjectArgs* args) const;
   void RunIntoStore(size_t batch, const KeyInterval& rows, const ProjectArgs& all,
                     const WorkerScratch& scratch) const;
-  void StoreRows(const ProjectArgs& made, size_t batch, size_t first_row, const KvRows& heads) const;
+  void StoreRows(const ProjectArgs& made, size_t batch, size_t first_row,
+                 const KvRows& heads) const;
 };
 
 }  // namespace heed

@@ -805,8 +805,12 @@ std::vector<Case> CasesOfCachedCalls() {
          return c.Forward();
        }},
       {check, "kCacheFull, \"cache\"",
-       "cache full: cache: expected room for all keys of an entry, capacity = 2, got 3",
-       append([](C& c) { c.cache_limits.capacity = c.cache_limits.max_new_rows = 2; })},
+       "cache full: cache: expected room for all keys of an entry, capacity = 10, got 12",
+       append([](C& c) {
+         REQUIRE(c.Init().ok());
+         CacheAccess::Lengths(c.cache)[0] = 9;
+         c.reuses_block = true;
+       })},
       {check, "\"positions below\"",
        "over limit: query: expected positions below 1048576, got 1048577",
        append([](C& c) {
@@ -899,7 +903,8 @@ std::vector<Case> CasesOfForward() {
        }},
       {forward, "\"explanation\"", "null pointer: explanation: expected an address",
        [](Things& t) { return t.call.runner().layer().Explain(t.call.args(), nullptr); }},
-      {forward, "Fail(StatusCode::kBusy, name, expectation)", "busy: layer: expected no other call of this layer at the same time",
+      {forward, "Fail(StatusCode::kBusy, name, expectation)",
+       "busy: layer: expected no other call of this layer at the same time",
        [](Things& t) {
          Nested nested{&t, Status()};
          const Status outer = t.Forward([&](ForwardArgs& a) { t.RunOn(a, &nested, RunNested); });
