@@ -392,6 +392,11 @@ TEST_CASE("a table of another length than its config needs is a bad header") {
     const Status status = file.Open();
     CHECK((status.code == kBadHeader || (count > 5 && status.code == kUnsupported)));
   }
+  // The last section twice: the table has room for a sixth entry before the fields.
+  Crafted twice;
+  twice.SetNumSections(6);
+  twice.SetEntry(5, twice.Entry(4));
+  twice.Refused(kBadHeader, "file", 6);
   // Sections whose table is cut off, in a file that says so itself.
   for (uint64_t size : {uint64_t{0}, uint64_t{255}, uint64_t{256}, uint64_t{256 + 159}}) {
     Crafted file;
