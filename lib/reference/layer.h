@@ -1,7 +1,7 @@
 // lib/reference/layer.h: the whole layer in plain loops, in the order that defines every bit. It
-// knows no panel, no tile and no register: read layer.cc, then linear.cc and attend_row.cc, to
-// learn what heed computes; norm_rotate.cc has the positions of language models. Kernels and core must give the same bits on every FMA target
-// (tests/numeric/layer_bits_test.cc).
+// knows no panel, no tile and no register: read layer.cc, then linear.cc, norm_rotate.cc and
+// attend_row.cc, to learn what heed computes. Kernels and core must give the same bits on every FMA
+// target (tests/numeric/layer_bits_test.cc).
 //
 // It does not check its arguments; Attention::Forward documents them.
 #ifndef HEED_LIB_REFERENCE_LAYER_H_

@@ -117,8 +117,8 @@ struct Things {
     Weights opened;
     return Weights::Open(ConstBytes(memory.data(), std::min(size, file.size())), &opened);
   }
-  // Opens, and then verifies, a file of version 2 after an edit of its bytes; its checksums are made
-  // right again. The table is at 256, the tagged fields at 448, the matrices at 576.
+  // Opens and verifies a file of version 2 after an edit of its bytes. Its checksums are made right
+  // again. The table is at 256, the tagged fields at 448, the matrices at 576.
   template <typename Edit>
   Status OpenPositions(const Edit& edit, bool repair = true) {
     Random random(5);
@@ -403,7 +403,6 @@ std::vector<Case> CasesOfWeights() {
        }},
       {open, "kBadVersion", "bad version: file: expected version 1 to 2, got 3",
        header([](FileHeader& h) { h.version = 3; })},
-      {open, "without positions", "", nullptr},  // a library without them
       {open, "the version that its config needs",
        "bad header: file: expected the version that its config needs, 1, got 2",
        [](Things& t) {
