@@ -41,6 +41,7 @@ void PutKeysInt8(const PutArgs& args);
 void PutValuesInt8(const PutArgs& args);
 void AttendInt8(const TileArgs& tile);
 void ProbabilitiesInt8(const TileArgs& tile, const ProbabilityArgs& args);
+void NormRotate(const NormRotateArgs& args);
 void MaskWords(const MaskWordsArgs& args);
 void Finish(const FinishArgs& args);
 void Exp2Array(const float* input, float* output, size_t count);
@@ -65,6 +66,7 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
     table.quantize_rows = QuantizeRows;
     table.quantize_query = QuantizeQuery;
   }
+  if constexpr (built::kPositions) table.norm_rotate = NormRotate;
   table.mask_words = MaskWords;
   table.finish = Finish;
   table.exp2 = Exp2Array;

@@ -4,6 +4,7 @@
 #include "lib/reference/attend.h"
 #include "lib/reference/dot.h"
 #include "lib/reference/mask_words.h"
+#include "lib/reference/norm_rotate.h"
 #include "lib/reference/quantize.h"
 #include "lib/reference/store.h"
 #include "lib/support/bf16.h"
@@ -126,6 +127,7 @@ constexpr KernelTable MakeTable() {
     table.quantize_rows = QuantizeRows;
     table.quantize_query = QuantizeRows;
   }
+  if constexpr (built::kPositions) table.norm_rotate = NormRotate;
   table.mask_words = MaskWords;
   table.finish = Finish;
   table.exp2 = Exp2Array;

@@ -5,7 +5,11 @@ namespace heed::once {
 AttentionConfig Resolved(const AttentionConfig& config) { return heed::Resolved(config); }
 
 size_t PackedWeightsBytes(const AttentionConfig& config) {
-  return heed::PackedWeightsBytes(config);
+  return once::FileLayoutOf(config).bytes;
+}
+
+detail::FileLayout FileLayoutOf(const AttentionConfig& config) {
+  return detail::FileLayoutOf(config);
 }
 
 size_t PlanBytes(const AttentionConfig& config) { return heed::PlanBytes(config); }

@@ -22,6 +22,7 @@
 #include "lib/support/crc32c.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/executors.h"
+#include "tests/support/packed_file.h"
 #include "tests/unit/layer_call.h"
 
 namespace heed::test {
@@ -115,6 +116,24 @@ struct Things {
     Weights opened;
     return Weights::Open(ConstBytes(memory.data(), std::min(size, file.size())), &opened);
   }
+  // Opens, and then verifies, a file of version 2 after an edit of its bytes; its checksums are made
+  // right again. The table is at 256, the tagged fields at 448, the matrices at 576.
+  template <typename Edit>
+  Status OpenPositions(const Edit& edit, bool repair = true) {
+    Random random(5);
+    AttentionConfig config = layer.config.WithRope(RopeStyle::kHalf);
+    config.q_norm = config.k_norm = true;
+    const AlignedBytes copy = Pack(NormalLayer(config, random));
+    edit(copy.data());
+    if (repair) RepairChecksums(copy.bytes());
+    Weights opened;
+    const Status status = Weights::Open(copy.bytes(), &opened);
+    return status.ok() ? opened.Verify() : status;
+  }
+  // The same with a word at an offset.
+  Status OpenWithWord(size_t at, uint32_t word) {
+    return OpenPositions([&](std::byte* bytes) { memcpy(bytes + at, &word, sizeof(word)); });
+  }
   // Verifies a copy of the file in which a column after the last of q's holds a number.
   Status VerifyWithPadding(uint32_t bits) {
     memcpy(memory.data(), file.data(), file.size());
@@ -174,6 +193,8 @@ Status FromC(const heed_status& c) {
 
 std::vector<Case> CasesOfWeights() {
   const char* const config = "weights/config.cc";
+  const char* const fields = "weights/config_fields.cc";
+  const char* const sections = "weights/sections.cc";
   const char* const open = "weights/open.cc";
   const auto with = [](auto edit) {
     return [edit](Things& t) { return t.Config(edit); };
@@ -226,6 +247,27 @@ std::vector<Case> CasesOfWeights() {
       {config, "config.head_dim",
        "bad config: config.head_dim: expected with core int8 at most 65536, got 65537",
        with([](AttentionConfig& c) { c.head_dim = 65537, c.core = CoreType::kInt8; })},
+      {config, "none, half",
+       "unsupported: config.rope_style: expected none, half or interleaved: 0 to 2, got 3",
+       with([](AttentionConfig& c) { c.rope_style = static_cast<RopeStyle>(3); })},
+      {config, "built with positions", "", nullptr},  // a library without them
+      {config, "field.unused",
+       "bad config: config.rope_dims: expected without rope_style 0x00000000, got 0x00000004",
+       with([](AttentionConfig& c) { c.rope_dims = 4; })},
+      {config, "field.unused",
+       "bad config: config.norm_eps: expected without q_norm or k_norm 0x00000000, got 0x80000000",
+       with([](AttentionConfig& c) { c.norm_eps = -0.0f; })},
+      {config, "\"config.rope_dims\"",
+       "bad config: config.rope_dims: expected an even number, 2 to 4, got 3",
+       with([](AttentionConfig& c) { c = c.WithRope(RopeStyle::kHalf, 3); })},
+      {config, "\"config.rope_factor\"",
+       "bad config: config.rope_factor: expected a finite number above 0, got -0.5",
+       with([](AttentionConfig& c) {
+         c = c.WithRope(RopeStyle::kHalf), c.rope_factor = -0.5f;
+       })},
+      {config, "\"config.norm_eps\"",
+       "bad config: config.norm_eps: expected a finite number of at least 7.888609e-31, got nan",
+       with([](AttentionConfig& c) { c.k_norm = true, c.norm_eps = kNan; })},
       {config, "a packed file that fits",
        "bad config: config: expected a packed file that fits the address space",
        kIs64Bit ? std::function<Status(Things&)>() : with([](AttentionConfig& c) {
@@ -265,6 +307,64 @@ std::vector<Case> CasesOfWeights() {
          return Attention::Create(other, t.limits, t.weights, t.memory.bytes(), &made);
        }},
 
+      {fields, "the bytes of a tagged field",
+       "bad header: file: expected the bytes of a tagged field, 12, got 11",
+       [](Things& t) { return t.OpenWithWord(256 + 16, 71); }},
+      {fields, "of ids", "unsupported: file: expected tagged fields of ids 1 to 6, got 7",
+       [](Things& t) { return t.OpenWithWord(448, 7); }},
+      {fields, "by rising id",
+       "bad header: file: expected tagged fields by rising id, above 1, got 1",
+       [](Things& t) { return t.OpenWithWord(448 + 12, 1); }},
+      {fields, "of type",
+       "bad header: config.rope_factor: expected a tagged field of type 2, got 1",
+       [](Things& t) { return t.OpenWithWord(448 + 24, 3 | 1 << 16); }},
+      {fields, "a count of",
+       "bad header: config.rope_style: expected a tagged field with a count of 1, got 0",
+       [](Things& t) { return t.OpenWithWord(448 + 4, 0); }},
+      {fields, "a bool of 1",
+       "bad header: config.q_norm: expected a bool of 1, or a number other than 0, got 2",
+       [](Things& t) { return t.OpenWithWord(448 + 44, 2); }},
+      {sections, "\"file\", expectation, expected",
+       "bad header: file: expected a first section of kind 1, got 2",
+       [](Things& t) { return t.OpenWithWord(256, 2); }},
+      {sections, "\"file\", expectation, expected",
+       "bad header: file: expected a first section with offset 448, got 512",
+       [](Things& t) { return t.OpenWithWord(256 + 8, 512); }},
+      {sections, "\"file\", expectation, expected",
+       "bad header: file: expected the next section to be of kind 4, got 5",
+       [](Things& t) { return t.OpenWithWord(256 + 3 * 32, 5); }},
+      {sections, "\"file\", expectation, expected",
+       "bad header: file: expected the next section to begin at offset 576, got 640",
+       [](Things& t) { return t.OpenWithWord(256 + 32 + 8, 640); }},
+      {sections, "\"file\", expectation, expected",
+       "bad header: file: expected the bytes of a section, 8, got 12",
+       [](Things& t) { return t.OpenWithWord(256 + 2 * 32 + 16, 12); }},
+      {sections, "\"file\", expectation, expected",
+       "bad header: file: expected the last word of a section's entry to be 0, got 9",
+       [](Things& t) { return t.OpenWithWord(256 + 28, 9); }},
+      {sections, "kBadChecksum", "",  // the sums depend on the file
+       [](Things& t) {
+         return t.OpenPositions([](std::byte* bytes) { bytes[257] ^= std::byte{1}; }, false);
+       }},
+      {sections, "kBadChecksum", "",
+       [](Things& t) {
+         return t.OpenPositions([](std::byte* bytes) { bytes[460] ^= std::byte{1}; }, false);
+       }},
+      {sections, "a section table within",
+       "bad header: file: expected a section table within the file, of at most 65536, got 0",
+       [](Things& t) { return t.OpenWithWord(80, 0); }},
+      {sections, "sections of kinds", "unsupported: file: expected sections of kinds 1 to 5, got 6",
+       [](Things& t) { return t.OpenWithWord(256 + 4 * 32, 6); }},
+      {sections, "sections with flags",
+       "unsupported: file: expected sections with flags 0x00000000, got 0x00000003",
+       [](Things& t) { return t.OpenWithWord(256 + 4 * 32 + 4, 3); }},
+      {sections, "the bytes of all tagged fields",
+       "bad header: file: expected the bytes of all tagged fields, at most 2624, got 4294967295",
+       [](Things& t) { return t.OpenWithWord(256 + 16, UINT32_MAX); }},
+      {sections, "each byte between",
+       "bad payload: file: expected each byte between sections to be 0, got 200",
+       [](Things& t) { return t.OpenWithWord(448 + 72, 200); }},
+
       {open, "header_bytes =", "bad header: file: expected header_bytes = 256, got 128",
        header([](FileHeader& h) { h.header_bytes = 128; })},
       {open, "panel_columns =", "bad header: file: expected panel_columns = 16, got 4294967295",
@@ -300,8 +400,22 @@ std::vector<Case> CasesOfWeights() {
        [](Things& t) {
          return t.Open([](FileHeader& h) { memcpy(h.magic, "\0'\\~", 4); }, true, 4);
        }},
-      {open, "kBadVersion", "bad version: file: expected version 1, got 2",
-       header([](FileHeader& h) { h.version = 2; })},
+      {open, "kBadVersion", "bad version: file: expected version 1 to 2, got 3",
+       header([](FileHeader& h) { h.version = 3; })},
+      {open, "without positions", "", nullptr},  // a library without them
+      {open, "the version that its config needs",
+       "bad header: file: expected the version that its config needs, 1, got 2",
+       [](Things& t) {
+         return t.OpenPositions([](std::byte* bytes) { memset(bytes + 256 + 16, 0, 8); });
+       }},
+      {open, "the sections that its config needs",
+       "bad header: file: expected the sections that its config needs, 5, got 6",
+       [](Things& t) {
+         return t.OpenPositions([](std::byte* bytes) {
+           bytes[80] = std::byte{6};
+           memcpy(bytes + 256 + 5 * 32, bytes + 256 + 4 * 32, 32);
+         });
+       }},
       {open, "a header with CRC", "",  // below: the sum depends on the file
        [](Things& t) { return t.Open([](FileHeader&) {}, false); }},
       {open, "file_bytes to be",
@@ -324,6 +438,17 @@ std::vector<Case> CasesOfWeights() {
        [](Things& t) {
          return t.Pack([](LayerTensors& tensors, MutableBytes&) { tensors.v_bias = nullptr; });
        }},
+      {"weights/pack.cc", "an angle of",
+       "bad value: rope_frequencies: expected an angle of -1.5 to 1.5, got -2",
+       [](Things& t) {
+         const LayerTensors tensors = [&t] {
+           LayerTensors made = t.layer.tensors();
+           t.floats[1] = -2.0f;
+           made.rope_frequencies = t.floats.data();
+           return made;
+         }();
+         return PackWeights(t.layer.config.WithRope(RopeStyle::kHalf), tensors, t.memory.bytes());
+       }},
       {"weights/unpack.cc", "\"projection\"", "null pointer: projection: expected an address",
        [](Things& t) {
          return UnpackProjection(t.weights, ProjectionKind::kKey, t.memory.bytes(), nullptr);
@@ -343,6 +468,9 @@ std::vector<Case> CasesOfWeights() {
       {"weights/verify.cc", "kBadPayload",
        "bad payload: q_weight: expected zeros where the layer has no number, got 0x00000001",
        [](Things& t) { return t.VerifyWithPadding(1); }},
+      {"weights/verify.cc", "kBadPayload",
+       "bad payload: rope_frequencies: expected an angle of -1.5 to 1.5, got inf",
+       [](Things& t) { return t.OpenWithWord(576 + t.file.size() - 256, 0x7f800000u); }},
   };
 }
 
@@ -928,11 +1056,14 @@ TEST_CASE("checksums are told in hexadecimal, the one of the file and the one th
     const Status status = c.call(things);
     CHECK(status.code == StatusCode::kBadChecksum);
     char wanted[160];
-    snprintf(wanted, sizeof(wanted),
-             "bad checksum: file: expected a %s with CRC-32C 0x%08x, got 0x%08x",
-             strstr(status.expectation, "header") != nullptr ? "header" : "payload",
+    snprintf(wanted, sizeof(wanted), " with CRC-32C 0x%08x, got 0x%08x",
              static_cast<unsigned>(status.expected), static_cast<unsigned>(status.actual));
-    CHECK(Text(status) == wanted);
+    bool is_told = false;
+    for (const std::string part :
+         {"a header", "a payload", "a section table", "tagged fields", "a section"}) {
+      is_told |= Text(status) == "bad checksum: file: expected " + part + wanted;
+    }
+    CHECK_MESSAGE(is_told, Text(status));
     if (strstr(status.expectation, "header")) CHECK(status.expected == 0x0badcafe);
   }
 }
