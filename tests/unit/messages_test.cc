@@ -19,6 +19,7 @@
 
 #include "heed/heed.h"
 #include "heed/report.h"
+#include "lib/core/cache.h"
 #include "lib/support/crc32c.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/executors.h"
@@ -654,6 +655,226 @@ void RunNested(void* context, size_t num_tasks, TaskFunction function, void* arg
   for (size_t task = 0; task < num_tasks; ++task) function(argument, task, 0);
 }
 
+// A call that appends three rows to a cache of two entries, or reads a memory.
+struct CachedCall {
+  LayerData layer;
+  CacheLimits cache_limits;
+  Limits limits;
+  std::vector<float> floats = std::vector<float>(200, 0.5f);
+  std::vector<int32_t> integers{1, 2, 3, 4, 5};
+  AlignedBytes block{size_t{1} << 17};
+  KvCache cache;
+  ForwardArgs args;
+  bool reuses_block = false;  // the cache was made before
+
+  explicit CachedCall(bool is_ring = false, bool has_rope = false) {
+    AttentionConfig config = Shape(8, 2);
+    if (has_rope) config = config.WithRope(RopeStyle::kHalf);
+    Random random(4);
+    layer = NormalLayer(config, random);
+    limits.max_batch = 3;
+    limits.max_query_len = 6;
+    cache_limits.max_batch = 2;
+    cache_limits.capacity = is_ring ? 0 : 10;
+    cache_limits.window = is_ring ? 4 : 0;
+    cache_limits.max_new_rows = 5;
+    args.query = ConstTensorView(floats.data(), 1, 3, 8);
+    args.output = TensorView(floats.data() + 100, 1, 3, 8);
+    args.causal = true;
+    if (is_ring) args.window = 4;
+  }
+  Status Init() { return KvCache::Init(layer.config, cache_limits, block.bytes(), &cache); }
+  Status Forward() {
+    if (!reuses_block) REQUIRE(Init().ok());
+    return Runner(layer, limits).Forward(args);
+  }
+  Status Remember(const Lengths& lengths = {}) {
+    REQUIRE(Init().ok());
+    const ConstTensorView key(floats.data(), args.query.batch, args.query.rows, args.query.columns);
+    return Runner(layer, limits).layer().Remember(key, {}, lengths, nullptr, &cache);
+  }
+};
+
+struct NestedCached {
+  const Runner* runner;
+  CachedCall* call;
+  bool remembers;
+  Status status;
+};
+void RunNestedCached(void* context, size_t num_tasks, TaskFunction function, void* argument) {
+  NestedCached* const nested = static_cast<NestedCached*>(context);
+  ForwardArgs args = nested->call->args;
+  args.executor = nullptr;
+  const ConstTensorView key(args.query);
+  nested->status = nested->remembers
+                       ? nested->runner->layer().Remember(key, {}, {}, nullptr, args.cache)
+                       : nested->runner->Forward(args);
+  for (size_t task = 0; task < num_tasks; ++task) function(argument, task, 0);
+}
+
+std::vector<Case> CasesOfCachedCalls() {
+  const char* const check = "core/check_cache.cc";
+  // A call that appends, after an edit.
+  const auto append = [](auto edit, bool is_ring = false, bool has_rope = false) {
+    return [edit, is_ring, has_rope](Things&) {
+      CachedCall c(is_ring, has_rope);
+      c.args.cache = &c.cache;
+      edit(c);
+      return c.Forward();
+    };
+  };
+  const auto without = [](auto edit, bool has_rope = false) {
+    return [edit, has_rope](Things&) {
+      CachedCall c(false, has_rope);
+      edit(c);
+      return c.Forward();
+    };
+  };
+  const auto remember = [](auto edit) {
+    return [edit](Things&) {
+      CachedCall c;
+      edit(c);
+      return c.Remember();
+    };
+  };
+  const auto nested = [](bool remembers) {
+    return [remembers](Things&) {
+      CachedCall c;
+      REQUIRE(c.Init().ok());
+      c.limits.max_workers = 2;
+      const Runner runner(c.layer, c.limits);
+      NestedCached context{&runner, &c, remembers, Status()};
+      Executor executor;
+      executor.context = &context;
+      executor.num_workers = 2;
+      executor.run = RunNestedCached;
+      executor.min_multiply_adds = 0;
+      c.args.executor = &executor;
+      c.args.cache = &c.cache;
+      const Status outer = runner.Forward(c.args);
+      return outer.ok() ? context.status : outer;
+    };
+  };
+  using C = CachedCall;
+  return {
+      {"core/forward.cc", "Fail(StatusCode::kBusy, name, expectation)",
+       "busy: cache: expected no other call with this cache at the same time", nested(false)},
+      {"core/forward.cc", "Fail(StatusCode::kBusy, name, expectation)",
+       "busy: memory: expected no other call with this cache at the same time", nested(true)},
+      {"core/forward.cc", "\"memory\", \"a cache\"", "null pointer: memory: expected a cache",
+       [](Things& t) {
+         return t.call.runner().layer().Remember(t.call.args().key, {}, {}, nullptr, nullptr);
+       }},
+      {"core/forward.cc", "as this library has no caches", "", nullptr},
+      {check, "as this library has no caches", "", nullptr},
+      {"core/check.cc", "Fail(code, name, \"a number for each",
+       "bad shape: new_rows: expected a number for each batch entry of query, 1, got 2",
+       append([](C& c) { c.args.new_rows = NewRows(c.integers.data(), 2); })},
+      {check, "\"new_rows\", \"numbers from",
+       "bad value: new_rows: expected numbers from 0 to the length of query, 3, got 4",
+       append([](C& c) { c.args.new_rows = NewRows(c.integers.data() + 3, 1); })},
+      {check, "\"window\", \"1 to",
+       "bad value: window: expected 1 to the window of the cache, 4, got 5",
+       append([](C& c) { c.args.window = 5; }, true)},
+      {check, "\"window_right\"",
+       "bad value: window_right: expected 0, as the cache is a ring, got 1",
+       append([](C& c) { c.args.causal = false, c.args.window_right = 1; }, true)},
+      {check, "\"first_keys\"",
+       "bad value: first_keys: expected at most the first_keys of the cache, 0, got 1",
+       append([](C& c) { c.args.first_keys = 1; }, true)},
+      {check, "as a ring does not keep",
+       "unsupported: attention_weights: expected none, as a ring does not keep all keys",
+       append([](C& c) { c.args.attention_weights = TensorView(c.floats.data() + 60, 1, 2, 3, 3); },
+              true)},
+      {"core/call.cc", "kOverLimit",
+       "over limit: query: expected a batch dimension of at most the max_batch of the cache, 2, "
+       "got 3",
+       append([](C& c) { c.args.query.batch = 3; })},
+      {"core/call.cc", "kOverLimit",
+       "over limit: query: expected a length of at most the max_new_rows of the cache, 5, got 6",
+       append([](C& c) { c.args.query.rows = 6; })},
+      {check, "as the cache says where",
+       "bad value: offset: expected none, as the cache says where rows begin",
+       append([](C& c) { c.args.offset = 1; })},
+      {check, "as the cache says where",
+       "bad value: offsets: expected none, as the cache says where rows begin",
+       [](Things& t) {
+         CachedCall c;
+         c.args.cache = &c.cache;
+         c.args.offsets = Offsets(t.offsets.data(), 1);
+         return c.Forward();
+       }},
+      {check, "kCacheFull, \"cache\"",
+       "cache full: cache: expected room for all keys of an entry, capacity = 2, got 3",
+       append([](C& c) { c.cache_limits.capacity = c.cache_limits.max_new_rows = 2; })},
+      {check, "\"positions below\"",
+       "over limit: query: expected positions below 1048576, got 1048577",
+       append([](C& c) {
+         REQUIRE(c.Init().ok());
+         CacheAccess::Lengths(c.cache)[0] = kMaxPosition;
+         c.reuses_block = true;
+       }, true, true)},
+      {check, "\"memory\", \"a linear cache\"", "unsupported: memory: expected a linear cache",
+       [](Things&) {
+         CachedCall c(true);
+         c.args.memory = &c.cache;
+         return c.Forward();
+       }},
+      {check, "\"memory\", \"a linear cache\"", "unsupported: memory: expected a linear cache",
+       [](Things&) { return CachedCall(true).Remember(); }},
+      {"core/call.cc", "kOverLimit",
+       "over limit: query: expected a batch dimension of at most the max_batch of the memory, 2, "
+       "got 3",
+       without([](C& c) { c.args.memory = &c.cache, c.args.query.batch = 3; })},
+      {check, "as new_rows are given", "bad shape: cache: expected a cache, as new_rows are given",
+       without([](C& c) { c.args.new_rows = NewRows(c.integers.data(), 1); })},
+      {check, "as limits.cached is set",
+       "bad shape: cache: expected a cache or a memory, as limits.cached is set",
+       without([](C& c) { c.limits.cached = true; })},
+      {check, "\"memory\", \"none, as a cache is given\"",
+       "bad shape: memory: expected none, as a cache is given",
+       append([](C& c) { c.args.memory = &c.cache; })},
+      {check, "args.key.present() ? \"key\"", "bad shape: key: expected none, as a cache is given",
+       append([](C& c) { c.args.key = c.args.query; })},
+      {check, "args.key.present() ? \"key\"",
+       "bad shape: value: expected none, as a memory is given",
+       without([](C& c) { c.args.memory = &c.cache, c.args.value = c.args.query; })},
+      {check, "\"positions of query",
+       "over limit: offset: expected positions of query of at most 1048575, got 1048574",
+       without([](C& c) { c.args.offset = 1048574; }, true)},
+      {check, "as the layer has no rotary",
+       "bad value: positions: expected none, as the layer has no rotary positions",
+       without([](C& c) { c.args.positions = Positions(c.integers.data(), 1, 3); })},
+      {check, "\"positions\", \"a batch",
+       "bad shape: positions: expected a batch dimension of 1 or query's 1, got 2",
+       without([](C& c) { c.args.positions = Positions(c.integers.data(), 2, 3); }, true)},
+      {check, "\"positions\", \"a length",
+       "bad shape: positions: expected a length of query's 3, got 2",
+       without([](C& c) { c.args.positions = Positions(c.integers.data(), 1, 2); }, true)},
+      {check, "\"positions\", \"numbers",
+       "over limit: positions: expected numbers from 0 to 1048575, got -1",
+       without([](C& c) {
+         c.integers[1] = -1;
+         c.args.positions = Positions(c.integers.data(), 1, 3);
+       }, true)},
+      {check, "what the entry of the cache",
+       "bad mask: lengths: expected what the entry of the cache has after the call, 3, got 2",
+       append([](C& c) { c.args.lengths = Lengths(c.integers.data() + 1, 1); })},
+      {"core/call.cc", "kOverLimit",
+       "over limit: key: expected a batch dimension of at most the max_batch of the memory, 2, "
+       "got 3",
+       remember([](C& c) { c.args.query.batch = 3; })},
+      {check, "kCacheFull, \"memory\"",
+       "cache full: memory: expected room for all keys of an entry, capacity = 2, got 3",
+       remember([](C& c) { c.cache_limits.capacity = c.cache_limits.max_new_rows = 2; })},
+      {"core/overlap.cc", "output.name, lent.expectation",
+       "overlap: output: expected no memory shared with the cache",
+       append([](C& c) {
+         c.args.output.data = reinterpret_cast<float*>(c.block.data() + 1024);
+       })},
+  };
+}
+
 std::vector<Case> CasesOfForward() {
   const char* const forward = "core/forward.cc";
   const char* const check = "core/check.cc";
@@ -678,7 +899,7 @@ std::vector<Case> CasesOfForward() {
        }},
       {forward, "\"explanation\"", "null pointer: explanation: expected an address",
        [](Things& t) { return t.call.runner().layer().Explain(t.call.args(), nullptr); }},
-      {forward, "kBusy", "busy: layer: expected no other call of this layer at the same time",
+      {forward, "Fail(StatusCode::kBusy, name, expectation)", "busy: layer: expected no other call of this layer at the same time",
        [](Things& t) {
          Nested nested{&t, Status()};
          const Status outer = t.Forward([&](ForwardArgs& a) { t.RunOn(a, &nested, RunNested); });
@@ -1020,7 +1241,7 @@ std::vector<Case> CasesOfC() {
 std::vector<Case> AllCases() {
   std::vector<Case> all;
   for (auto cases : {CasesOfWeights(), CasesOfMemory(), CasesOfCreate(), CasesOfForward(),
-                     CasesOfSdpa(), CasesOfC()}) {
+                     CasesOfCachedCalls(), CasesOfSdpa(), CasesOfC()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;
