@@ -16,7 +16,7 @@ constexpr size_t kRowStride = 6 * kHeadDim;  // a row of the projection holds si
 
 struct StoreMemory {
   StoreMemory(const KernelTable& table, KvForm form, size_t num_keys)
-      : kv(table, {form, 1, 1, kHeadDim, kHeadDim, num_keys}), rows(num_keys * kRowStride) {
+      : kv(table, {form, form, 1, 1, kHeadDim, kHeadDim, num_keys}), rows(num_keys * kRowStride) {
     test::Random random(1);
     for (float& value : rows) value = static_cast<float>(random.Normal());
   }
