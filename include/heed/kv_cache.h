@@ -27,7 +27,8 @@
 // The block holds no pointers. A copy of all its bytes, in memory or in a file, is a snapshot: a
 // fork of the sequence, or a state to go on with later, on any CPU. Attach makes a KvCache of such
 // bytes, wherever they lie. What the block holds:
-//   - a header, which a CRC-32C covers, and the length of each batch entry
+//   - a header, which a CRC-32C covers, and the length of each batch entry (in a ring also the
+//     oldest block that it holds)
 //   - keys after norm and rotation, and values as they were projected, in the blocks of 64 keys
 //     that attention reads: an append writes each number once, and nothing is ever laid out again.
 //
@@ -82,7 +83,7 @@ class KvCache {
   //   Errors  those of CheckConfig; kBadValue names a limit; kUnsupported: a type that the core
   //           does not take, or that this library was built without; kBlockTooSmall, kMisaligned,
   //           kNullPointer. Then nothing is written.
-  //   Cost    writes the header and the lengths alone.
+  //   Cost    writes the header and three numbers of each entry alone.
   HEED_EXPORT static Status Init(const AttentionConfig& config, const CacheLimits& limits,
                                  MutableBytes block, KvCache* cache);
 
@@ -125,6 +126,9 @@ class KvCache {
   MutableBytes block_ = {};
   CacheLimits limits_ = {};
   AttentionConfig config_ = {};
+  detail::CacheShape shape_ = {};
+  detail::CacheMap map_ = {};
+  uint32_t header_crc_ = 0;    // of the block's header
   mutable uint32_t busy_ = 0;  // 1 while a call appends
 };
 

@@ -33,7 +33,6 @@ static_assert(SizedTwins<heed_attention_config, AttentionConfig>());
 static_assert(SizedTwins<heed_sdpa_limits, SdpaLimits>());
 // CreateOptions holds the projection backend too, which the C ABI does not have.
 static_assert(SizedTwins<heed_create_options, CreateOptions>(size_t{0} - sizeof(void*)));
-static_assert(SizedTwins<heed_sdpa_args, SdpaArgs>());
 static_assert(SizedTwins<heed_explanation, Explanation>());
 
 constexpr bool Same(int32_t c, StatusCode cpp) { return c == static_cast<int32_t>(cpp); }

@@ -92,12 +92,12 @@ class KvStore {
           std::byte* values, std::byte* value_kind);
 
   const KvView& view() const { return view_; }
-  // Makes a ring of the store, whose capacity is a number of whole blocks, or tells its view how many
-  // keys each entry holds.
+  // Makes a ring of a store whose capacity is a number of whole blocks.
   void SetRing(size_t first_blocks) {
     view_.first_blocks = first_blocks;
     view_.ring_blocks = view_.capacity / kKeyBlock - first_blocks;
   }
+  // Says how many keys each entry holds [batch].
   void SetLengths(const uint32_t* lengths) { view_.lengths = lengths; }
   size_t head_dim() const { return head_dim_; }
   size_t num_kv_heads() const { return num_kv_heads_; }

@@ -41,11 +41,12 @@ HWY_INLINE hn::Vec<TileTag> Load(const float* p, size_t count) {
   const TileTag d;
   return HWY_LIKELY(count >= hn::Lanes(d)) ? hn::LoadU(d, p) : LoadEnd(p, count);
 }
-// The same for half a vector.
+// The same for at most half a vector.
 HWY_INLINE hn::Vec<TileTag> LoadHalf(const float* p, size_t count) {
   const size_t half = hn::Lanes(TileTag()) / 2;
   return HWY_LIKELY(count == half) ? hn::LoadN(TileTag(), p, half) : LoadEnd(p, count);
 }
+// Stores `count` floats, or a whole vector if there are more.
 HWY_INLINE void Store(hn::Vec<TileTag> v, float* p, size_t count) {
   const TileTag d;
   if (HWY_LIKELY(count >= hn::Lanes(d))) {

@@ -234,11 +234,9 @@ struct MaskWordsArgs {
   size_t rows = 0;      // 1..48
   size_t num_keys = 0;  // 1..64
   // If `is_banded`, row r sees keys [begin + r, end + r) alone.
-  // It also sees keys below first_keys and below end + r.
   bool is_banded = false;
   int64_t begin = 0;
   int64_t end = 0;
-  int64_t first_keys = 0;
   uint64_t* words = nullptr;  // [rows]
 };
 

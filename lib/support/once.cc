@@ -1,11 +1,17 @@
 #include "lib/support/once.h"
 
+#include "lib/support/built.h"
+
 namespace heed::once {
 
 AttentionConfig Resolved(const AttentionConfig& config) { return heed::Resolved(config); }
 
 size_t PackedWeightsBytes(const AttentionConfig& config) {
-  return heed::PackedWeightsBytes(config);
+  return once::FileLayoutOf(config).bytes;
+}
+
+detail::FileLayout FileLayoutOf(const AttentionConfig& config) {
+  return detail::FileLayoutOf(config);
 }
 
 size_t PlanBytes(const AttentionConfig& config) { return heed::PlanBytes(config); }
@@ -32,5 +38,12 @@ detail::SdpaMap SdpaMapOf(const SdpaLimits& limits) {
   return detail::SdpaMapOf(limits.max_key_len, limits.max_head_dim, limits.max_value_dim,
                            limits.max_workers);
 }
+
+size_t KvCacheBytes(const AttentionConfig& config, const CacheLimits& limits) {
+  if constexpr (!built::kCache) return 0;
+  return heed::KvCacheBytes(config, limits);
+}
+
+detail::CacheMap CacheMapOf(const detail::CacheShape& shape) { return detail::CacheMapOf(shape); }
 
 }  // namespace heed::once

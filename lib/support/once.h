@@ -15,12 +15,15 @@ namespace heed::once {
 
 AttentionConfig Resolved(const AttentionConfig& config);
 size_t PackedWeightsBytes(const AttentionConfig& config);
+detail::FileLayout FileLayoutOf(const AttentionConfig& config);
 size_t PlanBytes(const AttentionConfig& config);
 size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits);
 size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits);
 detail::WorkspaceMap WorkspaceMapOf(const detail::LayerShape& shape);
 size_t MeasureErrorBytes(const AttentionConfig& config, const Limits& limits);
 size_t SdpaWorkspaceBytes(const SdpaLimits& limits);
+size_t KvCacheBytes(const AttentionConfig& config, const CacheLimits& limits);
+detail::CacheMap CacheMapOf(const detail::CacheShape& shape);
 // The map of limits that are in range, with max_value_dim filled in.
 detail::SdpaMap SdpaMapOf(const SdpaLimits& limits);
 

@@ -159,26 +159,29 @@ TEST_CASE("norm and rotation equal plain formulas in double") {
     const size_t dims = style == RopeStyle::kNone ? 0 : 2 * random.Between(1, head_dim / 2);
     Case c = MakeCase(random, head_dim, style, dims, random.Chance(70));
     c.eps = random.Chance(50) ? 1e-6f : 0.5f;
+    const std::vector<double> input = ToDouble(c.input), weight = ToDouble(c.weight);
+    const std::vector<double> turns = ToDouble(c.turns);
+    const double eps = static_cast<double>(c.eps), scale = static_cast<double>(c.scale);
     std::vector<double> want((c.rows - 1) * c.output_stride + c.width(), 7.0);
     for (size_t r = 0; r < c.rows; ++r) {
       for (size_t h = 0; h < c.heads; ++h) {
-        const float* const x = &c.input[r * c.input_stride + h * head_dim];
+        const double* const x = &input[r * c.input_stride + h * head_dim];
         double* const y = &want[r * c.output_stride + h * head_dim];
         double squares = 0.0;
-        for (size_t d = 0; d < head_dim; ++d) squares += double{x[d]} * double{x[d]};
-        const double norm = std::sqrt(squares / static_cast<double>(head_dim) + double{c.eps});
+        for (size_t d = 0; d < head_dim; ++d) squares += x[d] * x[d];
+        const double norm = std::sqrt(squares / static_cast<double>(head_dim) + eps);
         for (size_t d = 0; d < head_dim; ++d) {
-          y[d] = c.weight.empty() ? double{x[d]} : double{x[d]} / norm * double{c.weight[d]};
+          y[d] = weight.empty() ? x[d] : x[d] / norm * weight[d];
         }
         for (size_t i = 0; i < dims / 2; ++i) {
           double* const first = y + (style == RopeStyle::kHalf ? i : 2 * i);
           double* const second = first + (style == RopeStyle::kHalf ? dims / 2 : 1);
-          const double cosine = c.turns[r * dims + i], sine = c.turns[r * dims + dims / 2 + i];
+          const double cosine = turns[r * dims + i], sine = turns[r * dims + dims / 2 + i];
           const double turned = *first * cosine - *second * sine;
           *second = *first * sine + *second * cosine;
           *first = turned;
         }
-        for (size_t d = 0; d < head_dim; ++d) y[d] *= double{c.scale};
+        for (size_t d = 0; d < head_dim; ++d) y[d] *= scale;
       }
     }
     // Rounded steps: up to 13 squares a partial sum and 4 of the tree count half in the root; then
@@ -279,14 +282,18 @@ TEST_CASE("finite numbers up to the largest raise no exception and give finite r
         }
       }
     }
-    // A norm of the largest floats, and numbers of which the factors of a turn make no more.
-    Case c;
-    c.head_dim = c.input_stride = c.output_stride = 300;
-    c.input = Floats(300, FLT_MAX);
-    std::feclearexcept(FE_ALL_EXCEPT);
-    c.weight = Floats(300, 1.0f);
-    CHECK(RelativeError(c.Run(*table, Side::kRight), Floats(300, 1.0f)) <= 1e-6);
-    CHECK((std::fetestexcept(FE_ALL_EXCEPT) & kTraps) == 0);
+    // So many numbers of one size, of which no norm makes anything but 1.
+    for (const float magnitude : {0x1.fffffep47f, 0x1.fffffep59f, 0x1.fffffep63f, FLT_MAX}) {
+      CAPTURE(magnitude);
+      Case c;
+      c.head_dim = c.input_stride = c.output_stride = 300;
+      c.input = Floats(300, magnitude);
+      c.weight = Floats(300, 1.0f);
+      std::feclearexcept(FE_ALL_EXCEPT);
+      const Floats got = c.Run(*table, Side::kRight);
+      CHECK((std::fetestexcept(FE_ALL_EXCEPT) & kTraps) == 0);
+      CHECK(RelativeError(got, Floats(300, 1.0f)) <= 1e-6);
+    }
   }
 }
 

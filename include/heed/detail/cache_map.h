@@ -36,6 +36,8 @@ struct CacheShape {
 struct CacheMap {
   Part header;
   Part lengths;  // uint32 [max_batch]
+  Part oldest;   // uint32 [max_batch], in a ring: from which block on nothing was overwritten
+  Part uses;     // uint32 [max_batch], with several entries: scratch of Reorder, else zeros
   KvMap kv;      // [max_batch][num_kv_heads][blocks]
   size_t bytes = 0;
 };
@@ -75,6 +77,15 @@ constexpr CacheShape CacheShapeOf(const AttentionConfig& c, const CacheLimits& f
   return shape;
 }
 
+// True where the arithmetic of attention takes the types.
+template <typename CacheLimits>
+constexpr bool CacheTypesOk(CoreType core, const CacheLimits& filled) {
+  if (core == CoreType::kInt8) {
+    return filled.type == CacheType::kInt8 && filled.value_type == CacheType::kInt8;
+  }
+  return filled.type < CacheType::kAsKeys && filled.value_type < CacheType::kAsKeys;
+}
+
 // True where the limits make sense beside each other, types aside.
 template <typename CacheLimits>
 constexpr bool CacheLimitsOk(const CacheLimits& filled) {
@@ -91,6 +102,8 @@ constexpr CacheMap CacheMapOf(const CacheShape& shape) {
   Parts parts;
   map.header = parts.Take(kCacheHeaderBytes);
   map.lengths = parts.Take<uint32_t>(shape.max_batch);
+  map.oldest = parts.Take<uint32_t>(shape.is_ring ? shape.max_batch : 0);
+  map.uses = parts.Take<uint32_t>(shape.max_batch > 1 ? shape.max_batch : 0);
   map.kv = TakeKv({shape.key_form, shape.value_form, shape.max_batch, shape.num_kv_heads,
                    shape.head_dim, shape.head_dim, sizes::Mul(shape.blocks, sizes::kKeyBlock)},
                   &parts);
@@ -101,9 +114,8 @@ constexpr CacheMap CacheMapOf(const CacheShape& shape) {
 template <typename CacheLimits>
 constexpr size_t KvCacheBytesOf(const AttentionConfig& resolved, const CacheLimits& limits) {
   const CacheLimits filled = Filled(limits);
-  if (!sizes::ShapeOk(resolved) || !CacheLimitsOk(filled)) return 0;
-  if (resolved.core == CoreType::kInt8 &&
-      (filled.type != CacheType::kInt8 || filled.value_type != CacheType::kInt8)) {
+  if (!sizes::ShapeOk(resolved) || !CacheLimitsOk(filled) ||
+      !CacheTypesOk(resolved.core, filled)) {
     return 0;
   }
   return sizes::BytesOrZero(CacheMapOf(CacheShapeOf(resolved, filled)).bytes);
