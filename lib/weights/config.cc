@@ -75,18 +75,18 @@ Status CheckPositions(const AttentionConfig& c) {
   }
   const bool has_rope = c.rope_style != RopeStyle::kNone;
   const bool has_norm = c.q_norm || c.k_norm;
-  const char* const no_rope = "without rope_style";
+  const char* const no_rope = "0 without rope_style";
   const struct {
     const char* name;
     const char* unused;
-    uint32_t bits;
+    Number value;
     bool in_use;
   } all[] = {{"config.rope_dims", no_rope, c.rope_dims, has_rope},
-             {"config.rope_factor", no_rope, BitsOf(c.rope_factor), has_rope},
-             {"config.norm_eps", "without q_norm or k_norm", BitsOf(c.norm_eps), has_norm}};
+             {"config.rope_factor", no_rope, c.rope_factor, has_rope},
+             {"config.norm_eps", "0 without q_norm or k_norm", c.norm_eps, has_norm}};
   for (const auto& field : all) {
-    if (!field.in_use && field.bits != 0) {
-      return Fail(StatusCode::kBadConfig, field.name, field.unused, Hex(0), Hex(field.bits));
+    if (!field.in_use && field.value.bits != 0) {
+      return Fail(StatusCode::kBadConfig, field.name, field.unused, Number(), field.value);
     }
   }
   if (has_rope && (c.rope_dims < 2 || c.rope_dims % 2 != 0 || c.rope_dims > c.head_dim)) {

@@ -253,10 +253,10 @@ std::vector<Case> CasesOfWeights() {
        with([](AttentionConfig& c) { c.rope_style = static_cast<RopeStyle>(3); })},
       {config, "built with positions", "", nullptr},  // a library without them
       {config, "field.unused",
-       "bad config: config.rope_dims: expected without rope_style 0x00000000, got 0x00000004",
+       "bad config: config.rope_dims: expected 0 without rope_style, got 4",
        with([](AttentionConfig& c) { c.rope_dims = 4; })},
       {config, "field.unused",
-       "bad config: config.norm_eps: expected without q_norm or k_norm 0x00000000, got 0x80000000",
+       "bad config: config.norm_eps: expected 0 without q_norm or k_norm, got -0",
        with([](AttentionConfig& c) { c.norm_eps = -0.0f; })},
       {config, "\"config.rope_dims\"",
        "bad config: config.rope_dims: expected an even number, 2 to 4, got 3",
