@@ -41,7 +41,7 @@ void AddBudgetOptions(CLI::App* command, BudgetOptions* options, CLI::Option* le
 std::vector<std::pair<std::string, uint64_t>> BudgetOf(const AttentionConfig& config,
                                                        const BudgetOptions& options,
                                                        uint64_t file_bytes) {
-  const uint32_t length = NumberOf("--max-length", options.length, 1);
+  const uint32_t length = NumberOf(options.length_name, options.length, 1);
   const uint64_t layers = NumberOf("--layers", options.layers, 1);
   Limits limits;
   limits.max_batch = NumberOf("--max-batch", options.batch, 1);

@@ -16,6 +16,7 @@ namespace heed::cli {
 // What the memory has to hold. Absent numbers are 1; without `length` there is nothing to say.
 struct BudgetOptions {
   std::optional<int64_t> batch, length, new_rows, workers, layers;
+  const char* length_name = "--max-length";
   std::string cache;  // the type of caches, or empty: calls on whole sequences
 
   bool asked() const { return length.has_value(); }

@@ -47,6 +47,7 @@ void AddSize(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand(
       "size", "Says how much memory a layer takes: file, plan, workspace and cache.");
+  options->budget.length_name = "--length";
   AddInteger(command, "--embed", &options->embed, "columns of query and output")->required();
   AddInteger(command, "--heads", &options->heads, "query heads")->required();
   CLI::Option* length =
