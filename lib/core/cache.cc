@@ -469,6 +469,7 @@ Status KvCache::Reorder(const uint32_t* map, size_t count) {
   }
   // Rings are left.
   moves.closes = true;
+  if (count != 0) moves.last = count - 1;
   for (size_t i = 0; i < count; ++i) {
     if (uses[i] == kDone || source(i) == i) continue;
     size_t used = 0;

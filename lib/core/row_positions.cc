@@ -1,7 +1,7 @@
 #include "lib/core/row_positions.h"
 
 #include "lib/core/run.h"
-#include "lib/core/turns.h"
+#include "lib/support/turns.h"
 
 namespace heed {
 namespace {

@@ -11,7 +11,14 @@ size_t PackedWeightsBytes(const AttentionConfig& config) {
 }
 
 detail::FileLayout FileLayoutOf(const AttentionConfig& config) {
-  return detail::FileLayoutOf(config);
+  if constexpr (built::kPositions) return detail::FileLayoutOf(config);
+  const AttentionConfig c = once::Resolved(config);
+  detail::FileLayout layout;
+  if (!sizes::ShapeOk(c)) return layout;
+  layout.num_sections = 1;
+  layout.sections[0] = {detail::kMatrices, sizes::kHeaderBytes, sizes::MatricesBytes(c)};
+  layout.bytes = sizes::BytesOrZero(sizes::Add(sizes::kHeaderBytes, layout.sections[0].bytes));
+  return layout;
 }
 
 size_t PlanBytes(const AttentionConfig& config) { return heed::PlanBytes(config); }

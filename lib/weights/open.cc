@@ -40,10 +40,11 @@ Status CheckFixedFields(const FileHeader& header, const std::byte* file) {
 }
 
 Status CheckNoDefaults(const AttentionConfig& c) {
-  const bool has_rope = c.rope_style != RopeStyle::kNone;
+  const bool has_rope = built::kPositions && c.rope_style != RopeStyle::kNone;
+  const bool has_norm = built::kPositions && (c.q_norm || c.k_norm);
   if (c.num_kv_heads == 0 || c.head_dim == 0 || c.kdim == 0 || c.vdim == 0 || c.scale == 0.0f ||
       (has_rope && (c.rope_dims == 0 || c.rope_factor == 0.0f)) ||
-      ((c.q_norm || c.k_norm) && c.norm_eps == 0.0f)) {
+      (has_norm && c.norm_eps == 0.0f)) {
     return Fail(StatusCode::kBadHeader, "file", "a config without defaults in place of numbers");
   }
   return Status();
@@ -74,8 +75,11 @@ Status Weights::Open(ConstBytes file, Weights* weights) {
   }
   FileHeader header;
   memcpy(&header, file.data, sizeof(header));
-  if (header.version < 1 || header.version > kFileVersion) {
-    return Fail(StatusCode::kBadVersion, "file", "version 1 to", kFileVersion, header.version);
+  constexpr uint32_t kNewest = built::kPositions ? kFileVersion : 1;
+  if (header.version < 1 || header.version > kNewest) {
+    const bool is_known = header.version == kFileVersion;  // to a library with positions
+    return Fail(is_known ? StatusCode::kUnsupported : StatusCode::kBadVersion, "file",
+                "version 1 to", kNewest, header.version);
   }
   alignas(8) std::byte copy[sizes::kHeaderBytes];
   memcpy(copy, file.data, sizeof(copy));
@@ -87,23 +91,19 @@ Status Weights::Open(ConstBytes file, Weights* weights) {
   }
   AttentionConfig config = ConfigOf(header);
   HEED_RETURN_IF_ERROR(CheckFixedFields(header, file.data));
-  if (header.version != 1) {
-    if constexpr (built::kPositions) {
-      HEED_RETURN_IF_ERROR(CheckWhole(header.file_bytes, file.size));
-      HEED_RETURN_IF_ERROR(ReadSections(header, file.data, &config));
-    } else {
-      return Fail(StatusCode::kUnsupported, "file", "without positions, as this library, version",
-                  1, header.version);
-    }
+  const bool has_table = built::kPositions && header.version != 1;
+  if (has_table) {
+    HEED_RETURN_IF_ERROR(CheckWhole(header.file_bytes, file.size));
+    HEED_RETURN_IF_ERROR(ReadSections(header, file.data, &config));
   }
   HEED_RETURN_IF_ERROR(CheckNoDefaults(config));
   HEED_RETURN_IF_ERROR(CheckConfig(config));
   const detail::FileLayout layout = once::FileLayoutOf(config);
-  if (header.version != layout.version) {
+  if (has_table && header.version != layout.version) {
     return Fail(StatusCode::kBadHeader, "file", "the version that its config needs,",
                 layout.version, header.version);
   }
-  if (header.version != 1 && header.num_sections != layout.num_sections) {
+  if (has_table && header.num_sections != layout.num_sections) {
     return Fail(StatusCode::kBadHeader, "file", "the sections that its config needs,",
                 layout.num_sections, header.num_sections);
   }
@@ -113,9 +113,7 @@ Status Weights::Open(ConstBytes file, Weights* weights) {
                 bytes, header.file_bytes);
   }
   HEED_RETURN_IF_ERROR(CheckWhole(bytes, file.size));
-  if constexpr (built::kPositions) {
-    if (header.version != 1) HEED_RETURN_IF_ERROR(CheckTable(layout, file.data));
-  }
+  if (has_table) HEED_RETURN_IF_ERROR(CheckTable(layout, file.data));
   weights->data_ = file.data;
   weights->size_ = bytes;
   weights->config_ = config;
@@ -131,10 +129,8 @@ Status Weights::Verify() const {
     return Fail(StatusCode::kBadChecksum, "file", "a payload with CRC-32C", Hex(header.payload_crc),
                 Hex(crc));
   }
-  if constexpr (built::kPositions) {
-    if (header.version != 1) {
-      HEED_RETURN_IF_ERROR(CheckSections(once::FileLayoutOf(config_), data_));
-    }
+  if (built::kPositions && header.version != 1) {
+    HEED_RETURN_IF_ERROR(CheckSections(once::FileLayoutOf(config_), data_));
   }
   return CheckPayload(config_, ViewOf(config_, data_));
 }

@@ -80,18 +80,20 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
 }  // namespace
 
 PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
-  const detail::FileLayout layout = once::FileLayoutOf(config);
   PackedView view;
-  const std::byte* next = nullptr;  // a part of the matrices
-  for (size_t i = 0; i < layout.num_sections; ++i) {
-    const std::byte* const begin = base + layout.sections[i].begin;
-    const float* const numbers = reinterpret_cast<const float*>(begin);
-    switch (layout.sections[i].kind) {
-      case detail::kMatrices: next = begin; break;
-      case detail::kRopeFrequencies: view.rope_frequencies = numbers; break;
-      case detail::kQNorm: view.q_norm = numbers; break;
-      case detail::kKNorm: view.k_norm = numbers; break;
-      default: break;
+  const std::byte* next = base + sizes::kHeaderBytes;  // a part of the matrices
+  if constexpr (built::kPositions) {
+    const detail::FileLayout layout = once::FileLayoutOf(config);
+    for (size_t i = 0; i < layout.num_sections; ++i) {
+      const std::byte* const begin = base + layout.sections[i].begin;
+      const float* const numbers = reinterpret_cast<const float*>(begin);
+      switch (layout.sections[i].kind) {
+        case detail::kMatrices: next = begin; break;
+        case detail::kRopeFrequencies: view.rope_frequencies = numbers; break;
+        case detail::kQNorm: view.q_norm = numbers; break;
+        case detail::kKNorm: view.k_norm = numbers; break;
+        default: break;
+      }
     }
   }
   const auto take = [&next](size_t bytes) {

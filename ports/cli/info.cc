@@ -24,10 +24,7 @@ T Shown(T value) {
 }
 const char* Shown(WeightType type) { return NameOf(type); }
 const char* Shown(CoreType core) { return NameOf(core); }
-const char* Shown(RopeStyle style) {
-  return style == RopeStyle::kHalf ? "half" : style == RopeStyle::kInterleaved ? "interleaved"
-                                                                               : "none";
-}
+const char* Shown(RopeStyle style) { return NameOf(style); }
 
 ordered_json Describe(const Weights& weights) {
   const AttentionConfig& config = weights.config();

@@ -1,6 +1,7 @@
 // Sine and cosine of rotary positions against libm's of the same double angle: every position below
 // 2^20 times the frequencies of models, and angles of any size.
 #include "lib/support/sine.h"
+#include "lib/support/turns.h"
 
 #include <cfenv>
 #include <cfloat>
@@ -12,7 +13,6 @@
 #include <doctest/doctest.h>
 
 #include "heed/positions.h"
-#include "lib/core/turns.h"
 #include "tests/support/effort.h"
 #include "tests/support/random.h"
 

@@ -245,15 +245,13 @@ TEST_CASE("a true file with weights of any bits runs") {
   }
 }
 
-// A file of version 2 which a writer with other ideas has changed, every checksum being right.
+// PositionsFile as a writer with other ideas changes it, every checksum being right. Its sections
+// are the fields, the matrices, the frequencies and the weights of the two norms.
 class Crafted {
  public:
-  static constexpr size_t kFields = 0, kMatrices = 1, kFrequencies = 2, kQNorm = 3, kKNorm = 4;
-
   Crafted() : Crafted(PositionsFile()) {}
   explicit Crafted(std::vector<std::byte> file) : bytes(std::move(file)) {}
 
-  FileHeader Header() const { return At<FileHeader>(0); }
   void SetVersion(uint32_t version) { Put(4, version); }
   void SetFileBytes(uint64_t size) { Put(16, size); }
   void SetNumSections(uint32_t count) { Put(80, count); }
@@ -394,6 +392,11 @@ TEST_CASE("a table of another length than its config needs is a bad header") {
     const Status status = file.Open();
     CHECK((status.code == kBadHeader || (count > 5 && status.code == kUnsupported)));
   }
+  // The last section twice: the table has room for a sixth entry before the fields.
+  Crafted twice;
+  twice.SetNumSections(6);
+  twice.SetEntry(5, twice.Entry(4));
+  twice.Refused(kBadHeader, "file", 6);
   // Sections whose table is cut off, in a file that says so itself.
   for (uint64_t size : {uint64_t{0}, uint64_t{255}, uint64_t{256}, uint64_t{256 + 159}}) {
     Crafted file;

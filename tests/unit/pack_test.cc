@@ -234,7 +234,9 @@ TEST_CASE("a packed file of version 2 has the numbers of positions and norms, an
           {view.rope_frequencies, &layer.rope_frequencies},
           {view.q_norm, &layer.q_norm_weight},
           {view.k_norm, &layer.k_norm_weight}};
-      for (const auto& [numbers, tensor] : all) {
+      for (const auto& part : all) {
+        const float* const numbers = part.first;
+        const std::vector<float>* const tensor = part.second;
         CHECK((numbers == nullptr) == tensor->empty());
         if (numbers == nullptr) continue;
         CHECK(reinterpret_cast<uintptr_t>(numbers) % 64 == 0);

@@ -1,4 +1,4 @@
-#include "lib/core/turns.h"
+#include "lib/support/turns.h"
 
 #include "lib/support/sine.h"
 

@@ -1,6 +1,6 @@
-// lib/core/turns.h: cosines and sines of a row's position, as NormRotateArgs::turns has them.
-#ifndef HEED_LIB_CORE_TURNS_H_
-#define HEED_LIB_CORE_TURNS_H_
+// lib/support/turns.h: cosines and sines of a row's position, as NormRotateArgs::turns has them.
+#ifndef HEED_LIB_SUPPORT_TURNS_H_
+#define HEED_LIB_SUPPORT_TURNS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -14,4 +14,4 @@ void MakeTurns(const float* frequencies, size_t rope_dims, float rope_factor, in
 
 }  // namespace heed
 
-#endif  // HEED_LIB_CORE_TURNS_H_
+#endif  // HEED_LIB_SUPPORT_TURNS_H_
