@@ -46,8 +46,10 @@ struct KvView {
     result.values = values.At(batch, head, place);
     result.value_panel_stride = value_panel_stride;
     result.row_stride = row_stride;
-    const size_t held = lengths == nullptr ? capacity : lengths[batch];
-    result.num_keys = Min(kKeyBlock, held - Min(held, block * kKeyBlock));
+    const size_t begin = block * kKeyBlock;
+    // Integers of forgotten keys may follow those of a cache up to the end of the block.
+    result.num_keys = lengths == nullptr ? Min(kKeyBlock, capacity - Min(capacity, begin))
+                                         : kKeyBlock;
     result.value_kind = value_kind.data == nullptr
                             ? kind_of_all
                             : static_cast<ValueKind>(*value_kind.At(batch, head, place));

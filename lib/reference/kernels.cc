@@ -121,6 +121,12 @@ constexpr KernelTable MakeTable() {
     table.kv[Index(KvForm::kRows)] = {PutRows, PutRows, AttendRows, ProbabilitiesRows};
     table.kv[Index(KvForm::kF32Blocks)] = {PutKeysF32, PutValuesF32, AttendF32, ProbabilitiesF32};
   }
+  if constexpr (built::kF32 && built::kCache) {
+    table.kv[Index(KvForm::kBf16Blocks)] = {PutKeysBf16, PutValuesBf16, AttendCached,
+                                            ProbabilitiesCached};
+    table.kv[Index(KvForm::kByteBlocks)] = {PutKeysBytes, PutValuesBytes, AttendCached,
+                                            ProbabilitiesCached};
+  }
   if constexpr (built::kInt8) {
     table.kv[Index(KvForm::kInt8Blocks)] = {PutKeysInt8, PutValuesInt8, AttendInt8,
                                             ProbabilitiesInt8};
