@@ -1,5 +1,5 @@
-// tests/unit/kv_cache_test.cc: the block of a cache: its size, its entries, and what moves, cuts and
-// copies them, against models in plain code.
+// tests/unit/kv_cache_test.cc: the block of a cache: its size, its entries, and the calls that move,
+// cut and copy them, against models in plain code.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -592,7 +592,7 @@ TEST_CASE("a call checks that a cache is of its layer's shape and still what it 
   CHECK(Names(CacheAccess::Check(none, config, "memory"), "memory"));
 }
 
-TEST_CASE("a ring holds 2^20 positions with rotary positions and 2^29 without, linear its capacity") {
+TEST_CASE("a ring ends at position 2^20 if it turns and at 2^29 if not, linear at its capacity") {
   CHECK(CacheAccess::MaxLength(Home(kConfig, Ring(9, 1, 0)).cache) == 1u << 29);
   CHECK(CacheAccess::MaxLength(Home(kConfig.WithRope(RopeStyle::kHalf), Ring(9, 1, 0)).cache) ==
         1u << 20);
