@@ -3,20 +3,11 @@
 
 #include <cstdio>
 
+#include "bench/floor.h"
 #include "bench/report.h"
 
 namespace heed::bench {
 namespace {
-
-// The fastest of those that are to be beaten: a float layer is compared with float layers.
-const Result* BestPeer(const ShapeResult& all, const Types& types) {
-  const Result* best = nullptr;
-  for (const Result& result : all.results) {
-    if (result.role != Role::kPeer || (types.is_f32() && !result.types.is_f32())) continue;
-    if (best == nullptr || result.median() < best->median()) best = &result;
-  }
-  return best;
-}
 
 class Checker {
  public:
@@ -26,9 +17,11 @@ class Checker {
   void Check(const ShapeResult& all, const Result& heed) {
     Row(all, heed, "error", heed.error.of(heed.types), ErrorBound(all.shape, heed.types));
     if (all.shape.is_cold()) {
-      const Floor floor = FloorOf(all, heed.types.weights);
+      const Floor floor = FloorOf(all, heed.types);
       const std::string what = std::string("time / floor (") + floor.binds() + ")";
       if (!avx2_) Row(all, heed, what, heed.median() / floor.seconds(), kColdRowMust);
+      const Result* best = all.shape.is_step() ? BestPeer(all, heed.types) : nullptr;
+      if (best != nullptr) RowOfPeer(all, heed, *best, 1.0);
       return;
     }
     if (all.shape.hides_nothing()) {
@@ -43,13 +36,15 @@ class Checker {
       ok_ = false;
       return;
     }
-    Row(all, heed, "time / " + best->name + ", the best peer", heed.median() / best->median(),
-        avx2_ ? kAvx2Must : 1.0);
+    RowOfPeer(all, heed, *best, avx2_ ? kAvx2Must : 1.0);
     const Goal goal = all.shape.goal(heed.types);
     if (goal.must > 0.0) Row(all, heed, "time / oneDNN", RatioTo(all, heed, kYardstick), goal.must);
   }
 
  private:
+  void RowOfPeer(const ShapeResult& all, const Result& heed, const Result& peer, double must) {
+    Row(all, heed, "time / " + peer.name + ", the best peer", heed.median() / peer.median(), must);
+  }
   void Row(const ShapeResult& all, const Result& heed, const std::string& what, double got,
            double must) {
     const bool kept = got <= must;
@@ -68,7 +63,7 @@ bool CheckGoals(const std::vector<ShapeResult>& all, bool avx2) {
   printf("\ngoals\n");
   Checker checker(avx2);
   for (const ShapeResult& result : all) {
-    for (const Types& types : kAllTypes) {
+    for (const Types& types : HeedTypes(result.shape)) {
       const Result* heed = result.Find(Role::kHeed, types);
       if (heed != nullptr) checker.Check(result, *heed);
     }

@@ -29,7 +29,7 @@ enum class Role {
   kUnmasked,  // heed's layer without the mask of the shape, which hides nothing
   kPeer,      // runs with subnormals flushed to zero
   kStage,     // a part of heed's call; computes no layer
-  kRead,      // reads the weights of a cold row and does nothing else
+  kRead,      // reads the weights and the cache of a cold row and does nothing else
 };
 
 struct Identity {
@@ -66,9 +66,13 @@ inline constexpr const char* kAttention = "attention";
 // Ends the name of heed's layer where it is called without the mask.
 inline constexpr const char* kUnmasked = "-unmasked";
 
+// Reads as many bytes as heed's call with these types touches, and does nothing else: "read-int8",
+// with a cache "read-int8-kv8" and "read-int8-core8".
+Candidate ReaderCandidate(const Types& types, const Setting& setting);
+
 // heed with all types on each target: "heed-int8", or with several targets "heed-AVX2-int8". The
-// first is f32 on the first target; after all of them come its stages, or for a cold row readers of
-// as many bytes as its packed weights have, for each type of weights ("read-int8"). Where the mask
+// first is f32 on the first target; after all of them come its stages, or for a cold row a reader
+// for each of HeedTypes(). Where the mask
 // hides nothing: f32, and int8 with the int8 core, each followed by its call without the mask
 // ("heed-int8-core8-unmasked").
 std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting);
@@ -82,7 +86,8 @@ inline constexpr const char* kYardstick = "oneDNN";  // its f32 layer
 // Takes its parts in turn, so that each finds its memory cold.
 class Rotation : public Contestant {
  public:
-  // As many of make() as hold more than the last-level cache keeps, each with `bytes` of weights.
+  // As many of make() as hold more than the last-level cache keeps. Each has `bytes` of weights and
+  // of cache.
   template <typename Make>
   static std::unique_ptr<Contestant> Of(size_t bytes, const Make& make) {
     auto rotation = std::make_unique<Rotation>();
@@ -107,7 +112,7 @@ template <typename Make>
 std::unique_ptr<Contestant> MakeForShape(const Problem& problem, const Types& types,
                                          const Make& make) {
   if (!problem.shape().is_cold()) return make();
-  return Rotation::Of(PackedWeightsBytes(problem.config(types)), make);
+  return Rotation::Of(problem.TouchedBytes(types), make);
 }
 
 }  // namespace heed::bench

@@ -1,11 +1,8 @@
-// bench/heed_layer.cc: heed as a contestant, its stages, and the reader of its weights.
-#include <algorithm>
-#include <cstring>
+// bench/heed_layer.cc: heed as a contestant, and its stages.
 #include <string>
 
 #include "bench/contestant.h"
 #include "bench/fail.h"
-#include "bench/machine.h"
 #include "heed/attention.h"
 #include "heed/sdpa.h"
 
@@ -29,6 +26,7 @@ class Layer : public Contestant {
     limits.max_batch = problem.shape().batch;
     limits.max_query_len = problem.shape().query_len;
     limits.max_workers = static_cast<uint32_t>(setting.threads);
+    limits.cached = problem.shape().is_step();
     Weights weights;
     Require(Weights::Open(View(file_), &weights));
     block_ = Buffer(WorkspaceBytes(weights.config(), limits));
@@ -56,6 +54,60 @@ class Layer : public Contestant {
   Executor executor_;
   Buffer file_, block_;
   Attention layer_;
+};
+
+// A cache that holds the keys and values of the rows before x.
+Buffer FilledCache(const Problem& problem, const Types& types, const std::string& target,
+                   Buffer& packed) {
+  const Shape& shape = problem.shape();
+  Limits limits;
+  limits.max_query_len = 1;
+  limits.max_key_len = shape.cached;
+  limits.cached = true;
+  Weights weights;
+  Require(Weights::Open(View(packed), &weights));
+  Buffer block(WorkspaceBytes(weights.config(), limits));
+  CreateOptions options;
+  options.target = target.c_str();
+  Attention layer;
+  Require(Attention::Create(limits, weights, View(block), &layer, options));
+  CacheLimits cache_limits;
+  cache_limits.capacity = shape.cached + 1;
+  cache_limits.type = types.cache;
+  Buffer bytes(KvCacheBytes(weights.config(), cache_limits));
+  KvCache cache;
+  Require(KvCache::Init(weights.config(), cache_limits, View(bytes), &cache));
+  const Floats rows = problem.PastRows();
+  const ConstTensorView past(rows.data(), 1, shape.cached, shape.embed_dim);
+  Require(layer.Remember(past, {}, {}, nullptr, &cache));
+  return bytes;
+}
+
+// A call with a cache. Each call forgets the key that the one before it has appended.
+class CachedStep : public Layer {
+ public:
+  CachedStep(const Problem& problem, const Setting& setting, const std::string& target,
+             const Types& types, const Buffer& packed, const Buffer& cache)
+      : Layer(problem, setting, target, packed), cache_bytes_(cache) {
+    Require(KvCache::Attach(problem.config(types), View(cache_bytes_), &cache_));
+  }
+  void Run(const float* x, float* y) override {
+    Require(cache_.Truncate(0, problem_.shape().cached));
+    Layer::Run(x, y);
+  }
+  size_t Bytes() const override { return Layer::Bytes() + cache_bytes_.size(); }
+
+ protected:
+  ForwardArgs Args(const float* x, float* y) const override {
+    ForwardArgs args = Layer::Args(x, y);
+    args.causal = true;
+    args.cache = &cache_;
+    return args;
+  }
+
+ private:
+  Buffer cache_bytes_;
+  mutable KvCache cache_;
 };
 
 // The same call without the mask.
@@ -148,33 +200,18 @@ auto MakerOf(const Setting& setting, const std::string& target, const Types& typ
   };
 }
 
-class Reader : public Contestant {
- public:
-  Reader(size_t bytes, const Setting& setting)
-      : part_(bytes / setting.threads / 512 * 512), executor_(setting.executor), data_(bytes) {}
-  void Run(const float*, float*) override {
-    const auto read = [](void* reader, size_t task, size_t) {
-      const Reader& self = *static_cast<Reader*>(reader);
-      ReadOnce(self.data_.data() + task * self.part_, self.part_);
-    };
-    if (executor_.run == nullptr) return read(this, 0, 0);
-    executor_.run(executor_.context, executor_.num_workers, read, this);
-  }
-  size_t Bytes() const override { return data_.size(); }
-
- private:
-  size_t part_;
-  Executor executor_;
-  Buffer data_;
-};
+// The same for a CachedStep.
+auto StepMakerOf(const Setting& setting, const std::string& target, const Types& types) {
+  return [&setting, target, types](const Problem& problem) {
+    Buffer packed = Pack(problem, types);
+    const Buffer cache = FilledCache(problem, types, target, packed);
+    return MakeForShape(problem, types, [&] {
+      return std::make_unique<CachedStep>(problem, setting, target, types, packed, cache);
+    });
+  };
+}
 
 }  // namespace
-
-size_t Rotation::CopiesOf(size_t bytes) {
-  constexpr size_t kLeast = size_t{256} << 20, kMost = size_t{512} << 20;
-  const size_t cold = std::clamp(2 * LastLevelCacheBytes(), kLeast, kMost);
-  return (cold + bytes - 1) / bytes;
-}
 
 std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting) {
   const std::vector<std::string>& targets = setting.targets;
@@ -188,11 +225,12 @@ std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting
     candidates.push_back(candidate);
   };
   for (const std::string& target : targets) {
-    for (const Types& types : kAllTypes) {
-      // One key has nothing to attend: a cold row is all projections.
-      if (shape.is_cold() && types.core == CoreType::kInt8) continue;
-      if (shape.hides_nothing() && !types.is_f32() && !(types == kInt8Types)) continue;
+    for (const Types& types : HeedTypes(shape)) {
       const std::string name = (targets.size() == 1 ? "heed" : "heed-" + target) + types.suffix();
+      if (shape.is_step()) {
+        add(name, Role::kHeed, types, StepMakerOf(setting, target, types));
+        continue;
+      }
       add(name, Role::kHeed, types, MakerOf<Layer>(setting, target, types));
       if (!shape.hides_nothing()) continue;
       add(name + kUnmasked, Role::kUnmasked, types, MakerOf<Unmasked>(setting, target, types));
@@ -201,14 +239,8 @@ std::vector<Candidate> HeedCandidates(const Shape& shape, const Setting& setting
   }
   if (shape.hides_nothing()) return candidates;
   if (shape.is_cold()) {
-    for (size_t i = 0; i < kNumWeightTypes; ++i) {
-      const Types types = {static_cast<WeightType>(i), CoreType::kF32};
-      add(std::string("read-") + kWeightNames[i], Role::kRead, types,
-          [&setting, types](const Problem& problem) {
-            const size_t bytes = PackedWeightsBytes(problem.config(types));
-            return MakeForShape(problem, types,
-                                [&] { return std::make_unique<Reader>(bytes, setting); });
-          });
+    for (const Types& types : HeedTypes(shape)) {
+      candidates.push_back(ReaderCandidate(types, setting));
     }
     return candidates;
   }

@@ -34,7 +34,7 @@ class KvMemory {
   KvBlock block() const { return store_.view().Block(0, 0, 0); }
 
  private:
-  Buffer keys_, values_;  // large enough for every form
+  Buffer keys_, values_;  // large enough for every form but bytes
   std::byte non_finite_[1] = {};
   KvStore store_;
 };

@@ -14,6 +14,7 @@
 #include "bench/contestant.h"
 #include "bench/cpu.h"
 #include "bench/fail.h"
+#include "bench/latency.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/operations.h"
@@ -88,6 +89,27 @@ class Session {
     return results_.back();
   }
 
+  // True where the goal of latency.h holds.
+  bool Latency() const {
+    if (options_.machine) PrintMachine(targets());
+    printf(
+        "\n%zu steps, us; the last column is heed's p99 / p50 over that of the read, must %.2f\n",
+        options_.steps, kLatencyMust);
+    printf("%-13s %-16s %9s %9s %9s %9s\n", "", "", "p50", "p99", "max", "p99 / p50");
+    bool ok = true;
+    for (const Shape& shape : options_.shapes) {
+      std::vector<Candidate> layers = Chosen(shape);
+      const auto is_left_out = [](const Candidate& candidate) {
+        const Types& types = candidate.types;
+        const bool is_int8 = types.weights == WeightType::kInt8 && types.cache == CacheType::kInt8;
+        return candidate.role != Role::kHeed || !(types.is_f32() || is_int8);
+      };
+      layers.erase(std::remove_if(layers.begin(), layers.end(), is_left_out), layers.end());
+      ok = PrintLatency(shape, setting_, layers, options_.steps) && ok;
+    }
+    return ok;
+  }
+
   void PrintSummary() const { PrintRatios(results_); }
   bool Check() const { return CheckGoals(results_, options_.avx2); }
 
@@ -99,8 +121,14 @@ class Session {
       const bool is_yardstick = candidate.name == kYardstick && !shape.is_cold();
       if (!options_.Takes(candidate.types.weights) && !is_yardstick) continue;
       const std::string& name = candidate.layer.empty() ? candidate.name : candidate.layer;
-      const bool is_read = candidate.role == Role::kRead;  // the floor needs it
-      if (is_read || std::regex_search(name, wanted_)) chosen.push_back(std::move(candidate));
+      // The floor of a layer needs its reader, which comes after it.
+      const auto is_read_by = [&](const Candidate& layer) {
+        return layer.role == Role::kHeed && layer.types == candidate.types;
+      };
+      const bool takes_part = candidate.role == Role::kRead
+                                  ? std::any_of(chosen.begin(), chosen.end(), is_read_by)
+                                  : std::regex_search(name, wanted_);
+      if (takes_part) chosen.push_back(std::move(candidate));
     }
     return chosen;
   }
@@ -164,6 +192,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   Session session(options);
+  if (options.latency) return !session.Latency() && options.check ? 1 : 0;
   for (const Shape& shape : options.shapes) {
     for (const std::string& name : session.Names(shape)) {
       const auto run = [&session, shape, name](benchmark::State& state) {

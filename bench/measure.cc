@@ -120,7 +120,7 @@ const Result* ShapeResult::Find(Role role, const Types& types) const {
 
 void Measure(const Problem& problem, std::vector<Entrant> entrants, double seconds,
              const std::string& target, ShapeResult* all) {
-  const bool cold = problem.shape().is_cold();
+  const bool cold = problem.shape().is_cold(), is_step = problem.shape().is_step();
   const float* x = problem.x().data();
   Floats y(problem.x().size());
   std::vector<Result> results(entrants.size());
@@ -143,12 +143,13 @@ void Measure(const Problem& problem, std::vector<Entrant> entrants, double secon
     for (size_t copy = 0; copy < contestant.Copies(); ++copy) contestant.Run(x, y.data());
   }
   std::vector<Times> times(entrants.size());
-  std::vector<double> peaks, rates;
+  std::vector<double> peaks, int8_peaks, rates;
   const WeightType weights = entrants.front().types.weights;
   for (size_t round = 0, waiting = entrants.size(); waiting > 0; ++round) {
     waiting = 0;
     for (int i = 0; i < 4; ++i) peaks.push_back(FmaLoop(target).giga() * 1e9);
-    if (cold && rates.size() < 9) rates.push_back(OneRowRate(target, weights));
+    if (is_step) int8_peaks.push_back(Int8DotLoop(target).giga() * 1e9);
+    if (cold && !is_step && rates.size() < 9) rates.push_back(OneRowRate(target, weights));
     for (size_t turn = 0; turn < entrants.size(); ++turn) {
       const size_t i = (round + turn) % entrants.size();  // nobody always follows the same one
       if (times[i].IsDone(seconds)) continue;
@@ -160,7 +161,8 @@ void Measure(const Problem& problem, std::vector<Entrant> entrants, double secon
   for (size_t i = 0; i < entrants.size(); ++i) results[i].seconds = times[i].Sorted();
   std::move(results.begin(), results.end(), std::back_inserter(all->results));
   all->fma_peak = Median(&peaks);
-  if (cold) all->one_row_rates[static_cast<size_t>(weights)] = Median(&rates);
+  if (is_step) all->int8_peak = Median(&int8_peaks);
+  if (cold && !is_step) all->one_row_rates[static_cast<size_t>(weights)] = Median(&rates);
 }
 
 }  // namespace heed::bench

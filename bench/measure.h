@@ -23,8 +23,9 @@ struct Result : Identity {
 struct ShapeResult {
   Shape shape;
   std::vector<Result> results;
-  double fma_peak = 0.0;  // FLOP/s, median of this run
-  // Cold shapes: multiply-adds per second from the L1 cache, by type of weights.
+  double fma_peak = 0.0;   // FLOP/s, median of this run
+  double int8_peak = 0.0;  // steps: operations/s of 8-bit products; 0: the target has none
+  // Cold shapes that are no steps: multiply-adds per second from the L1 cache, by type of weights.
   double one_row_rates[kNumWeightTypes] = {};
 
   const Result* Find(const std::string& name) const;

@@ -43,7 +43,8 @@ double Median(std::vector<double>* values) {
 
 std::vector<Timed> AllOf(const KernelTable& table) {
   std::vector<Timed> all;
-  for (const auto make : {AttendOperations, StoreOperations, ProjectOperations, MaskOperations}) {
+  for (const auto make : {AttendOperations, StoreOperations, ProjectOperations, MaskOperations,
+                          NormOperations}) {
     for (Operation& operation : make(table)) {
       Timed timed;
       timed.operation = std::move(operation);

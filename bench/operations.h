@@ -25,6 +25,7 @@ Operations AttendOperations(const KernelTable& table);   // operations_attend.cc
 Operations StoreOperations(const KernelTable& table);    // operations_store.cc
 Operations ProjectOperations(const KernelTable& table);  // operations_project.cc
 Operations MaskOperations(const KernelTable& table);     // operations_mask.cc
+Operations NormOperations(const KernelTable& table);     // operations_norm.cc
 
 // Times all operations of each target in turns, each for `seconds`, and prints a line for each.
 void PrintOperations(const std::vector<std::string>& targets, double seconds);

@@ -137,23 +137,40 @@ Operations AttendOperations(const KernelTable& table) {
 
   const std::pair<const char*, TileMask> masks[] = {
       {"", TileMask::kNone}, {", visible words", TileMask::kWords}, {", bias", TileMask::kBias}};
+  const auto add_masked = [&](const std::string& name, const TileShape& tile_shape,
+                              TileMask mask) {
+    const auto tile = std::make_shared<TileMemory>(table, tile_shape);
+    if (mask == TileMask::kWords) tile->Hide();
+    if (mask == TileMask::kBias) tile->AddBias();
+    Operation operation;
+    operation.name = name;
+    operation.flops = tile->flops();
+    operation.is_int8 = tile_shape.form == KvForm::kInt8Blocks;
+    operation.run = [tile] { tile->Run(); };
+    operations.push_back(operation);
+  };
   const auto add = [&](const char* name, const TileShape& tile_shape) {
-    for (const auto& [ending, mask] : masks) {
-      const auto tile = std::make_shared<TileMemory>(table, tile_shape);
-      if (mask == TileMask::kWords) tile->Hide();
-      if (mask == TileMask::kBias) tile->AddBias();
-      Operation operation;
-      operation.name = std::string(name) + ending;
-      operation.flops = tile->flops();
-      operation.is_int8 = tile_shape.form == KvForm::kInt8Blocks;
-      operation.run = [tile] { tile->Run(); };
-      operations.push_back(operation);
-    }
+    for (const auto& [ending, mask] : masks) add_masked(std::string(name) + ending, tile_shape, mask);
   };
   shape = TileShape();
   add("tile f32", shape);
   shape.form = KvForm::kInt8Blocks;
   add("tile int8", shape);
+  shape.form = KvForm::kBf16Blocks;
+  add("tile bf16", shape);
+  shape.form = KvForm::kByteBlocks;
+  add("tile bytes", shape);
+  // Steps of decoding: a row, and the rows of four heads that share their keys.
+  for (const auto& [form, name] :
+       {std::pair(KvForm::kF32Blocks, "f32"), std::pair(KvForm::kInt8Blocks, "int8"),
+        std::pair(KvForm::kBf16Blocks, "bf16"), std::pair(KvForm::kByteBlocks, "bytes")}) {
+    for (const size_t rows : {size_t{1}, size_t{4}}) {
+      shape.form = form;
+      shape.rows = rows;
+      add_masked(std::string("tile ") + name + " " + std::to_string(rows) + " x 64", shape,
+                 TileMask::kNone);
+    }
+  }
   shape.form = KvForm::kRows;
   shape.rows = 1;
   shape.num_keys = kFewKeys;

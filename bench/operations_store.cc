@@ -16,7 +16,7 @@ constexpr size_t kRowStride = 6 * kHeadDim;  // a row of the projection holds si
 
 struct StoreMemory {
   StoreMemory(const KernelTable& table, KvForm form, size_t num_keys)
-      : kv(table, {form, 1, 1, kHeadDim, kHeadDim, num_keys}), rows(num_keys * kRowStride) {
+      : kv(table, {form, form, 1, 1, kHeadDim, kHeadDim, num_keys}), rows(num_keys * kRowStride) {
     test::Random random(1);
     for (float& value : rows) value = static_cast<float>(random.Normal());
   }
@@ -44,9 +44,13 @@ Operations StoreOperations(const KernelTable& table) {
   constexpr size_t kFewBytes = kFewKeys * kHeadDim * sizeof(float);
   add(KvForm::kRows, kFewKeys, "rows 4", kFewBytes, kFewBytes);
   for (const auto& [form, ending] :
-       {std::pair(KvForm::kF32Blocks, "f32"), std::pair(KvForm::kInt8Blocks, "int8")}) {
+       {std::pair(KvForm::kF32Blocks, "f32"), std::pair(KvForm::kInt8Blocks, "int8"),
+        std::pair(KvForm::kBf16Blocks, "bf16"), std::pair(KvForm::kByteBlocks, "bytes")}) {
     add(form, kKeyBlock, ending, sizes::KeyBlockBytes(form, kHeadDim),
         sizes::ValueBlockBytes(form, kHeadDim));
+    // A step of decoding puts one.
+    add(form, 1, std::string(ending) + " 1", sizes::KeyBlockBytes(form, kHeadDim) / kKeyBlock,
+        sizes::ValueBlockBytes(form, kHeadDim) / kKeyBlock);
   }
   return operations;
 }

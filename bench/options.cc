@@ -31,9 +31,13 @@ constexpr const char* kHelp =
   --threads N          for everyone (default 1)
   --seconds S          of each contestant on each shape, at least (default 0.5)
   --isa avx2           everyone held to AVX2
-  --check              exit 1 where heed misses a target of bench/shapes.h
+  --check              exit 1 where heed misses a target of bench/shapes.h; also with --latency
   --operations         heed's operations one by one instead of layers, on each --target, for
                        --seconds each
+  --latency            how evenly cold steps run: p50, p99 and max of heed and of plain reads of the
+                       same bytes, one after the other; --shapes (default: dec768-512 and
+                       dec2048-2048) and --contestants choose among f32 and int8
+  --steps N            of each in --latency (default 10000)
   --no-machine         leaves out the machine's peaks and bandwidths
   --benchmark_...      Google Benchmark's: --benchmark_out=FILE.json, --benchmark_filter, ...
 )";
@@ -99,8 +103,8 @@ Options ParseOptions(int* argc, char** argv) {
       (option == "--check" ? options.check : options.machine) = option == "--check";
       continue;
     }
-    if (!joined && option == "--operations") {
-      options.operations = true;
+    if (!joined && (option == "--operations" || option == "--latency")) {
+      (option == "--operations" ? options.operations : options.latency) = true;
       continue;
     }
     if (!joined) {
@@ -125,13 +129,17 @@ Options ParseOptions(int* argc, char** argv) {
       options.threads = static_cast<size_t>(Number(option, value, 1, 1024));
     } else if (option == "--seconds") {
       options.seconds = Number(option, value, 0, 3600);
+    } else if (option == "--steps") {
+      options.steps = static_cast<size_t>(Number(option, value, 1, 1e7));
     } else if (option == "--isa" && value == "avx2") {
       options.avx2 = true;
     } else {
       Refuse(option + " " + value + ": unknown; see --help");
     }
   }
-  if (named.empty() && options.shapes.empty()) named = ".";
+  if (named.empty() && options.shapes.empty()) {
+    named = options.latency ? "^dec768-512$|^dec2048-2048$" : ".";
+  }
   if (!named.empty()) {
     std::vector<Shape> shapes;
     for (const Shape& shape : NamedShapes()) {

@@ -20,6 +20,8 @@ struct Options {
   bool avx2 = false;     // everyone is held to AVX2
   bool check = false;
   bool operations = false;  // time heed's operations instead of layers
+  bool latency = false;     // time single steps beside plain reads instead of layers
+  size_t steps = 10000;     // of each in --latency
   bool machine = true;      // print the machine's limits first
 
   bool Takes(WeightType type) const {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "heed/detail/cache_map.h"
 #include "tests/oracle/oracle.h"
-#include "tests/support/random.h"
 
 namespace heed::bench {
 
@@ -18,6 +18,23 @@ Floats Normal(test::Random& random, size_t count, double deviation) {
   for (float& value : values) value = static_cast<float>(deviation * random.Normal());
   return values;
 }
+
+// rows [n][depth] times weight [columns][depth], plus bias unless it is null: [n][columns]
+Floats Project(const Floats& rows, const Floats& weight, const float* bias, size_t depth) {
+  const size_t columns = weight.size() / depth;
+  Floats projected;
+  for (auto row = rows.begin(); row != rows.end(); row += static_cast<std::ptrdiff_t>(depth)) {
+    for (size_t n = 0; n < columns; ++n) {
+      double sum = bias == nullptr ? 0.0 : static_cast<double>(bias[n]);
+      for (size_t k = 0; k < depth; ++k) {
+        sum += static_cast<double>(row[static_cast<std::ptrdiff_t>(k)]) *
+               static_cast<double>(weight[n * depth + k]);
+      }
+      projected.push_back(static_cast<float>(sum));
+    }
+  }
+  return projected;
+}
 }  // namespace
 
 Problem::Problem(const Shape& shape) : shape_(shape) {
@@ -25,8 +42,9 @@ Problem::Problem(const Shape& shape) : shape_(shape) {
   test::Random random(width * 1000003 + shape.rows());
   const double deviation = 1.0 / std::sqrt(static_cast<double>(width));
   for (size_t i = 0; i < 4; ++i) {
-    weights_[i] = Normal(random, width * width, deviation);
-    biases_[i] = Normal(random, width, 0.1);
+    const size_t columns = i == 1 || i == 2 ? shape.kv_dim() : width;  // of keys and values
+    weights_[i] = Normal(random, columns * width, deviation);
+    biases_[i] = Normal(random, columns, 0.1);
   }
   x_ = Normal(random, shape.rows() * width, 1.0);
   if (shape.mask == Mask::kPadding) {
@@ -40,10 +58,16 @@ Problem::Problem(const Shape& shape) : shape_(shape) {
   tensors_.k_weight = weights_[1].data();
   tensors_.v_weight = weights_[2].data();
   tensors_.out_weight = weights_[3].data();
-  tensors_.q_bias = biases_[0].data();
-  tensors_.k_bias = biases_[1].data();
-  tensors_.v_bias = biases_[2].data();
-  tensors_.out_bias = biases_[3].data();
+  if (shape.has_biases) {
+    tensors_.q_bias = biases_[0].data();
+    tensors_.k_bias = biases_[1].data();
+    tensors_.v_bias = biases_[2].data();
+    tensors_.out_bias = biases_[3].data();
+  }
+  if (shape.is_step()) {
+    MakePast(random);
+    return;
+  }
 
   // The checked queries see all keys; a causal mask is given as flags, since they are not in step.
   row_step_ = shape.query_len > 512 ? 7 : 1;
@@ -62,13 +86,69 @@ Problem::Problem(const Shape& shape) : shape_(shape) {
   exact_ = oracle::Layer(config(Types()), tensors_, args).output;
 }
 
+void Problem::MakePast(test::Random& random) {
+  const size_t width = shape_.embed_dim;
+  const size_t distinct = std::min<size_t>(shape_.cached, kMostDistinct);
+  distinct_rows_ = Normal(random, distinct * width, 1.0);
+  distinct_keys_ = Project(distinct_rows_, weights_[1], tensors_.k_bias, width);
+  distinct_values_ = Project(distinct_rows_, weights_[2], tensors_.v_bias, width);
+  // A key that comes n times counts like one with log(n) added to its score.
+  Floats log_times;
+  for (size_t i = 0; i < distinct; ++i) {
+    const size_t times = (shape_.cached + distinct - 1 - i) / distinct;
+    log_times.push_back(static_cast<float>(std::log(static_cast<double>(times))));
+  }
+  log_times.push_back(0.0f);
+  distinct_rows_.insert(distinct_rows_.end(), x_.begin(), x_.end());
+  ForwardArgs args = UnmaskedArgs(x_.data(), nullptr);
+  args.key = ConstTensorView(distinct_rows_.data(), 1, distinct + 1, width);
+  args.bias = BiasMask(log_times.data(), 1, distinct + 1);
+  exact_ = oracle::Layer(config(Types()), tensors_, args).output;
+}
+
+Floats Problem::PastRows() const {
+  const size_t width = shape_.embed_dim;
+  Floats rows;
+  rows.reserve(shape_.cached * width);
+  for (size_t j = 0; j < shape_.cached; ++j) {
+    const float* row = distinct_rows_.data() + j % kMostDistinct * width;
+    rows.insert(rows.end(), row, row + width);
+  }
+  return rows;
+}
+
+Floats Problem::Past(const Floats& distinct) const {
+  const size_t dim = shape_.head_dim(), keys = size_t{shape_.cached} + 1;
+  Floats past;
+  past.reserve(keys * shape_.kv_dim() + 16);  // XNNPACK reads past the end
+  past.resize(keys * shape_.kv_dim());
+  for (size_t h = 0; h < shape_.kv_heads(); ++h) {
+    for (size_t j = 0; j < shape_.cached; ++j) {
+      const float* row = distinct.data() + j % kMostDistinct * shape_.kv_dim() + h * dim;
+      std::copy(row, row + dim, past.data() + (h * keys + j) * dim);
+    }
+  }
+  return past;
+}
+
+size_t Problem::TouchedBytes(const Types& types) const {
+  size_t bytes = PackedWeightsBytes(config(types));
+  if (!shape_.is_step()) return bytes;
+  const KvForm form = detail::CacheFormOf(types.core, types.cache);
+  const size_t block = sizes::KeyBlockBytes(form, shape_.head_dim()) +
+                       sizes::ValueBlockBytes(form, shape_.head_dim());
+  const size_t keys = size_t{shape_.cached} + 1;
+  return bytes + shape_.kv_heads() * block * keys / sizes::kKeyBlock;
+}
+
 AttentionConfig Problem::config(const Types& types) const {
   AttentionConfig config;
   config.weights = types.weights;
   config.core = types.core;
   config.embed_dim = shape_.embed_dim;
   config.num_heads = shape_.num_heads;
-  config.q_bias = config.k_bias = config.v_bias = config.out_bias = true;
+  config.num_kv_heads = shape_.num_kv_heads;
+  config.q_bias = config.k_bias = config.v_bias = config.out_bias = shape_.has_biases;
   return config;
 }
 
@@ -114,10 +194,11 @@ Error Problem::ErrorOf(const Floats& y) const {
   return {worst / largest, std::sqrt(noise / signal)};
 }
 
-double ErrorBound(const Shape& shape, const Types& types) {
+namespace {
+double WeightErrorBound(const Types& types) {
   switch (types.weights) {
     case WeightType::kF32:
-      return 2e-6 * std::max(1.0, std::sqrt(shape.embed_dim / 1024.0));
+      return 0.0;
     case WeightType::kBf16:
       return 0.0035;
     case WeightType::kInt8:
@@ -126,6 +207,16 @@ double ErrorBound(const Shape& shape, const Types& types) {
       return 0.15;
   }
   return 0.0;
+}
+double CacheErrorBound(const Types& types) {
+  if (types.core == CoreType::kInt8 || types.cache == CacheType::kF32) return 0.0;
+  return types.cache == CacheType::kBf16 ? 0.0035 : 0.012;
+}
+}  // namespace
+
+double ErrorBound(const Shape& shape, const Types& types) {
+  if (types.is_f32()) return 2e-6 * std::max(1.0, std::sqrt(shape.embed_dim / 1024.0));
+  return std::hypot(WeightErrorBound(types), CacheErrorBound(types));
 }
 
 }  // namespace heed::bench

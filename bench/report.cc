@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "bench/cpu.h"
+#include "bench/floor.h"
 #include "bench/machine.h"
 
 namespace heed::bench {
@@ -55,11 +56,16 @@ void PrintGoal(const Goal& goal) {
   if (goal.must == 0.0) printf(" %6s %6s", "", "");
 }
 
+// Steps have a table of their own.
+bool IsInRatios(const ShapeResult& result) {
+  return result.Find(kYardstick) != nullptr && !result.shape.is_step();
+}
+
 // One group of contestants: f32, or all other types with their errors and the goals of int8.
 void PrintGroup(const std::vector<ShapeResult>& all, bool is_f32) {
   std::vector<std::string> names;
   for (const ShapeResult& result : all) {
-    if (result.Find(kYardstick) == nullptr) continue;
+    if (!IsInRatios(result)) continue;
     for (const Result& r : result.results) {
       const bool is_new = std::find(names.begin(), names.end(), r.name) == names.end();
       if (r.has_answer() && r.types.is_f32() == is_f32 && is_new) names.push_back(r.name);
@@ -72,7 +78,7 @@ void PrintGroup(const std::vector<ShapeResult>& all, bool is_f32) {
   if (is_f32) printf(" %8s", "at peak");
   printf(" %6s %6s\n", "must", "aims");
   for (const ShapeResult& result : all) {
-    if (result.Find(kYardstick) == nullptr) continue;
+    if (!IsInRatios(result)) continue;
     printf("%-15s", result.shape.name.c_str());
     for (const std::string& name : names) {
       const Result* r = result.Find(name);
@@ -87,20 +93,6 @@ void PrintGroup(const std::vector<ShapeResult>& all, bool is_f32) {
     if (is_f32) printf(" %8.2f", RatioAtPeak(result));
     PrintGoal(is_f32 ? result.shape.f32 : result.shape.int8);
     printf("\n");
-  }
-}
-
-void PrintFloors(const ShapeResult& all) {
-  for (size_t i = 0; i < kNumWeightTypes; ++i) {
-    const Types types = {static_cast<WeightType>(i), CoreType::kF32};
-    const Result* heed = all.Find(Role::kHeed, types);
-    if (heed == nullptr) continue;
-    const Floor floor = FloorOf(all, types.weights);
-    printf(
-        "  floor of %s: memory %.1f us, arithmetic %.1f us: %s binds; heed takes %.2f times it, "
-        "must %.2f\n",
-        kWeightNames[i], floor.memory * 1e6, floor.arithmetic * 1e6, floor.binds(),
-        heed->median() / floor.seconds(), kColdRowMust);
   }
 }
 
@@ -144,15 +136,6 @@ double RatioTo(const ShapeResult& all, const Result& result, const std::string& 
   return other == nullptr ? 0.0 : result.median() / other->median();
 }
 
-Floor FloorOf(const ShapeResult& all, WeightType weights) {
-  Floor floor;
-  const Result* read = all.Find(Role::kRead, {weights, CoreType::kF32});
-  if (read != nullptr) floor.memory = read->median();
-  const double rate = all.one_row_rates[static_cast<size_t>(weights)];
-  if (rate > 0.0) floor.arithmetic = all.shape.flops() / 2 / rate;
-  return floor;
-}
-
 Figures FiguresOf(const ShapeResult& all, const Result& result) {
   const double flops = result.role == Role::kRead ? 0.0 : all.shape.flops();
   Figures figures = {{"min_us", result.min() * 1e6},
@@ -164,6 +147,7 @@ Figures FiguresOf(const ShapeResult& all, const Result& result) {
                      {"bytes", static_cast<double>(result.bytes)},
                      {"weights", static_cast<double>(result.types.weights)},
                      {"int8_core", result.types.core == CoreType::kInt8 ? 1.0 : 0.0},
+                     {"cached", static_cast<double>(all.shape.cached)},
                      {"error", result.error.of(result.types)},
                      {"ratio", RatioTo(all, result, kYardstick)}};
   if (result.role == Role::kHeed && all.shape.hides_nothing()) {
@@ -183,9 +167,12 @@ Figures FiguresOf(const ShapeResult& all, const Result& result) {
     figures.push_back({"output_us", stages.output * 1e6});
   }
   if (all.shape.is_cold()) {
-    const Floor floor = FloorOf(all, result.types.weights);
+    const Floor floor = FloorOf(all, result.types);
+    figures.push_back({"touched_bytes", floor.bytes});
     figures.push_back({"memory_us", floor.memory * 1e6});
-    figures.push_back({"arithmetic_us", floor.arithmetic * 1e6});
+    figures.push_back({"arithmetic_us", floor.arithmetic() * 1e6});
+    figures.push_back({"projection_rate", floor.projections.rate});
+    figures.push_back({"attention_rate", floor.attention.rate});
     figures.push_back({"floor_ratio", result.median() / floor.seconds()});
   }
   return figures;
@@ -216,9 +203,12 @@ void PrintMachine(const std::vector<std::string>& targets) {
 
 void PrintTable(const ShapeResult& all) {
   const Shape& s = all.shape;
-  printf("\n%s: batch %u, length %u, embed_dim %u, heads %u%s; f32 peak %.0f GFLOP/s meanwhile\n",
-         s.name.c_str(), s.batch, s.query_len, s.embed_dim, s.num_heads, MaskText(s.mask),
-         all.fma_peak * 1e-9);
+  printf("\n%s: batch %u, length %u, embed_dim %u, heads %u%s", s.name.c_str(), s.batch,
+         s.query_len, s.embed_dim, s.num_heads, MaskText(s.mask));
+  if (s.is_step()) printf(" (of keys %u), cached keys %u", s.kv_heads(), s.cached);
+  printf("; f32 peak %.0f GFLOP/s", all.fma_peak * 1e-9);
+  if (all.int8_peak > 0.0) printf(", int8 peak %.0f GOP/s", all.int8_peak * 1e-9);
+  printf(" meanwhile\n");
   size_t width = 0;
   for (const Result& r : all.results) width = std::max(width, r.name.size());
   const int name_width = static_cast<int>(width);
@@ -245,7 +235,7 @@ void PrintTable(const ShapeResult& all) {
     printf("  stages, us: projections of q, k and v %.1f, attention %.1f, output %.1f\n",
            stages.projections * 1e6, stages.attention * 1e6, stages.output * 1e6);
   }
-  for (const Types& types : kAllTypes) {
+  for (const Types& types : HeedTypes(s)) {
     const Goal goal = s.goal(types);
     if (goal.must == 0.0 || all.Find(Role::kHeed, types) == nullptr) continue;
     printf("  heed%s: must %.2f, aims %.2f\n", types.suffix().c_str(), goal.must, goal.aims);
@@ -260,6 +250,7 @@ void PrintRatios(const std::vector<ShapeResult>& all) {
   PrintGroup(all, true);
   PrintGroup(all, false);
   PrintMasks(all);
+  PrintSteps(all);
 }
 
 }  // namespace heed::bench

@@ -7,6 +7,25 @@
 
 namespace heed::bench {
 
+std::vector<Types> HeedTypes(const Shape& shape) {
+  if (shape.hides_nothing()) return {Types(), kInt8Types};
+  std::vector<Types> chosen;
+  for (Types types : kAllTypes) {
+    const bool has_int8_core = types.core == CoreType::kInt8;
+    if (!shape.is_step()) {
+      // A single row that is its own only key is all projections.
+      if (!shape.is_cold() || !has_int8_core) chosen.push_back(types);
+      continue;
+    }
+    for (CacheType cache : {CacheType::kF32, CacheType::kBf16, CacheType::kInt8}) {
+      types.cache = cache;
+      // An int8 core takes no other cache than its own.
+      if (!has_int8_core || cache == CacheType::kInt8) chosen.push_back(types);
+    }
+  }
+  return chosen;
+}
+
 bool ParseShape(const std::string& text, Shape* shape) {
   static const std::string kNumber = "([0-9]{1,7})";
   static const std::regex kForm(kNumber + "," + kNumber + "," + kNumber + "," + kNumber +

@@ -44,12 +44,20 @@ struct Shape {
   uint32_t embed_dim = 0;
   uint32_t num_heads = 0;
   Mask mask = Mask::kNone;
-  Goal f32 = {}, int8 = {};  // int8: int8 weights and the int8 core
+  Goal f32 = {}, int8 = {};   // int8: int8 weights and the int8 core
+  uint32_t cached = 0;        // keys in the cache before the call; 0: there is no cache
+  uint32_t num_kv_heads = 0;  // 0: num_heads
+  bool has_biases = true;
 
   size_t rows() const { return size_t{batch} * query_len; }
   uint32_t head_dim() const { return embed_dim / num_heads; }
+  uint32_t kv_heads() const { return num_kv_heads == 0 ? num_heads : num_kv_heads; }
+  uint32_t kv_dim() const { return kv_heads() * head_dim(); }
+  // One token of a sequence whose earlier keys and values are in a cache.
+  bool is_step() const { return cached > 0; }
   uint32_t key_len() const { return mask == Mask::kPadding ? query_len * 3 / 4 : query_len; }
-  // A single row meets its weights cold: copies of them are taken in turn, beyond the last cache.
+  // A single row meets its weights cold: copies of them, and of its cache, are taken in turn,
+  // beyond the last-level cache.
   bool is_cold() const { return rows() == 1; }
   // heed alone takes part in such a row, and is compared with itself without the mask.
   bool hides_nothing() const {
@@ -59,25 +67,46 @@ struct Shape {
     if (types.is_f32()) return f32;
     return types == kInt8Types ? int8 : Goal();
   }
-  // 2 x multiply-adds of all products; masked keys count, so that masks show as speed.
-  double flops() const {
+  // Multiply-adds of the four projections, and of scores and weighted sums.
+  double projection_multiply_adds() const {
     const double width = embed_dim;
-    return static_cast<double>(rows()) * (8.0 * width * width + 4.0 * query_len * width);
+    return static_cast<double>(rows()) * width * (2.0 * width + 2.0 * kv_dim());
   }
+  double attention_multiply_adds() const {
+    const double keys = cached + query_len;
+    return static_cast<double>(rows()) * 2.0 * keys * embed_dim;
+  }
+  // 2 x multiply-adds of all products; masked keys count, so that masks show as speed.
+  double flops() const { return 2.0 * (projection_multiply_adds() + attention_multiply_adds()); }
   // The same without what the mask makes needless.
   double least_flops() const {
+    if (mask == Mask::kNone) return flops();
     const double width = embed_dim, queries = query_len, keys = key_len();
     const double pairs = mask == Mask::kCausal ? queries * (queries + 1) / 2 : queries * keys;
     return batch * (4.0 * width * width * (queries + keys) + 4.0 * pairs * width);
   }
 };
 
-// A single row: at most this many times what its bytes or its multiply-adds allow.
+// A single row: at most this many times its floor (bench/floor.h).
 inline constexpr double kColdRowMust = 1.25;
 // Held to AVX2: at most this many times the best peer's time.
 inline constexpr double kAvx2Must = 0.95;
 // A mask that hides nothing: at most this many times the same call without it.
 inline double UnmaskedMust(Mask mask) { return mask == Mask::kBias ? 1.15 : 1.05; }
+
+// Grouped heads come without biases, as language models have them.
+inline Shape StepShape(const char* name, uint32_t embed_dim, uint32_t num_heads,
+                       uint32_t num_kv_heads, uint32_t cached) {
+  Shape shape;
+  shape.name = name;
+  shape.query_len = 1;
+  shape.embed_dim = embed_dim;
+  shape.num_heads = num_heads;
+  shape.num_kv_heads = num_kv_heads;
+  shape.has_biases = num_heads == num_kv_heads;
+  shape.cached = cached;
+  return shape;
+}
 
 inline std::vector<Shape> NamedShapes() {
   constexpr Mask kNone = Mask::kNone, kPadding = Mask::kPadding, kCausal = Mask::kCausal;
@@ -107,8 +136,20 @@ inline std::vector<Shape> NamedShapes() {
       {"row768", 1, 1, 768, 12},  // one token, weights from memory
       {"row2048", 1, 1, 2048, 32},
       {"row4096", 1, 1, 4096, 32},
+      StepShape("dec768-64", 768, 12, 12,
+                64),  // one token of a sequence, with so many keys in its cache
+      StepShape("dec768-512", 768, 12, 12, 512),
+      StepShape("dec768-2048", 768, 12, 12, 2048),
+      StepShape("dec768-8192", 768, 12, 12, 8192),
+      StepShape("dec2048-64", 2048, 32, 8, 64),  // as in a language model of a billion weights
+      StepShape("dec2048-512", 2048, 32, 8, 512),
+      StepShape("dec2048-2048", 2048, 32, 8, 2048),
+      StepShape("dec2048-8192", 2048, 32, 8, 8192),
   };
 }
+
+// The types with which heed takes part in a shape, in the order of the tables.
+std::vector<Types> HeedTypes(const Shape& shape);
 
 // "1,98,64,4" or "1,98,64,4,causal": batch, query_len, embed_dim, heads, and a mask by its name in
 // kMaskNames. False for anything else.

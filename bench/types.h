@@ -1,10 +1,12 @@
-// bench/types.h: the types of weights and of the attention core, in which contestants differ.
+// bench/types.h: the types of weights, of the attention core and of the cache, in which contestants
+// differ.
 #ifndef HEED_BENCH_TYPES_H_
 #define HEED_BENCH_TYPES_H_
 
 #include <cstddef>
 #include <string>
 
+#include "heed/kv_cache.h"
 #include "heed/weights.h"
 
 namespace heed::bench {
@@ -17,16 +19,24 @@ inline const char* NameOf(WeightType weights) { return kWeightNames[static_cast<
 struct Types {
   WeightType weights = WeightType::kF32;
   CoreType core = CoreType::kF32;
+  CacheType cache = CacheType::kF32;  // kF32 also where the shape has no cache
 
-  bool is_f32() const { return weights == WeightType::kF32 && core == CoreType::kF32; }
+  bool is_f32() const { return *this == Types(); }
   bool operator==(const Types& other) const {
-    return weights == other.weights && core == other.core;
+    return weights == other.weights && core == other.core && cache == other.cache;
   }
-  // Behind a contestant's name: "" for f32, "-bf16", "-int8-core8".
+  // True if nothing is stored in more bits than `other` takes.
+  bool has_at_most_bits_of(const Types& other) const {
+    return weights >= other.weights && cache >= other.cache;
+  }
+  // Ends a contestant's name: "" for f32, "-bf16", "-int8-core8", "-int8-kv16" and "-int8-kv8" with
+  // a cache of bf16 and int8. With "-core8" the cache is the core's own.
   std::string suffix() const {
     std::string text;
     if (weights != WeightType::kF32) text += std::string("-") + NameOf(weights);
-    if (core == CoreType::kInt8) text += "-core8";
+    if (core == CoreType::kInt8) return text + "-core8";
+    if (cache == CacheType::kBf16) text += "-kv16";
+    if (cache == CacheType::kInt8) text += "-kv8";
     return text;
   }
 };

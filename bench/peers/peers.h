@@ -17,17 +17,36 @@ std::unique_ptr<Contestant> MakeOneDnnInt8(const Problem& problem, size_t thread
 std::unique_ptr<Contestant> MakeOpenBlas(const Problem& problem, size_t threads);
 std::unique_ptr<Contestant> MakeXnnpack(const Problem& problem, size_t threads);
 std::unique_ptr<Contestant> MakeXnnpackInt8(const Problem& problem, size_t threads);
+// The same for a step with a cache.
+std::unique_ptr<Contestant> MakeOneDnnStep(const Problem& problem, size_t threads);
+std::unique_ptr<Contestant> MakeOneDnnInt8Step(const Problem& problem, size_t threads);
+std::unique_ptr<Contestant> MakeOpenBlasStep(const Problem& problem, size_t threads);
+std::unique_ptr<Contestant> MakeXnnpackStep(const Problem& problem, size_t threads);
+std::unique_ptr<Contestant> MakeXnnpackInt8Step(const Problem& problem, size_t threads);
+// Projections alone run on XNNPACK. Not for steps.
 std::unique_ptr<Contestant> MakeHeedOnXnnpack(const Problem& problem, size_t threads);
 
 std::string OneDnnVersion();
 std::string OpenBlasVersion();
 std::string XnnpackVersion();
 
-// q, k and v as one product, as every peer runs fastest: [3 * embed_dim][embed_dim] and its bias,
-// with the scale 1 / sqrt(head_dim) multiplied into q's part.
+// q, k and v as one product, as every peer runs fastest: [columns][embed_dim] and its bias, zeros
+// where the layer has none, with the scale 1 / sqrt(head_dim) multiplied into q's part.
 struct FusedProjection {
+  size_t columns;  // embed_dim + 2 * kv_dim
   Floats weight, bias;
+  Floats out_bias;  // zeros where the layer has none
   explicit FusedProjection(const Problem& problem);
+};
+
+// A peer's cache of a step: keys and values [num_kv_heads][cached + 1][head_dim], each head's rows
+// one after another.
+struct PeerCache {
+  Floats keys, values;
+  explicit PeerCache(const Problem& problem);
+  // Writes the last row of each head. qkv [embed_dim + 2 * kv_dim], a row of FusedProjection.
+  void Append(const Shape& shape, const float* qkv);
+  size_t Bytes() const { return (keys.size() + values.size()) * sizeof(float); }
 };
 
 // Hides keys where libraries add masks: large enough that exp gives 0.

@@ -148,8 +148,8 @@ class Attention {
   //             minutes for 2^20 of both. Check the sizes of what strangers send before.
   HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
 
-  // Projects the keys and values of a sequence once, so that later calls attend to them with a query
-  // alone: the cross-attention of a decoder step (args.memory).
+  // Projects the keys and values of a sequence once, so that later calls attend to them with a
+  // query alone: the cross-attention of a decoder step (args.memory).
   //   key     [batch][key_len][kdim]
   //   value   [batch][key_len][vdim]. Absent: key
   //   lengths how many keys of each entry count; absent: all. The rest is not read
@@ -202,8 +202,8 @@ struct ForwardArgs {
   int64_t first_keys = 0;
   // Rotary positions of the rows of query; absent: by their order (heed/positions.h).
   Positions positions = {};
-  // A cache (heed/kv_cache.h). The rows of query become keys and values, and are appended; then each
-  // row attends to what its entry holds, up to its own position where `causal` or a window says so.
+  // A cache (heed/kv_cache.h). The rows of query become keys and values, and are appended; then
+  // each row attends to what its entry holds, up to its own position if `causal` or a window is set.
   // The call has no key, and no offset: a row's position is its entry's length plus its index.
   // Masks, bias and attention_weights have as many key columns as the longest entry of the batch
   // has keys after the call, by absolute position; attention weights are 0 from an entry's end on.

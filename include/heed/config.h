@@ -129,8 +129,8 @@ struct AttentionConfig {
 };
 // A new member also needs a line in heed/detail/config_fields.h.
 
-// The config with its zeros replaced by the defaults. Softcap and window stay 0 where there is none,
-// and so do the numbers of rotary positions and of norms. It checks nothing.
+// The config with its zeros replaced by the defaults. Softcap and window stay 0 where there is
+// none, and so do the numbers of rotary positions and of norms. It checks nothing.
 constexpr AttentionConfig Resolved(AttentionConfig config) {
   if (config.num_kv_heads == 0) config.num_kv_heads = config.num_heads;
   if (config.head_dim == 0 && config.num_heads != 0 && config.embed_dim % config.num_heads == 0) {

@@ -23,7 +23,7 @@
 // Before it turns, a query or key may be normalized (q_norm, k_norm), each head by itself:
 //   x * (1 / sqrt(mean of x^2 + norm_eps)) * weight, with 16 partial sums (element d to d mod 16)
 //   and the fixed tree of the softmax's sum; square root and division are correctly rounded. A head
-//   with a number of 2^60 or more is first multiplied by 2^-64.
+//   with a number of 2^48 or more is first multiplied by 2^-80, and norm_eps then by 2^-160.
 //
 // The position of a row is, unless the call gives positions: with a cache, the number of keys that
 // its entry held before the call plus the row's index; without one, its index for keys, and offset

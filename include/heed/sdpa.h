@@ -66,7 +66,7 @@ struct SdpaArgs {
   bool average_weights = false;  // attention_weights is their mean, [batch][1][query_len][key_len]
   const Executor* executor = nullptr;  // threads for this call; null: the calling thread alone
   int64_t window_right = 0;
-  int64_t first_keys = 0;
+  int64_t first_keys = 0;  // with a window: keys before it are seen, too (ForwardArgs::first_keys)
 };
 
 // The largest call that a block serves. Batch, heads and query_len take no memory of it: each may

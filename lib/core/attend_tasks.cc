@@ -17,7 +17,8 @@ constexpr float kMinusInfinity = -__builtin_huge_valf();
 // little work beside the tiles.
 constexpr size_t kSharedFloats = size_t{1} << 17;
 
-// Some rows of one batch entry, and the head that is attended.
+// Some rows of one batch entry, and the head that is attended. A block of joined heads has one row
+// for each of them, from `head` on.
 struct Block {
   size_t batch, head;
   size_t row_begin, rows;
@@ -43,23 +44,43 @@ T* RowOf(const BasicTensorView<T>& tensor, const Block& block, size_t head) {
          block.row_begin * tensor.row_stride;
 }
 
-// Points *args to the scaled query rows of a block: in place, or as a scaled copy in scratch.
+// The distance between the rows of a block.
+template <typename T>
+size_t RowStride(const AttendPlan& plan, const BasicTensorView<T>& tensor) {
+  return plan.joins_group ? tensor.head_stride : tensor.row_stride;
+}
+
+// Points *args to the scaled query rows of a block: in place, or as a copy in scratch.
 void SetQuery(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch,
               TileArgs* args) {
   const float* query = RowOf(plan.query, block, block.head);
-  if (plan.query_scale == 1.0f) {
+  const size_t query_stride = RowStride(plan, plan.query);
+  if (plan.query_scale == 1.0f && !plan.query_positions.present()) {
     args->query = query;
-    args->query_stride = plan.query.row_stride;
+    args->query_stride = query_stride;
     return;
   }
   float* const scaled = scratch.query();
-  for (size_t r = 0; r < block.rows; ++r) {
-    for (size_t d = 0; d < plan.head_dim; ++d) {
-      scaled[r * plan.head_dim + d] = query[r * plan.query.row_stride + d] * plan.query_scale;
-    }
-  }
   args->query = scaled;
   args->query_stride = plan.head_dim;
+  if (built::kPositions && plan.query_positions.present()) {
+    NormRotateArgs place;
+    place.input = query;
+    place.output = scaled;
+    place.head_dim = plan.head_dim;
+    place.scale = plan.query_scale;
+    // Joined heads are the heads of one row.
+    place.rows = plan.joins_group ? 1 : block.rows;
+    place.heads = plan.joins_group ? block.rows : 1;
+    place.input_stride = query_stride;
+    place.output_stride = plan.head_dim;
+    return plan.query_positions.Run(block.batch, block.row_begin, place);
+  }
+  for (size_t r = 0; r < block.rows; ++r) {
+    for (size_t d = 0; d < plan.head_dim; ++d) {
+      scaled[r * plan.head_dim + d] = query[r * query_stride + d] * plan.query_scale;
+    }
+  }
 }
 
 void QuantizeQuery(const AttendPlan& plan, const WorkerScratch& scratch, TileArgs* args) {
@@ -106,16 +127,21 @@ void SetAddedKeys(const AttendPlan& plan, const Block& block, TileArgs* args) {
   args->bias = nullptr;
 }
 
-void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile, TileArgs* args) {
+void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
+             uint64_t* joined_words, TileArgs* args) {
   args->kv = plan.kv.Block(block.batch - plan.batch_begin, KvHead(plan, block),
                            tile.key_begin / kKeyBlock);
   args->num_keys = tile.num_keys;
   args->visible = tile.visible;
+  if (plan.joins_group && tile.visible != nullptr) {  // joined heads see the same keys
+    for (size_t r = 0; r < block.rows; ++r) joined_words[r] = *tile.visible;
+    args->visible = joined_words;
+  }
   const MaskView<float>& bias = plan.masks.bias;
   if (bias.data == nullptr) return;
   args->bias = bias.data + block.batch * bias.batch_stride + block.head * bias.head_stride +
                block.row_begin * bias.query_stride + tile.key_begin * bias.key_stride;
-  args->bias_row_stride = bias.query_stride;
+  args->bias_row_stride = plan.joins_group ? bias.head_stride : bias.query_stride;
   args->bias_key_stride = bias.key_stride;
 }
 
@@ -124,6 +150,7 @@ const KvKernels& KernelsOf(const AttendPlan& plan, const KvView& kv) {
 }
 
 void AttendBlock(const AttendPlan& plan, const Block& block, TileWalk* walk, TileArgs* args) {
+  uint64_t joined_words[kQueryBlock];
   const size_t columns = args->value_panels * kPanelColumns;
   for (size_t r = 0; r < block.rows; ++r) args->maximum[r] = kMinusInfinity;
   memset(args->sums, 0, block.rows * 16 * sizeof(float));
@@ -135,13 +162,13 @@ void AttendBlock(const AttendPlan& plan, const Block& block, TileWalk* walk, Til
   }
   walk->Begin(block.head);
   for (Tile tile; walk->Next(&tile);) {
-    SetKeys(plan, block, tile, args);
+    SetKeys(plan, block, tile, joined_words, args);
     KernelsOf(plan, plan.kv).attend(*args);
   }
 }
 
 // Visits the tiles again with the final maximum. Probabilities that no tile covers are zero.
-void WriteProbabilities(const AttendPlan& plan, const Block& block, const float* inverse,
+void WriteProbabilities(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch,
                         TileWalk* walk, TileArgs* args) {
   const TensorView& tensor = plan.probabilities;
   float* const output = RowOf(tensor, block, plan.average_probabilities ? 0 : block.head);
@@ -153,7 +180,7 @@ void WriteProbabilities(const AttendPlan& plan, const Block& block, const float*
     }
   }
   ProbabilityArgs wanted;
-  wanted.inverse = inverse;
+  wanted.inverse = scratch.inverse();
   wanted.output_stride = row_stride;
   wanted.add = !first;
   if (plan.num_added != 0) {
@@ -164,7 +191,7 @@ void WriteProbabilities(const AttendPlan& plan, const Block& block, const float*
   walk->Begin(block.head);
   for (Tile tile; walk->Next(&tile);) {
     wanted.output = output + tile.key_begin;
-    SetKeys(plan, block, tile, args);
+    SetKeys(plan, block, tile, nullptr, args);  // groups are not joined
     KernelsOf(plan, plan.kv).probabilities(*args, wanted);
   }
   if (plan.average_probabilities && block.head + 1 == plan.num_heads) {
@@ -191,10 +218,10 @@ void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch&
   finish.inverse = scratch.inverse();
   if (plan.probabilities.present()) {
     plan.kernels->finish(finish);  // with value_dim 0 it makes the inverses alone
-    WriteProbabilities(plan, block, finish.inverse, walk, &args);
+    WriteProbabilities(plan, block, scratch, walk, &args);
   }
   finish.output = RowOf(plan.output, block, block.head);
-  finish.output_stride = plan.output.row_stride;
+  finish.output_stride = RowStride(plan, plan.output);
   finish.value_dim = plan.value_dim;
   plan.kernels->finish(finish);
   if (large.any) RestoreLargeValues(large, finish);
@@ -206,7 +233,12 @@ size_t AttendPlan::Split(size_t num_workers) {
   const size_t heads = head_end - head_begin;
   const size_t blocks = (batch_end - batch_begin) * num_query_blocks();
   heads_per_task = 1;
-  if (probabilities.present() && average_probabilities) {
+  // With one row of query, the heads of a group read each of their keys once, together.
+  joins_group = group > 1 && group <= kQueryBlock && query_len == 1 && !probabilities.present() &&
+                !masks.differs_by_head();
+  if (joins_group) {
+    heads_per_task = group;
+  } else if (probabilities.present() && average_probabilities) {
     heads_per_task = heads;  // a task sums its heads in order
   } else if (masks.is_dense() && !masks.differs_by_head() &&
              heads * masks.key_len * (head_dim + value_dim) <= kSharedFloats) {
@@ -222,6 +254,28 @@ size_t AttendPlan::Split(size_t num_workers) {
   return blocks * (heads / heads_per_task);
 }
 
+namespace {
+
+// The results of rows that do not count: they see no key.
+void ClearRows(const AttendPlan& plan, const Block& block, size_t first_row) {
+  const auto clear = [&](const TensorView& tensor, size_t head, size_t columns) {
+    float* const rows = RowOf(tensor, block, head);
+    for (size_t r = first_row; r < block.rows; ++r) {
+      memset(rows + r * tensor.row_stride, 0, columns * sizeof(float));
+    }
+  };
+  for (size_t h = 0; h < plan.heads_per_task; ++h) {
+    const size_t head = block.head + h;
+    clear(plan.output, head, plan.value_dim);
+    const bool has_own = !plan.average_probabilities || head == 0;
+    if (plan.probabilities.present() && has_own) {
+      clear(plan.probabilities, head, plan.probabilities.columns);
+    }
+  }
+}
+
+}  // namespace
+
 void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratch) {
   const size_t query_block = task % plan.num_query_blocks();
   const size_t rest = task / plan.num_query_blocks();
@@ -229,8 +283,19 @@ void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratc
   const size_t batch = plan.batch_begin + rest / tasks_of_batch;
   Block block = BlockOf(plan, batch, query_block);
   block.head += rest % tasks_of_batch * plan.heads_per_task;
+  if (built::kCache && plan.masks.new_rows != nullptr) {
+    const size_t rows_of_entry = plan.masks.RowsOf(batch);
+    const size_t rows = Min(block.rows, rows_of_entry - Min(rows_of_entry, block.row_begin));
+    ClearRows(plan, block, rows);
+    block.rows = rows;
+    if (rows == 0) return;
+  }
   TileWalk walk(plan.masks, plan.kernels->mask_words, batch, block.row_begin, block.rows,
-                scratch.mask_words());
+                scratch.mask_words(), scratch.num_mask_blocks());
+  if (plan.joins_group) {
+    block.rows = plan.group;
+    return AttendHead(plan, block, scratch, &walk);
+  }
   for (size_t h = 0; h < plan.heads_per_task; ++h, ++block.head) {
     AttendHead(plan, block, scratch, &walk);
   }

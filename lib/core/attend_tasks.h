@@ -8,6 +8,7 @@
 #include "heed/attention.h"
 #include "lib/core/kv_store.h"
 #include "lib/core/mask_plan.h"
+#include "lib/core/row_positions.h"
 #include "lib/core/scratch.h"
 #include "lib/support/kernel_table.h"
 
@@ -33,6 +34,7 @@ struct AttendPlan {
 
   ConstTensorView query;     // [batch][num_heads][query_len][head_dim]
   float query_scale = 1.0f;  // what the query is still to be multiplied by
+  RowPositions query_positions;  // norm and rotation that its rows still need
   KvView kv;                 // entry 0 is batch_begin
   size_t num_added = 0;      // keys that the file holds and every row sees
   KvView added;              // entry 0 serves every batch entry
@@ -41,7 +43,8 @@ struct AttendPlan {
   // Absent, or [batch][num_heads or 1][query_len][key_len + num_added].
   TensorView probabilities;
   bool average_probabilities = false;
-  size_t heads_per_task = 1;  // set by Split
+  size_t heads_per_task = 1;  // set by Split, as is this:
+  bool joins_group = false;   // a tile has the rows of all heads that share a key/value head
 
   size_t num_query_blocks() const { return sizes::DivideUp(query_len, kQueryBlock); }
   // The rows of every query block but the last, where the query is not empty. Blocks are as even as

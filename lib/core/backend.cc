@@ -35,10 +35,6 @@ Status ProjectRows(const Plan& plan, ProjectionKind kind, ConstTensorView input,
   return Status();
 }
 
-NeededRows KeysOf(const AttendPlan& attend) {
-  return NeededRows(attend.masks, attend.kernels->mask_words, attend.query_len);
-}
-
 // Projects the rows of k or v that some query sees, into plan.backend_rows.
 Status ProjectVisibleRows(const Plan& plan, ProjectionKind kind, const ConstTensorView& input,
                           const NeededRows& needed) {
@@ -61,44 +57,44 @@ Status ProjectVisibleRows(const Plan& plan, ProjectionKind kind, const ConstTens
   return Status();
 }
 
-// Puts plan.backend_rows into the store. A task takes some neighbouring key blocks of one batch
+// Puts plan.backend_rows into the target. A task takes some neighbouring key blocks of one batch
 // entry.
 Status StoreRows(const Plan& plan, KvSide side, const ConstTensorView& input,
-                 const NeededRows& needed, const KvStore& store, const Executor* executor) {
+                 const KvTarget& target, const Executor* executor) {
   const size_t blocks = sizes::DivideUp(input.rows, kKeyBlock);
-  const size_t cuts = Min(NumWorkers(executor), blocks);
+  // Rows that are appended begin anywhere in a block: one task puts them in order.
+  const size_t cuts = target.appends != nullptr ? 1 : Min(NumWorkers(executor), blocks);
   return RunTasks(executor, input.batch * cuts, [&](size_t task, size_t) {
     const size_t cut = task % cuts;
-    KvRows rows;
-    rows.side = side;
-    rows.batch = task / cuts;
-    rows.num_heads = plan.config.num_kv_heads;
-    rows.stride = rows.num_heads * plan.config.head_dim;
-    const KeyInterval keys = needed.Of(rows.batch, input.rows);
-    rows.first_key = Max(keys.begin, blocks * cut / cuts * kKeyBlock);
+    const size_t batch = task / cuts;
+    KvRows heads;
+    heads.side = side;
+    heads.num_heads = plan.config.num_kv_heads;
+    heads.stride = heads.num_heads * plan.config.head_dim;
+    const KeyInterval keys = target.needed.Of(batch, input.rows);
+    const size_t begin = Max(keys.begin, blocks * cut / cuts * kKeyBlock);
     const size_t end = Min(keys.end, blocks * (cut + 1) / cuts * kKeyBlock);
-    if (rows.first_key >= end) return;
-    rows.count = end - rows.first_key;
-    rows.data = plan.backend_rows + (rows.batch * input.rows + rows.first_key) * rows.stride;
-    store.Put(rows);
+    if (begin >= end) return;
+    target.Put(batch, begin, end - begin, heads,
+               plan.backend_rows + (batch * input.rows + begin) * heads.stride);
   });
 }
 
 }  // namespace
 
-Status ProjectInputsByBackend(const Plan& plan, const CallRequest& request,
-                              const AttendPlan& attend, const KvStore& store) {
-  const ConstTensorView& query = request.query;
-  const ConstTensorView& key = request.key;
-  const ConstTensorView& value = request.value;
+Status ProjectQueryByBackend(const Plan& plan, const ConstTensorView& query) {
   const ProjectionShape shape = ProjectionShapeOf(plan.config, ProjectionKind::kQuery);
   const TensorView heads(plan.heads, query.batch, query.rows, shape.columns);
-  HEED_RETURN_IF_ERROR(ProjectRows(plan, ProjectionKind::kQuery, query, heads, 0));
-  const NeededRows needed = KeysOf(attend);
-  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kKey, key, needed));
-  HEED_RETURN_IF_ERROR(StoreRows(plan, KvSide::kKeys, key, needed, store, request.executor));
-  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kValue, value, needed));
-  return StoreRows(plan, KvSide::kValues, value, needed, store, request.executor);
+  return ProjectRows(plan, ProjectionKind::kQuery, query, heads, 0);
+}
+
+Status ProjectKvByBackend(const Plan& plan, const ConstTensorView& key,
+                          const ConstTensorView& value, const KvTarget& target,
+                          const Executor* executor) {
+  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kKey, key, target.needed));
+  HEED_RETURN_IF_ERROR(StoreRows(plan, KvSide::kKeys, key, target, executor));
+  HEED_RETURN_IF_ERROR(ProjectVisibleRows(plan, ProjectionKind::kValue, value, target.needed));
+  return StoreRows(plan, KvSide::kValues, value, target, executor);
 }
 
 Status ProjectOutputByBackend(const Plan& plan, const TensorView& output) {

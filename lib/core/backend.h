@@ -5,16 +5,19 @@
 #define HEED_LIB_CORE_BACKEND_H_
 
 #include "lib/core/attend_tasks.h"
-#include "lib/core/call.h"
 #include "lib/core/plan.h"
+#include "lib/core/project.h"
 
 namespace heed {
 
 inline bool HasBackend(const Plan& plan) { return plan.backend.project != nullptr; }
 
-// Projects the inputs: q to plan.heads, k and v into the store.
-Status ProjectInputsByBackend(const Plan& plan, const CallRequest& request,
-                              const AttendPlan& attend, const KvStore& store);
+// Projects the query to plan.heads.
+Status ProjectQueryByBackend(const Plan& plan, const ConstTensorView& query);
+// Projects key and value into the store of the target.
+Status ProjectKvByBackend(const Plan& plan, const ConstTensorView& key,
+                          const ConstTensorView& value, const KvTarget& target,
+                          const Executor* executor);
 
 // Projects the merged heads, which are in plan.heads, to the output.
 Status ProjectOutputByBackend(const Plan& plan, const TensorView& output);

@@ -8,24 +8,26 @@ namespace heed {
 namespace {
 
 Status CheckTensors(const CallRequest& r) {
-  const size_t batch = r.query.batch, query_len = r.query.rows, key_len = r.key.rows;
+  const size_t batch = r.query.batch, query_len = r.query.rows, rows = r.key.rows;
   const char* const* const columns = r.columns_texts;
   const char* const as_query = "a length of query's";
   HEED_RETURN_IF_ERROR(CheckTensor(
       "query", r.query, {batch, r.query_heads, query_len, r.query_columns, as_query, columns[0]}));
-  // Where key or value is absent, only its last dimension can be wrong.
-  const char* const key = r.has_key ? "key" : "query";
-  const char* const no_value =
-      r.has_key ? "a value beside it, or a last dimension of config.vdim ="
-                : "a key and a value beside it, or a last dimension of config.vdim =";
-  HEED_RETURN_IF_ERROR(CheckTensor(
-      key, r.key,
-      {batch, r.kv_heads, key_len, r.key_columns, as_query,
-       r.has_key ? columns[1] : "a key beside it, or a last dimension of config.kdim ="}));
-  HEED_RETURN_IF_ERROR(CheckTensor(
-      r.has_value ? "value" : key, r.value,
-      {batch, r.kv_heads, key_len, r.value_columns, "a length of key's",
-       r.has_value ? columns[2] : no_value}));
+  if (!r.has_memory) {
+    // Where key or value is absent, only its last dimension can be wrong.
+    const char* const key = r.has_key ? "key" : "query";
+    const char* const no_value =
+        r.has_key ? "a value beside it, or a last dimension of config.vdim ="
+                  : "a key and a value beside it, or a last dimension of config.vdim =";
+    HEED_RETURN_IF_ERROR(CheckTensor(
+        key, r.key,
+        {batch, r.kv_heads, rows, r.key_columns, as_query,
+         r.has_key ? columns[1] : "a key beside it, or a last dimension of config.kdim ="}));
+    HEED_RETURN_IF_ERROR(CheckTensor(
+        r.has_value ? "value" : key, r.value,
+        {batch, r.kv_heads, rows, r.value_columns, "a length of key's",
+         r.has_value ? columns[2] : no_value}));
+  }
   HEED_RETURN_IF_ERROR(
       CheckTensor("output", r.output, {batch, r.query_heads, query_len, r.output_columns,
                                        as_query, columns[3]}));
@@ -33,7 +35,7 @@ Status CheckTensors(const CallRequest& r) {
   if (!r.probabilities.present()) return Status();
   const size_t heads = r.average_probabilities ? 1 : r.num_heads;
   HEED_RETURN_IF_ERROR(CheckTensor("attention_weights", r.probabilities,
-                                   {batch, heads, query_len, key_len + r.num_added, as_query,
+                                   {batch, heads, query_len, r.key_len + r.num_added, as_query,
                                     "a last dimension of all keys, added ones included,"}));
   return CheckOutputStrides("attention_weights", r.probabilities);
 }
@@ -61,7 +63,7 @@ Status CheckCall(CallRequest* request, const MaskArgs& masks, AttendPlan* plan) 
   const CallRequest& r = *request;
   HEED_RETURN_IF_ERROR(CheckTensors(r));
   HEED_RETURN_IF_ERROR(CheckExecutor(r.executor, r.max_workers));
-  HEED_RETURN_IF_ERROR(MakeMaskPlan(masks, r.query.batch, r.num_heads, r.query.rows, r.key.rows,
+  HEED_RETURN_IF_ERROR(MakeMaskPlan(masks, r.query.batch, r.num_heads, r.query.rows, r.key_len,
                                     r.default_window, &plan->masks));
   HEED_RETURN_IF_ERROR(CheckOverlap(r, plan->masks));
   plan->batch_end = r.query.batch;

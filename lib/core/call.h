@@ -49,9 +49,16 @@ struct CallRequest {
   size_t num_added = 0;  // keys that the layer adds
 
   uint32_t default_window = 0;
+  // Where keys lie in a cache or a memory, `key` and `value` are the rows that are appended, or
+  // nothing, and key_len is the number of key columns that masks have.
+  bool has_cache = false, has_memory = false;
+  size_t key_len = 0;
+  Memory new_rows, positions;  // the caller's arrays, or nothing
+
   const Executor* executor = nullptr;
   uint32_t max_workers = 1;
-  LentMemory lent[2];
+  static constexpr size_t kNumLent = 4;
+  LentMemory lent[kNumLent];
   Memory file;
 };
 

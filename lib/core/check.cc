@@ -53,19 +53,9 @@ Status CheckMask(const char* name, const MaskView<T>& given, size_t batch, size_
   return Status();
 }
 
-// Checks an array that holds one number for each batch entry.
-Status CheckPerEntry(const char* name, const void* data, size_t count, size_t batch,
-                     size_t alignment) {
-  if (count != batch) {
-    return Fail(StatusCode::kBadMask, name, "a number for each batch entry of query,", batch,
-                count);
-  }
-  return batch == 0 ? Status() : CheckAddress(name, data, alignment);
-}
-
 Status CheckLengths(const Lengths& lengths, size_t batch, size_t key_len) {
-  HEED_RETURN_IF_ERROR(
-      CheckPerEntry("lengths", lengths.data, lengths.count, batch, alignof(int32_t)));
+  HEED_RETURN_IF_ERROR(CheckPerEntry(StatusCode::kBadMask, "lengths", lengths.data, lengths.count,
+                                     batch, alignof(int32_t)));
   for (size_t b = 0; b < batch; ++b) {
     const int32_t length = lengths.data[b];
     if (length < 0 || static_cast<size_t>(length) > key_len) {
@@ -77,6 +67,14 @@ Status CheckLengths(const Lengths& lengths, size_t batch, size_t key_len) {
 }
 
 }  // namespace
+
+Status CheckPerEntry(StatusCode code, const char* name, const void* data, size_t count,
+                     size_t batch, size_t alignment) {
+  if (count != batch) {
+    return Fail(code, name, "a number for each batch entry of query,", batch, count);
+  }
+  return batch == 0 ? Status() : CheckAddress(name, data, alignment);
+}
 
 size_t ExtentOf(const ConstTensorView& t) {
   if (t.batch == 0 || t.heads == 0 || t.rows == 0 || t.columns == 0) return 0;
@@ -150,8 +148,8 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
     p.lengths = args.lengths.data;
   }
   if (args.offsets.present()) {
-    HEED_RETURN_IF_ERROR(CheckPerEntry("offsets", args.offsets.data, args.offsets.count, batch,
-                                       alignof(int64_t)));
+    HEED_RETURN_IF_ERROR(CheckPerEntry(StatusCode::kBadMask, "offsets", args.offsets.data,
+                                       args.offsets.count, batch, alignof(int64_t)));
     if (args.offset != 0) {
       return Fail(StatusCode::kBadValue, "offset", "0, as offsets are given", Number(),
                   args.offset);
@@ -165,11 +163,19 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
   if (args.window_right < -1) {
     return Fail(StatusCode::kBadValue, "window_right", "at least", -1, args.window_right);
   }
+  if (args.first_keys < 0) {
+    return Fail(StatusCode::kBadValue, "first_keys", "at least", 0, args.first_keys);
+  }
   p.key_len = key_len;
+  p.query_len = query_len;
   p.window = args.window != 0 ? args.window : int64_t{default_window};
   p.window_right = args.causal ? 0 : args.window_right;
   p.is_banded = args.causal || p.window != 0 || p.window_right > 0;
   p.offset = args.offset;
+  if (p.window != 0) {
+    p.first_keys = args.first_keys < int64_t{INT32_MAX} ? static_cast<size_t>(args.first_keys)
+                                                        : size_t{INT32_MAX};
+  }
   *plan = p;
   return Status();
 }

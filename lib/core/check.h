@@ -36,11 +36,13 @@ struct MaskArgs {
   const Offsets& offsets;
   int64_t window;
   int64_t window_right;
+  int64_t first_keys;
 };
 template <typename Args>
 MaskArgs MaskArgsOf(const Args& args) {
-  return MaskArgs{args.keep,   args.ignore, args.key_padding, args.bias,   args.lengths,
-                  args.causal, args.offset, args.offsets,     args.window, args.window_right};
+  return MaskArgs{args.keep,   args.ignore, args.key_padding,  args.bias,
+                  args.lengths, args.causal, args.offset,      args.offsets,
+                  args.window, args.window_right, args.first_keys};
 }
 
 // Checks masks against [batch][heads][query_len][key_len] and fills *plan.
@@ -51,6 +53,10 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
 Status CheckLimit(const char* name, uint32_t value);
 // Checks each limit of a layer.
 Status CheckLimits(const Limits& limits);
+
+// Checks an array that holds one number for each batch entry.
+Status CheckPerEntry(StatusCode code, const char* name, const void* data, size_t count,
+                     size_t batch, size_t alignment);
 
 Status CheckExecutor(const Executor* executor, uint32_t max_workers);
 

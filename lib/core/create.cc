@@ -70,6 +70,8 @@ void UseWorkspace(const detail::WorkspaceMap& map, Plan* plan) {
   plan->quantized_key = PlacesOf(map.quantized_key, type, base);
   plan->quantized_value = PlacesOf(map.quantized_value, type, base);
   plan->backend_rows = reinterpret_cast<float*>(base + map.backend_rows.offset);
+  plan->query_turns = reinterpret_cast<float*>(base + map.query_turns.offset);
+  plan->key_turns = reinterpret_cast<float*>(base + map.key_turns.offset);
 }
 
 // The added keys and values: bias_k and bias_v, then the zero key and value. The packed file holds
@@ -138,7 +140,7 @@ uint64_t CheckWordOf(const Plan& plan) {
       uint64_t{reinterpret_cast<uintptr_t>(plan.backend.project)},
       uint64_t{plan.limits.max_batch} << 32 | plan.limits.max_query_len,
       uint64_t{plan.limits.max_key_len} << 32 | plan.limits.max_workers,
-      uint64_t{plan.file.size}, 0};
+      uint64_t{plan.file.size} << 1 | plan.limits.cached, 0};
   FileHeader header;
   memcpy(&header, plan.file.data, sizeof(header));
   numbers[9] = header.header_crc;  // it covers the config

@@ -132,11 +132,11 @@ class HeadCounter {
   Cursor run_begin_{words_}, run_end_{words_}, full_begin_{words_}, full_end_{words_};
 };
 
-// Counts where rows have masks of their own: tile by tile.
+// Counts tile by tile: where rows have masks of their own, or see first keys beside a window.
 void WalkTiles(const AttendPlan& plan, size_t batch, size_t head, size_t row_begin, size_t rows,
                Counts* counts) {
   uint64_t words[kQueryBlock];
-  TileWalk walk(plan.masks, plan.kernels->mask_words, batch, row_begin, rows, words, 0);
+  TileWalk walk(plan.masks, plan.kernels->mask_words, batch, row_begin, rows, words, 1);
   walk.Begin(head);
   for (Tile tile; walk.Next(&tile);) {
     ++counts->run;
@@ -146,21 +146,22 @@ void WalkTiles(const AttendPlan& plan, size_t batch, size_t head, size_t row_beg
 }
 
 void CountHead(const AttendPlan& plan, size_t batch, size_t head, Counts* counts) {
-  const size_t num_blocks = plan.num_query_blocks();
+  const size_t query_len = plan.masks.RowsOf(batch);
   const size_t rows = plan.query_block_rows();
+  const size_t num_blocks = sizes::DivideUp(query_len, rows);
   const size_t last_begin = (num_blocks - 1) * rows;
-  if (plan.masks.differs_by_row()) {
-    for (size_t row = 0; row < plan.query_len; row += rows) {
-      WalkTiles(plan, batch, head, row, Min(rows, plan.query_len - row), counts);
+  if (plan.masks.differs_by_row() || plan.masks.first_keys != 0) {
+    for (size_t row = 0; row < query_len; row += rows) {
+      WalkTiles(plan, batch, head, row, Min(rows, query_len - row), counts);
     }
     return;
   }
   HeadCounter counter(plan.masks, plan.kernels->mask_words, batch, head);
   size_t times = 1;
-  for (size_t row = 0; row < plan.query_len; row += rows * times) {
+  for (size_t row = 0; row < query_len; row += rows * times) {
     // Without positions all blocks are the same, but for the rows of the last one.
     times = plan.masks.is_banded || row == last_begin ? 1 : num_blocks - 1;
-    counter.Add(row, Min(rows, plan.query_len - row), times, counts);
+    counter.Add(row, Min(rows, query_len - row), times, counts);
   }
 }
 
@@ -197,6 +198,10 @@ void CountTiles(const AttendPlan& plan, Explanation* e) {
 bool HaveSameMasks(const MaskPlan& masks, size_t first, size_t second) {
   if (masks.keep.batch_stride != 0 || masks.ignore.batch_stride != 0 ||
       masks.key_padding.batch_stride != 0 || masks.bias.batch_stride != 0) {
+    return false;
+  }
+  if (masks.held != nullptr && (masks.KeysHeld(first) != masks.KeysHeld(second) ||
+                                masks.RowsOf(first) != masks.RowsOf(second))) {
     return false;
   }
   return (masks.lengths == nullptr || masks.lengths[first] == masks.lengths[second]) &&

@@ -12,10 +12,14 @@
 //     for the scale of each row: eight rows share them now. kws with int8 attention takes 0.97 of
 //     the time without all three.
 // About 35 divisions remain, of tasks into heads, blocks and batch entries, with 7 cycles each.
+#include <cstring>
+
 #include "heed/attention.h"
 #include "lib/core/attend_tasks.h"
 #include "lib/core/backend.h"
+#include "lib/core/cache.h"
 #include "lib/core/call.h"
+#include "lib/core/check_cache.h"
 #include "lib/core/explain.h"
 #include "lib/core/plan.h"
 #include "lib/core/poison.h"
@@ -33,13 +37,17 @@ namespace {
 // A call that was checked and is ready to run.
 struct Call {
   CallRequest request;  // its key is query where the caller gave none, its value then key
-  KvStore store;
+  KvTarget kv;
   AttendPlan attend;
+  const KvCache* cache = nullptr;   // is appended to
+  const KvCache* memory = nullptr;  // is read alone
+  TurnsOf query_turns, key_turns;   // with rotary positions; no rows: there is no such table
 };
 
 KvForm FormOf(const Plan& plan, size_t key_len) {
   if (built::IsInt8(plan.config.core)) return KvForm::kInt8Blocks;
-  return 0 < key_len && key_len <= kFewKeys ? KvForm::kRows : KvForm::kF32Blocks;
+  const bool are_few = 0 < key_len && key_len <= kFewKeys && !HasPositions(plan);
+  return are_few ? KvForm::kRows : KvForm::kF32Blocks;
 }
 
 // Names the memory that the application lent: one block, or a plan and a workspace.
@@ -63,10 +71,11 @@ constexpr const char* kColumns[] = {
 Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   const AttentionConfig& config = plan.config;
   const ConstTensorView& query = args.query;
+  CallRequest& request = call->request;
+  HEED_RETURN_IF_ERROR(CheckCaches(plan, args, &request));
   if (args.value.present() && !args.key.present()) {
     return Fail(StatusCode::kBadShape, "key", "a tensor, as value is given");
   }
-  CallRequest& request = call->request;
   request.query = query;
   request.key = args.key.present() ? args.key : query;
   request.value = args.value.present() ? args.value : request.key;
@@ -76,9 +85,10 @@ Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
       {"query", "a length of at most limits.max_query_len =", plan.limits.max_query_len,
        query.rows},
       {args.key.present() ? "key" : "query", "a length of at most limits.max_key_len =",
-       plan.limits.max_key_len, request.key.rows},
+       plan.limits.max_key_len, request.has_cache || request.has_memory ? 0 : request.key.rows},
   };
   HEED_RETURN_IF_ERROR(CheckBounds(bounds, sizeof(bounds) / sizeof(bounds[0])));
+  if (!request.has_cache && !request.has_memory) request.key_len = request.key.rows;
   request.has_key = args.key.present();
   request.has_value = args.value.present();
   request.output = args.output;
@@ -95,7 +105,60 @@ Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   request.max_workers = plan.limits.max_workers;
   SetLentMemory(plan, request.lent);
   request.file = {plan.file.data, plan.file.size};
-  return CheckCall(&request, MaskArgsOf(args), &call->attend);
+  HEED_RETURN_IF_ERROR(CheckPositions(plan, args, &request));
+  HEED_RETURN_IF_ERROR(CheckCall(&request, MaskArgsOf(args), &call->attend));
+  return CheckCachedMasks(plan, args, &call->attend.masks);
+}
+
+// Where queries and keys have rotary positions: which tables of turns the call needs.
+void SetTurns(const Plan& plan, const ForwardArgs& args, Call* call) {
+  const AttentionConfig& config = plan.config;
+  const MaskPlan& masks = call->attend.masks;
+  TurnsOf query;
+  query.frequencies = plan.weights.rope_frequencies;
+  query.rope_dims = config.rope_dims;
+  query.rope_factor = config.rope_factor;
+  query.masks = &masks;
+  query.turns = plan.query_turns;
+  query.rows = args.query.rows;
+  query.given = args.positions.present() ? args.positions.data : nullptr;
+  const bool is_by_entry = query.given != nullptr ? args.positions.batch > 1
+                                                  : masks.appends || masks.offsets != nullptr;
+  query.given_stride = is_by_entry ? query.rows : 0;
+  query.batch = is_by_entry ? args.query.batch : 1;
+  call->query_turns = query;
+  RowPositions& of_query = call->attend.query_positions;
+  RowPositions& of_keys = call->kv.key_positions;
+  of_query.turns = query.turns;
+  of_query.batch_stride = is_by_entry ? query.rows * query.rope_dims : 0;
+  of_query.style = of_keys.style = config.rope_style;
+  of_query.rope_dims = of_keys.rope_dims = config.rope_dims;
+  of_keys.turns = of_query.turns;
+  of_keys.batch_stride = of_query.batch_stride;
+  // The keys of a call are the rows of query, in the same places, or rows of their own.
+  const bool have_same_rows =
+      !args.key.present() &&
+      (masks.appends || query.given != nullptr || (masks.offset == 0 && masks.offsets == nullptr));
+  if (have_same_rows || call->memory != nullptr) return;
+  TurnsOf key = query;
+  key.masks = nullptr;
+  key.given = nullptr;
+  key.turns = plan.key_turns;
+  key.rows = call->request.key.rows;
+  key.batch = 1;
+  call->key_turns = key;
+  of_keys.turns = key.turns;
+  of_keys.batch_stride = 0;
+}
+
+void SetPositions(const Plan& plan, AttendPlan* attend, KvTarget* kv) {
+  if (!HasPositions(plan)) return;
+  RowPositions& of_query = attend->query_positions;
+  of_query.norm_rotate = plan.kernels->norm_rotate;
+  of_query.norm_weight = plan.weights.q_norm;
+  of_query.norm_eps = plan.config.norm_eps;
+  kv->key_positions = of_query;
+  kv->key_positions.norm_weight = plan.weights.k_norm;
 }
 
 Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
@@ -106,8 +169,24 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   const KvForm form = FormOf(plan, key_len);
   const detail::KvShape shape = {form,     form,     args.query.batch, config.num_kv_heads,
                                  head_dim, head_dim, key_len};
-  call->store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.value_kind);
   AttendPlan& attend = call->attend;
+  KvTarget& kv = call->kv;
+  kv.needed = NeededRows(attend.masks, plan.kernels->mask_words, attend.query_len);
+  if (built::kCache && call->request.has_cache) {
+    call->cache = args.cache;
+    kv.appends = &attend.masks;
+    kv.needed = NeededRows(attend.masks);
+  } else if (built::kCache && call->request.has_memory) {
+    call->memory = args.memory;
+  }
+  if (built::kCache && (call->cache != nullptr || call->memory != nullptr)) {
+    kv.store = CacheAccess::StoreOf(*(call->cache != nullptr ? call->cache : call->memory),
+                                    *plan.kernels);
+  } else {
+    kv.store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.value_kind);
+  }
+  SetPositions(plan, &attend, &kv);
+  if (HasRope(plan)) SetTurns(plan, args, call);
   attend.kernels = plan.kernels;
   attend.group = config.num_heads / config.num_kv_heads;
   attend.head_dim = attend.value_dim = head_dim;
@@ -119,8 +198,8 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   heads.row_stride = width;
   attend.query = heads;
   attend.output = heads;  // a task reads its part of q before it writes the same part
-  if (HasBackend(plan)) attend.query_scale = InLog2Units(config.scale);
-  attend.kv = call->store.view();
+  if (HasBackend(plan) || HasPositions(plan)) attend.query_scale = InLog2Units(config.scale);
+  attend.kv = kv.store.view();
   attend.added = plan.added;
   return Status();
 }
@@ -137,7 +216,10 @@ Projection QueryJob(const Plan& plan, const Call& call) {
   const ConstTensorView& query = call.request.query;
   Projection job = BaseJob(plan, plan.weights.q, query);
   job.quantized = plan.quantized_query;
-  job.scale = InLog2Units(plan.config.scale);
+  if (!HasPositions(plan)) job.scale = InLog2Units(plan.config.scale);
+  if (built::kCache && call.attend.masks.new_rows != nullptr) {
+    job.needed = NeededRows(call.attend.masks);
+  }
   job.output = TensorView(plan.heads, query.batch, query.rows, plan.weights.q.columns);
   return job;
 }
@@ -152,18 +234,18 @@ Projection OutputJob(const Plan& plan, const Call& call) {
   return job;
 }
 
-Projection KvJob(const Plan& plan, const Call& call, KvSide side) {
+Projection KvJob(const Plan& plan, const ConstTensorView& input, const KvTarget& target,
+                 KvSide side) {
   const bool are_keys = side == KvSide::kKeys;
   const Matrix& matrix = are_keys ? plan.weights.k : plan.weights.v;
-  Projection job = BaseJob(plan, matrix, are_keys ? call.request.key : call.request.value);
+  Projection job = BaseJob(plan, matrix, input);
   job.quantized = are_keys ? plan.quantized_key : plan.quantized_value;
-  job.needed =
-      NeededRows(call.attend.masks, plan.kernels->mask_words, call.attend.query_len);
-  if (call.store.view().key_form == KvForm::kRows) {  // the projection writes into the store itself
-    job.output =
-        TensorView(call.store.RowsOf(side), job.input.batch, job.input.rows, matrix.columns);
+  job.needed = target.needed;
+  if (target.store.view().key_form == KvForm::kRows) {  // it writes into the store itself
+    job.output = TensorView(target.store.RowsOf(side), job.input.batch, job.input.rows,
+                            matrix.columns);
   } else {
-    job.store = &call.store;
+    job.target = &target;
     job.side = side;
   }
   return job;
@@ -210,28 +292,67 @@ Status PlanOf(const void* memory, uint64_t check, const Plan** plan) {
               "the plan that Create wrote (each layer needs plan memory of its own)");
 }
 
+// Projects query, key and value of a call, or those that it has.
+Status ProjectInputs(const Plan& plan, const Call& call) {
+  const CallRequest& request = call.request;
+  const size_t num_jobs = request.has_memory ? 1 : 3;
+  if (HasBackend(plan)) {
+    HEED_RETURN_IF_ERROR(ProjectQueryByBackend(plan, request.query));
+    if (num_jobs == 1) return Status();
+    return ProjectKvByBackend(plan, request.key, request.value, call.kv, request.executor);
+  }
+  Projection jobs[] = {QueryJob(plan, call),
+                       KvJob(plan, request.key, call.kv, KvSide::kKeys),
+                       KvJob(plan, request.value, call.kv, KvSide::kValues)};
+  return RunProjections(plan, request.executor, jobs, num_jobs);
+}
+
+Status NotBusy(const BusyWord& word, const char* name, const char* expectation) {
+  return word.is_mine() ? Status() : Fail(StatusCode::kBusy, name, expectation);
+}
+Status LayerNotBusy(const BusyWord& word) {
+  return NotBusy(word, "layer", "no other call of this layer at the same time");
+}
+
 }  // namespace
 
 Status Attention::Forward(const ForwardArgs& args) const {
   const Plan* found = nullptr;
   HEED_RETURN_IF_ERROR(PlanOf(plan_, check_, &found));
   const Plan& plan = *found;
+  uint32_t no_cache = 0;
+  const bool has_cache = built::kCache && args.cache != nullptr;
+  // Lengths are read by the check, so that the cache is taken before it.
+  const BusyWord cache_busy(has_cache ? CacheAccess::Busy(*args.cache) : &no_cache);
+  HEED_RETURN_IF_ERROR(
+      NotBusy(cache_busy, "cache", "no other call with this cache at the same time"));
   Call call;
   HEED_RETURN_IF_ERROR(CheckForward(plan, args, &call));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
   const BusyWord busy(&plan.busy);
-  if (!busy.is_mine()) {
-    return Fail(StatusCode::kBusy, "layer", "no other call of this layer at the same time");
-  }
+  HEED_RETURN_IF_ERROR(LayerNotBusy(busy));
   const PoisonedGaps gaps([&plan] { return MapOf(plan); }, plan.workspace.data);
 
   AttendPlan& attend = call.attend;
-  if (HasBackend(plan)) {
-    HEED_RETURN_IF_ERROR(ProjectInputsByBackend(plan, call.request, attend, call.store));
-  } else {
-    Projection inputs[] = {QueryJob(plan, call), KvJob(plan, call, KvSide::kKeys),
-                           KvJob(plan, call, KvSide::kValues)};
-    HEED_RETURN_IF_ERROR(RunProjections(plan, args.executor, inputs, 3));
+  if (has_cache) {
+    for (size_t b = 0; b < args.query.batch; ++b) {
+      CacheAccess::NoteOverwriting(*args.cache, b,
+                                   static_cast<uint32_t>(attend.masks.KeysHeld(b)));
+    }
+  }
+  if (built::kPositions && call.query_turns.rows != 0) {
+    HEED_RETURN_IF_ERROR(FillTurns(call.query_turns, args.executor));
+  }
+  if (built::kPositions && call.key_turns.rows != 0) {
+    HEED_RETURN_IF_ERROR(FillTurns(call.key_turns, args.executor));
+  }
+  HEED_RETURN_IF_ERROR(ProjectInputs(plan, call));
+  if (has_cache) {
+    uint32_t* const lengths = CacheAccess::Lengths(*args.cache);
+    for (size_t b = 0; b < args.query.batch; ++b) {
+      lengths[b] = static_cast<uint32_t>(attend.masks.KeysHeld(b));
+    }
+    attend.masks.is_appended = true;
   }
   const Executor* executor = ExecutorFor(args.executor, attend.multiply_adds());
   const size_t num_tasks = attend.Split(NumWorkers(executor));
@@ -242,6 +363,63 @@ Status Attention::Forward(const ForwardArgs& args) const {
   if (HasBackend(plan)) return ProjectOutputByBackend(plan, call.request.output);
   Projection output = OutputJob(plan, call);
   return RunProjections(plan, args.executor, &output, 1);
+}
+
+Status Attention::Remember(const ConstTensorView& key, const ConstTensorView& value,
+                           const Lengths& lengths, const Executor* executor,
+                           KvCache* memory) const {
+  const Plan* found = nullptr;
+  HEED_RETURN_IF_ERROR(PlanOf(plan_, check_, &found));
+  const Plan& plan = *found;
+  if constexpr (!built::kCache) {
+    return Fail(StatusCode::kUnsupported, "memory", "none, as this library has no caches");
+  }
+  if (memory == nullptr) return Fail(StatusCode::kNullPointer, "memory", "a cache");
+  const BusyWord memory_busy(CacheAccess::Busy(*memory));
+  HEED_RETURN_IF_ERROR(
+      NotBusy(memory_busy, "memory", "no other call with this cache at the same time"));
+  CallRequest request;
+  request.key = key;
+  request.value = value.present() ? value : key;
+  request.has_value = value.present();
+  request.executor = executor;
+  KvTarget target;
+  AttendPlan attend;  // its masks have the lengths
+  SetLentMemory(plan, request.lent);
+  HEED_RETURN_IF_ERROR(CheckRemember(plan, lengths, *memory, &request, &attend.masks));
+  const BusyWord busy(&plan.busy);
+  HEED_RETURN_IF_ERROR(LayerNotBusy(busy));
+  const PoisonedGaps gaps([&plan] { return MapOf(plan); }, plan.workspace.data);
+  uint32_t* const held = CacheAccess::Lengths(*memory);
+  memset(held, 0, memory->limits().max_batch * sizeof(uint32_t));
+  target.store = CacheAccess::StoreOf(*memory, *plan.kernels);
+  target.needed = NeededRows(attend.masks, plan.kernels->mask_words, 1);
+  SetPositions(plan, &attend, &target);
+  if (HasRope(plan)) {
+    TurnsOf turns;
+    turns.frequencies = plan.weights.rope_frequencies;
+    turns.rope_dims = plan.config.rope_dims;
+    turns.rope_factor = plan.config.rope_factor;
+    turns.turns = plan.key_turns;
+    turns.rows = request.key.rows;
+    turns.batch = 1;
+    target.key_positions.style = plan.config.rope_style;
+    target.key_positions.rope_dims = turns.rope_dims;
+    target.key_positions.turns = turns.turns;
+    HEED_RETURN_IF_ERROR(FillTurns(turns, executor));
+  }
+  if (HasBackend(plan)) {
+    HEED_RETURN_IF_ERROR(
+        ProjectKvByBackend(plan, request.key, request.value, target, executor));
+  } else {
+    Projection jobs[] = {KvJob(plan, request.key, target, KvSide::kKeys),
+                         KvJob(plan, request.value, target, KvSide::kValues)};
+    HEED_RETURN_IF_ERROR(RunProjections(plan, executor, jobs, 2));
+  }
+  for (size_t b = 0; b < request.key.batch; ++b) {
+    held[b] = static_cast<uint32_t>(attend.masks.Interval(b, 0).end);
+  }
+  return Status();
 }
 
 Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) const {
@@ -262,14 +440,13 @@ Status Attention::Explain(const ForwardArgs& args, Explanation* explanation) con
   const PackedView& w = plan.weights;
   const uint64_t per_query_row = 2 * (w.q.columns * w.q.depth + w.out.columns * w.out.depth);
   const uint64_t per_key_row = 2 * (w.k.columns * w.k.depth + w.v.columns * w.v.depth);
-  const NeededRows needed(call.attend.masks, plan.kernels->mask_words, args.query.rows);
   size_t key_rows = 0;
   for (size_t b = 0; args.query.rows != 0 && b < args.query.batch; ++b) {
     if (b == 0 || !HaveSameMasks(call.attend.masks, b - 1, b)) {
-      const KeyInterval keys = needed.Of(b, call.request.key.rows);
-      key_rows = keys.end - Min(keys.end, keys.begin);
+      const KeyInterval keys = call.kv.needed.Of(b, call.request.key.rows);
+      key_rows = call.request.has_memory ? 0 : keys.end - Min(keys.end, keys.begin);
     }
-    e.flops += per_query_row * args.query.rows + per_key_row * key_rows;
+    e.flops += per_query_row * call.attend.masks.RowsOf(b) + per_key_row * key_rows;
   }
   *explanation = e;
   return Status();

@@ -46,8 +46,10 @@ struct KvView {
     result.values = values.At(batch, head, place);
     result.value_panel_stride = value_panel_stride;
     result.row_stride = row_stride;
-    const size_t held = lengths == nullptr ? capacity : lengths[batch];
-    result.num_keys = Min(kKeyBlock, held - Min(held, block * kKeyBlock));
+    const size_t begin = block * kKeyBlock;
+    // Integers of forgotten keys may follow those of a cache up to the end of the block.
+    result.num_keys = lengths == nullptr ? Min(kKeyBlock, capacity - Min(capacity, begin))
+                                         : kKeyBlock;
     result.value_kind = value_kind.data == nullptr
                             ? kind_of_all
                             : static_cast<ValueKind>(*value_kind.At(batch, head, place));
@@ -92,12 +94,12 @@ class KvStore {
           std::byte* values, std::byte* value_kind);
 
   const KvView& view() const { return view_; }
-  // Makes a ring of the store, whose capacity is a number of whole blocks, or tells its view how many
-  // keys each entry holds.
+  // Makes a ring of a store whose capacity is a number of whole blocks.
   void SetRing(size_t first_blocks) {
     view_.first_blocks = first_blocks;
     view_.ring_blocks = view_.capacity / kKeyBlock - first_blocks;
   }
+  // Says how many keys each entry holds [batch].
   void SetLengths(const uint32_t* lengths) { view_.lengths = lengths; }
   size_t head_dim() const { return head_dim_; }
   size_t num_kv_heads() const { return num_kv_heads_; }

@@ -27,8 +27,26 @@ int64_t NearShift(int64_t shift) { return shift < -kFar ? -kFar : shift > kFar ?
 
 }  // namespace
 
+size_t MaskPlan::RowsOf(size_t batch) const {
+  return new_rows == nullptr ? query_len : Clamp(ReadOnce(new_rows[batch]), query_len);
+}
+
+size_t MaskPlan::KeysHeld(size_t batch) const {
+  if (held == nullptr) return key_len;
+  const size_t keys = ReadOnce(held[batch]);
+  return Min(key_len, keys + (appends && !is_appended ? RowsOf(batch) : 0));
+}
+
+int64_t MaskPlan::FirstPosition(size_t batch) const {
+  if (appends) {
+    const size_t keys = Min(size_t{ReadOnce(held[batch])}, key_len);
+    return static_cast<int64_t>(is_appended ? keys - Min(keys, RowsOf(batch)) : keys);
+  }
+  return offsets == nullptr ? offset : ReadOnce(offsets[batch]);
+}
+
 MaskPlan::Band MaskPlan::BandOf(size_t batch) const {
-  const int64_t shift = offsets == nullptr ? offset : ReadOnce(offsets[batch]);
+  const int64_t shift = FirstPosition(batch);
   // shift - window may be below the range of int64.
   const bool sees_all_before = window == 0 || shift < INT64_MIN + window;
   // shift + window_right may be above it.
@@ -39,7 +57,8 @@ MaskPlan::Band MaskPlan::BandOf(size_t batch) const {
 
 KeyInterval MaskPlan::Interval(size_t batch, size_t row) const {
   KeyInterval interval;
-  interval.end = lengths == nullptr ? key_len : Clamp(ReadOnce(lengths[batch]), key_len);
+  interval.end = KeysHeld(batch);
+  if (lengths != nullptr) interval.end = Clamp(ReadOnce(lengths[batch]), interval.end);
   if (is_banded) {
     const Band band = BandOf(batch);
     const int64_t position = static_cast<int64_t>(row);
@@ -65,7 +84,7 @@ MaskPlan MaskPlan::OfKeys() const {
 KeyInterval MaskPlan::KeysOf(MaskWordsKernel kernel, size_t batch, size_t row_begin,
                              size_t row_end) const {
   KeyInterval keys = {Interval(batch, row_begin).begin, Interval(batch, row_end - 1).end};
-  keys.begin = keys.begin / kKeyBlock * kKeyBlock;
+  keys.begin = first_keys != 0 ? 0 : keys.begin / kKeyBlock * kKeyBlock;
   if (!is_dense()) return keys;
   const MaskPlan of_keys = OfKeys();
   if (!of_keys.is_dense()) return keys;
@@ -120,36 +139,56 @@ MaskWordsArgs MaskPlan::WordsArgs(size_t batch, size_t head, size_t row_begin, s
 }
 
 TileWalk::TileWalk(const MaskPlan& masks, MaskWordsKernel kernel, size_t batch, size_t row_begin,
-                   size_t rows, uint64_t* words, size_t words_stride)
+                   size_t rows, uint64_t* words, size_t num_blocks)
     : masks_(masks), kernel_(kernel), batch_(batch), row_begin_(row_begin), rows_(rows),
-      words_(words), words_stride_(words_stride),
-      keys_(masks.KeysOf(kernel, batch, row_begin, row_begin + rows)) {
-  seen_by_all_ = {masks.Interval(batch, row_begin + rows - 1).begin,
-                  masks.Interval(batch, row_begin).end};
+      words_(words), keys_(masks.KeysOf(kernel, batch, row_begin, row_begin + rows)) {
+  const KeyInterval first = masks.Interval(batch, row_begin);
+  seen_by_all_ = {masks.Interval(batch, row_begin + rows - 1).begin, first.end};
+  if (masks.first_keys != 0) {
+    gap_ = {Max(keys_.begin, sizes::RoundUp(masks.first_keys, kKeyBlock)),
+            Min(first.begin, keys_.end) / kKeyBlock * kKeyBlock};
+  }
+  if (gap_.end < gap_.begin) gap_ = KeyInterval();
+  const size_t keys = keys_.end - Min(keys_.begin, keys_.end) - (gap_.end - gap_.begin);
+  if (keys > num_blocks * kKeyBlock) words_stride_ = 0;
 }
 
 void TileWalk::Begin(size_t head) {
   if (head != head_ && masks_.differs_by_head()) has_words_ = false;
   head_ = head;
   key_begin_ = keys_.begin;
+  block_ = 0;
+}
+
+void TileWalk::MakeWords(size_t key_begin, size_t num_keys, uint64_t* words) const {
+  MaskWordsArgs args = masks_.WordsArgs(batch_, head_, row_begin_, rows_, key_begin, num_keys);
+  args.words = words;
+  const int64_t window_begin = args.begin;
+  const bool has_first_keys = key_begin < masks_.first_keys;
+  if (has_first_keys) args.begin = -kFar;
+  kernel_(args);
+  if (!has_first_keys) return;
+  const uint64_t first = LowBits(Min(kKeyBlock, masks_.first_keys - key_begin));
+  for (size_t r = 0; r < rows_; ++r) {
+    const size_t before_window = Clamp(window_begin + static_cast<int64_t>(r), kKeyBlock);
+    words[r] &= first | ~LowBits(before_window);
+  }
 }
 
 bool TileWalk::Next(Tile* tile) {
   while (key_begin_ < keys_.end) {
+    if (key_begin_ == gap_.begin) key_begin_ = Max(gap_.end, key_begin_);
     const size_t key_begin = key_begin_;
+    if (key_begin >= keys_.end) break;
     const size_t num_keys = Min(kKeyBlock, keys_.end - key_begin);
-    uint64_t* const words = words_ + (key_begin - keys_.begin) / kKeyBlock * words_stride_;
+    uint64_t* const words = words_ + block_++ * words_stride_;
     key_begin_ += kKeyBlock;
     *tile = Tile{key_begin, num_keys, nullptr};
-    const bool is_inside =
-        seen_by_all_.begin <= key_begin && key_begin + num_keys <= seen_by_all_.end;
+    const size_t key_end = key_begin + num_keys;
+    const bool is_inside = key_end <= seen_by_all_.end &&
+                           (seen_by_all_.begin <= key_begin || key_end <= masks_.first_keys);
     if (is_inside && !masks_.is_dense()) return true;
-    if (!has_words_) {
-      MaskWordsArgs args =
-          masks_.WordsArgs(batch_, head_, row_begin_, rows_, key_begin, num_keys);
-      args.words = words;
-      kernel_(args);
-    }
+    if (!has_words_) MakeWords(key_begin, num_keys, words);
     uint64_t any = 0;
     uint64_t all = LowBits(num_keys);
     for (size_t r = 0; r < rows_; ++r) {

@@ -94,6 +94,8 @@ Status CheckOverlap(const CallRequest& args, const MaskPlan& m) {
        Memory{m.lengths, m.lengths == nullptr ? 0 : args.query.batch * sizeof(int32_t)}},
       {"no memory shared with offsets",
        Memory{m.offsets, m.offsets == nullptr ? 0 : args.query.batch * sizeof(int64_t)}},
+      {"no memory shared with new_rows", args.new_rows},
+      {"no memory shared with positions", args.positions},
   };
   for (const Operand& output : outputs) {
     if (output.memory.bytes == 0) continue;

@@ -7,6 +7,7 @@
 #include "heed/projection_backend.h"
 #include "lib/core/kv_store.h"
 #include "lib/core/scratch.h"
+#include "lib/support/built.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
 
@@ -38,6 +39,8 @@ struct Plan {
   std::byte* value_kind = nullptr;
   Workers workers;
   QuantizedPlaces quantized_query, quantized_key, quantized_value;  // for integer weights
+  float* query_turns = nullptr;  // [batch][query_len][rope_dims], with rotary positions
+  float* key_turns = nullptr;    // [key_len][rope_dims]
   KvView added;  // the added keys
 
   ProjectionBackend backend;     // project is null without one
@@ -47,6 +50,14 @@ struct Plan {
   uint64_t check_at_end = 0;  // as `check`: a plan that overlaps another's is overwritten here
 };
 static_assert(sizeof(Plan) <= sizes::kPlanBytes);
+
+// True where queries or keys are normalized or rotated.
+inline bool HasPositions(const Plan& plan) {
+  return built::kPositions && detail::HasPositions(plan.config);
+}
+inline bool HasRope(const Plan& plan) {
+  return built::kPositions && plan.config.rope_style != RopeStyle::kNone;
+}
 
 // The check word of a plan: a checksum of its file, config, limits and addresses. It is never 0.
 uint64_t CheckWordOf(const Plan& plan);

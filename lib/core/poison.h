@@ -58,7 +58,9 @@ void ForEachPart(const detail::WorkspaceMap& map, const Visit& visit) {
       visit(*part);
     }
   }
-  visit(map.backend_rows);
+  for (const detail::Part* part : {&map.backend_rows, &map.query_turns, &map.key_turns}) {
+    visit(*part);
+  }
 }
 
 // Calls visit(offset, bytes) for what lies between the end of each part and the next line.

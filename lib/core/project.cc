@@ -44,14 +44,15 @@ bool NeededRows::AreAll(size_t batch, size_t rows) const {
 }
 
 size_t Projection::Split(size_t num_workers, size_t scratch_floats) {
-  if (store != nullptr) {
-    heads_of_piece = HeadsTogether(*store);
-    panels_of_piece = sizes::DivideUp(heads_of_piece * store->head_dim(), kPanelColumns);
-    rows_of_piece = RowsTogether(heads_of_piece * store->head_dim(), scratch_floats);
+  if (target != nullptr) {
+    const KvStore& store = target->store;
+    heads_of_piece = HeadsTogether(store);
+    panels_of_piece = sizes::DivideUp(heads_of_piece * store.head_dim(), kPanelColumns);
+    rows_of_piece = RowsTogether(heads_of_piece * store.head_dim(), scratch_floats);
   }
   if (input.batch > 1 && HasNoGap(input) && needed.AreAll(input.batch, input.rows)) {
     needed = NeededRows();
-    if (store == nullptr) {
+    if (target == nullptr) {
       MergeBatch(&input, &output);
     } else if (input.rows != 0 && rows_of_piece >= 2 * input.rows) {
       entries_of_piece = Min(input.batch, rows_of_piece / input.rows);
@@ -63,7 +64,7 @@ size_t Projection::Split(size_t num_workers, size_t scratch_floats) {
   if (num_workers != 1) {  // with four tasks for each, workers end at about the same time
     const size_t cuts = sizes::DivideUp(4 * num_workers, entries);
     panels_per_task = sizes::DivideUp(panels_per_task, Min(cuts, panels_per_task));
-    if (store != nullptr) panels_per_task = sizes::RoundUp(panels_per_task, panels_of_piece);
+    if (target != nullptr) panels_per_task = sizes::RoundUp(panels_per_task, panels_of_piece);
   }
   tasks_per_entry = sizes::DivideUp(matrix->num_panels(), panels_per_task);
   num_tasks = entries * tasks_per_entry;
@@ -103,7 +104,7 @@ void Projection::Run(size_t task, const WorkerScratch& scratch) const {
   }
   const KeyInterval rows = needed.Of(batch, input.rows);
   if (rows.begin >= rows.end) return;
-  if (store != nullptr) return RunIntoStore(batch, rows, args, scratch);
+  if (target != nullptr) return RunIntoStore(batch, rows, args, scratch);
   SetRows(batch, rows.begin, rows.end - rows.begin, &args);
   args.output = output.data + batch * output.batch_stride + rows.begin * output.row_stride +
                 args.panel_begin * kPanelColumns;
@@ -113,6 +114,7 @@ void Projection::Run(size_t task, const WorkerScratch& scratch) const {
 
 void Projection::RunIntoStore(size_t batch, const KeyInterval& rows, const ProjectArgs& all,
                               const WorkerScratch& scratch) const {
+  const KvStore& store = target->store;
   ProjectArgs args = all;
   args.output = scratch.rows();
   KvRows heads;
@@ -120,8 +122,8 @@ void Projection::RunIntoStore(size_t batch, const KeyInterval& rows, const Proje
   heads.first_head = all.panel_begin / panels_of_piece * heads_of_piece;
   for (; args.panel_begin < all.panel_end; args.panel_begin = args.panel_end) {
     args.panel_end = Min(args.panel_begin + panels_of_piece, all.panel_end);
-    heads.num_heads = Min(heads_of_piece, store->num_kv_heads() - heads.first_head);
-    heads.stride = args.output_stride = heads.num_heads * store->head_dim();
+    heads.num_heads = Min(heads_of_piece, store.num_kv_heads() - heads.first_head);
+    heads.stride = args.output_stride = heads.num_heads * store.head_dim();
     for (size_t row = rows.begin; row < rows.end; row += rows_of_piece) {
       SetRows(batch, row, Min(rows_of_piece, rows.end - row), &args);
       kernels->project_rows(args);
@@ -131,23 +133,42 @@ void Projection::RunIntoStore(size_t batch, const KeyInterval& rows, const Proje
   }
 }
 
-// Puts the projected rows of a piece into the store. The rows are those of whole heads: rotary
-// positions and norms of k belong here. Two other ways lead to the store and need the same step:
-// StoreRows in backend.cc, and few keys, which Run writes to where they stay.
+// Puts the projected rows of a piece into the store; the rows are those of whole heads. Two other
+// ways lead to the store: StoreRows in backend.cc, which takes the same steps, and few keys without
+// positions, which Run writes to where they stay.
 void Projection::StoreRows(const ProjectArgs& made, size_t batch, size_t first_row,
-                           KvRows rows) const {
-  rows.batch = batch;
-  rows.first_key = first_row;
-  rows.count = made.rows;
-  rows.data = made.output;
-  if (entries_of_piece == 1) return store->Put(rows);
-  rows.batch = first_row / input.rows;  // a piece has whole batch entries
-  rows.first_key = 0;
-  rows.count = input.rows;
-  for (size_t row = 0; row < made.rows; row += input.rows, ++rows.batch) {
-    store->Put(rows);
-    rows.data += input.rows * rows.stride;
+                           const KvRows& heads) const {
+  const bool has_whole_entries = entries_of_piece > 1;
+  size_t row = has_whole_entries ? 0 : first_row;  // of the entry
+  if (has_whole_entries) batch = first_row / input.rows;
+  const size_t rows = has_whole_entries ? input.rows : made.rows;
+  float* data = made.output;
+  for (size_t done = 0; done < made.rows; done += rows, ++batch, data += rows * heads.stride) {
+    target->Put(batch, row, rows, heads, data);
   }
+}
+
+void KvTarget::Put(size_t batch, size_t first_row, size_t count, KvRows heads, float* data) const {
+  if (built::kPositions && heads.side == KvSide::kKeys && key_positions.present()) {
+    NormRotateArgs args;
+    args.input = args.output = data;
+    args.input_stride = args.output_stride = heads.stride;
+    args.rows = count;
+    args.heads = heads.num_heads;
+    args.head_dim = store.head_dim();
+    key_positions.Run(batch, first_row, args);
+  }
+  heads.data = data;
+  heads.batch = batch;
+  heads.first_key = first_row;
+  heads.count = count;
+  if (built::kCache && appends != nullptr) {
+    heads.first_key += static_cast<size_t>(appends->FirstPosition(batch));
+    // Lengths that change during the call lead nowhere outside of the store.
+    const KvView& view = store.view();
+    if (view.ring_blocks == 0) heads.first_key = Min(heads.first_key, view.capacity - count);
+  }
+  store.Put(heads);
 }
 
 }  // namespace heed

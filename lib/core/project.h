@@ -13,6 +13,7 @@
 #include "lib/core/kv_store.h"
 #include "lib/core/mask_plan.h"
 #include "lib/core/plan.h"
+#include "lib/core/row_positions.h"
 #include "lib/core/scratch.h"
 #include "lib/support/kernel_table.h"
 #include "lib/weights/packed_file.h"
@@ -28,12 +29,16 @@ void MergeBatch(ConstTensorView* input, TensorView* output);
 class NeededRows {
  public:
   NeededRows() = default;  // all rows
+  // The rows of each entry that count, where a call appends them to a cache.
+  explicit NeededRows(const MaskPlan& masks) : masks_(&masks) {}
   // The rows of the keys that some query row of the call sees.
   NeededRows(const MaskPlan& masks, MaskWordsKernel kernel, size_t query_len)
       : masks_(&masks), kernel_(kernel), query_len_(query_len) {}
 
   KeyInterval Of(size_t batch, size_t rows) const {
-    return masks_ == nullptr ? KeyInterval{0, rows} : masks_->KeysOf(kernel_, batch, 0, query_len_);
+    if (masks_ == nullptr) return {0, rows};
+    if (kernel_ == nullptr) return {0, masks_->RowsOf(batch)};
+    return masks_->KeysOf(kernel_, batch, 0, query_len_);
   }
   bool AreAll(size_t batch, size_t rows) const;
 
@@ -41,6 +46,19 @@ class NeededRows {
   const MaskPlan* masks_ = nullptr;
   MaskWordsKernel kernel_ = nullptr;
   size_t query_len_ = 0;
+};
+
+// Where the rows of k and v go.
+struct KvTarget {
+  KvStore store;
+  NeededRows needed;
+  RowPositions key_positions;
+  // Null, or row r of an entry follows the keys that the entry holds.
+  const MaskPlan* appends = nullptr;
+
+  // Puts rows [first_row, first_row + count) of an entry into the store. Keys are normalized and
+  // rotated in `data` before. `heads` says the side, the heads and the stride of a row.
+  void Put(size_t batch, size_t first_row, size_t count, KvRows heads, float* data) const;
 };
 
 struct Projection {
@@ -53,9 +71,9 @@ struct Projection {
   NeededRows needed;
   float scale = 1.0f;
 
-  // Results go to rows or, where a store is given, into its blocks.
+  // Results go to rows or, where a target is given, into the blocks of its store.
   TensorView output;
-  const KvStore* store = nullptr;
+  const KvTarget* target = nullptr;
   KvSide side = KvSide::kKeys;
 
   // Set by Split.
@@ -76,7 +94,8 @@ struct Projection {
   void SetRows(size_t batch, size_t first_row, size_t rows, ProjectArgs* args) const;
   void RunIntoStore(size_t batch, const KeyInterval& rows, const ProjectArgs& all,
                     const WorkerScratch& scratch) const;
-  void StoreRows(const ProjectArgs& made, size_t batch, size_t first_row, KvRows rows) const;
+  void StoreRows(const ProjectArgs& made, size_t batch, size_t first_row,
+                 const KvRows& heads) const;
 };
 
 }  // namespace heed

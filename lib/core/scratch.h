@@ -22,6 +22,9 @@ class WorkerScratch {
   float* inverse() const { return At<float>(map_.inverse); }
   float* factors() const { return At<float>(map_.factors); }
   uint64_t* mask_words() const { return At<uint64_t>(map_.mask_words); }
+  size_t num_mask_blocks() const {
+    return map_.mask_words.bytes / (sizes::kQueryBlock * sizeof(uint64_t));
+  }
   float* query() const { return At<float>(map_.query); }
   int8_t* int8_probabilities() const { return At<int8_t>(map_.int8_probabilities); }
   int8_t* int8_query() const { return At<int8_t>(map_.int8_query); }

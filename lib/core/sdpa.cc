@@ -93,6 +93,7 @@ Status CheckSdpa(const SdpaArgs& args, const SdpaLimits& limits, const MutableBy
   request->query = args.query;
   request->key = args.key;
   request->value = args.value;
+  request->key_len = args.key.rows;
   request->output = args.output;
   request->probabilities = args.attention_weights;
   request->average_probabilities = args.average_weights;

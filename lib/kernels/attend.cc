@@ -11,6 +11,7 @@
 #if HEED_IS_VECTOR_TARGET
 #include <cstring>
 
+#include "lib/kernels/few_rows-inl.h"
 #include "lib/kernels/row_groups-inl.h"
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/tile-inl.h"
@@ -180,31 +181,102 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args) {
   }
 }
 
-namespace {
-
+// Scores become probabilities, for forms with float arithmetic.
 HWY_NOINLINE void Softmax(const TileArgs& tile) {
   UpdateMaximum(tile);
   ScoresToProbabilities(tile);
 }
 
+namespace {
+
+// Calls body(row, rows, range) for few rows at a time and the keys that they see; for all rows at
+// once where they see all keys.
+template <class Body>
+HWY_INLINE void ForFewRows(const TileArgs& tile, size_t few, const Body& body) {
+  if (tile.visible == nullptr) few = tile.rows;
+  for (size_t row = 0; row < tile.rows; row += few) {
+    const size_t rows = Min(few, tile.rows - row);
+    const KeyRange range =
+        tile.visible == nullptr ? KeyRange{0, tile.num_keys} : RangeOf(tile, row, rows);
+    if (range.begin < range.end) body(row, rows, range);
+  }
+}
+
+// Number `index` of a side of a block.
+HWY_INLINE const void* NumberAt(const void* block, size_t index, const FewRowsForm& form) {
+  return static_cast<const uint8_t*>(block) + index * form.number_bytes;
+}
+
 }  // namespace
 
-void AttendF32(const TileArgs& tile) {
+void DotKeysOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
+  ForFewRows(tile, kFewRows, [&](size_t row, size_t rows, KeyRange range) {
+    const size_t begin = range.begin / kPanelColumns * kPanelColumns;
+    const void* const end = NumberAt(tile.kv.keys, kKeyBlock * tile.head_dim, form);
+    FewRowsCall call;
+    call.a = tile.query + row * tile.query_stride;
+    call.a_stride = tile.query_stride;
+    call.b = NumberAt(tile.kv.keys, begin * tile.head_dim, form);
+    call.b_panel_stride = tile.head_dim * kPanelColumns;
+    call.scales = static_cast<const float*>(end) + begin;
+    call.depth = tile.head_dim;
+    call.columns = sizes::RoundUp(range.end, kPanelColumns) - begin;
+    call.out = tile.scores + row * kKeyBlock + begin;
+    call.out_stride = kKeyBlock;
+    form.run(call, rows);
+  });
+}
+
+void AddValuesOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
+  // 0 times a hidden NaN would be NaN: then each row reads the values alone that it sees.
+  const bool alone = tile.visible != nullptr && tile.kv.value_kind == kNonFiniteValues;
+  ForFewRows(tile, alone ? 1 : kFewRows, [&](size_t row, size_t rows, KeyRange range) {
+    FewRowsCall call;
+    call.columns = tile.value_panels * kPanelColumns;
+    const void* const end = NumberAt(tile.kv.values, kKeyBlock * call.columns, form);
+    call.a = tile.scores + row * kKeyBlock + range.begin;
+    call.a_stride = kKeyBlock;
+    call.b = NumberAt(tile.kv.values, range.begin * kPanelColumns, form);
+    call.b_panel_stride = tile.kv.value_panel_stride;
+    call.scales = static_cast<const float*>(end) + range.begin;
+    call.depth = range.end - range.begin;
+    if (alone) call.visible = tile.visible[row] >> range.begin;
+    call.factors = tile.factors + row;
+    call.out = tile.accumulator + row * call.columns;
+    call.out_stride = call.columns;
+    form.run(call, rows);
+  });
+}
+
+// More rows fill the register tile.
+constexpr size_t kFewF32Rows = 3;
+
+void DotKeysF32(const TileArgs& tile) {
+  if (tile.rows <= kFewF32Rows) return DotKeysOfFewRows(tile, FormOf<Numbers::kF32>());
   QueryDotKeys(tile);
-  Softmax(tile);
-  const size_t num_values = tile.value_panels * kPanelColumns;
-  if (HWY_UNLIKELY(tile.kv.value_kind != kOrdinaryValues || tile.large->any)) {
-    SpareLargeValues(tile, kPanelColumns, num_values);
-  }
-  if (tile.visible != nullptr && tile.kv.value_kind == kNonFiniteValues) {
-    AddVisibleValues(tile, kPanelColumns, num_values);
+}
+
+void AddValuesF32(const TileArgs& tile) {
+  const bool hides_values = tile.visible != nullptr && tile.kv.value_kind == kNonFiniteValues;
+  if (tile.rows <= kFewF32Rows || hides_values) {
+    AddValuesOfFewRows(tile, FormOf<Numbers::kF32>());
   } else {
     AddWeightedValues(tile);
   }
 }
 
+void AttendF32(const TileArgs& tile) {
+  DotKeysF32(tile);
+  Softmax(tile);
+  const size_t num_values = tile.value_panels * kPanelColumns;
+  if (HWY_UNLIKELY(tile.kv.value_kind != kOrdinaryValues || tile.large->any)) {
+    SpareLargeValues(tile, kPanelColumns, num_values);
+  }
+  AddValuesF32(tile);
+}
+
 void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args) {
-  QueryDotKeys(tile);
+  DotKeysF32(tile);
   WriteProbabilities(tile, args);
 }
 

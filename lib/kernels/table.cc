@@ -37,10 +37,17 @@ void AttendF32(const TileArgs& tile);
 void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args);
 void AttendRows(const TileArgs& tile);
 void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args);
+void PutKeysBf16(const PutArgs& args);
+void PutValuesBf16(const PutArgs& args);
+void PutKeysBytes(const PutArgs& args);
+void PutValuesBytes(const PutArgs& args);
+void AttendCached(const TileArgs& tile);
+void ProbabilitiesCached(const TileArgs& tile, const ProbabilityArgs& args);
 void PutKeysInt8(const PutArgs& args);
 void PutValuesInt8(const PutArgs& args);
 void AttendInt8(const TileArgs& tile);
 void ProbabilitiesInt8(const TileArgs& tile, const ProbabilityArgs& args);
+void NormRotate(const NormRotateArgs& args);
 void MaskWords(const MaskWordsArgs& args);
 void Finish(const FinishArgs& args);
 void Exp2Array(const float* input, float* output, size_t count);
@@ -58,6 +65,12 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
     table.kv[Index(KvForm::kRows)] = {PutRows, PutRows, AttendRows, ProbabilitiesRows};
     table.kv[Index(KvForm::kF32Blocks)] = {PutKeysF32, PutValuesF32, AttendF32, ProbabilitiesF32};
   }
+  if constexpr (built::kF32 && built::kCache) {
+    table.kv[Index(KvForm::kBf16Blocks)] = {PutKeysBf16, PutValuesBf16, AttendCached,
+                                            ProbabilitiesCached};
+    table.kv[Index(KvForm::kByteBlocks)] = {PutKeysBytes, PutValuesBytes, AttendCached,
+                                            ProbabilitiesCached};
+  }
   if constexpr (built::kInt8) {
     table.kv[Index(KvForm::kInt8Blocks)] = {PutKeysInt8, PutValuesInt8, AttendInt8,
                                             ProbabilitiesInt8};
@@ -65,6 +78,7 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
     table.quantize_rows = QuantizeRows;
     table.quantize_query = QuantizeQuery;
   }
+  if constexpr (built::kPositions) table.norm_rotate = NormRotate;
   table.mask_words = MaskWords;
   table.finish = Finish;
   table.exp2 = Exp2Array;

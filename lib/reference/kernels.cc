@@ -4,6 +4,7 @@
 #include "lib/reference/attend.h"
 #include "lib/reference/dot.h"
 #include "lib/reference/mask_words.h"
+#include "lib/reference/norm_rotate.h"
 #include "lib/reference/quantize.h"
 #include "lib/reference/store.h"
 #include "lib/support/bf16.h"
@@ -120,12 +121,19 @@ constexpr KernelTable MakeTable() {
     table.kv[Index(KvForm::kRows)] = {PutRows, PutRows, AttendRows, ProbabilitiesRows};
     table.kv[Index(KvForm::kF32Blocks)] = {PutKeysF32, PutValuesF32, AttendF32, ProbabilitiesF32};
   }
+  if constexpr (built::kF32 && built::kCache) {
+    table.kv[Index(KvForm::kBf16Blocks)] = {PutKeysBf16, PutValuesBf16, AttendCached,
+                                            ProbabilitiesCached};
+    table.kv[Index(KvForm::kByteBlocks)] = {PutKeysBytes, PutValuesBytes, AttendCached,
+                                            ProbabilitiesCached};
+  }
   if constexpr (built::kInt8) {
     table.kv[Index(KvForm::kInt8Blocks)] = {PutKeysInt8, PutValuesInt8, AttendInt8,
                                             ProbabilitiesInt8};
     table.quantize_rows = QuantizeRows;
     table.quantize_query = QuantizeRows;
   }
+  if constexpr (built::kPositions) table.norm_rotate = NormRotate;
   table.mask_words = MaskWords;
   table.finish = Finish;
   table.exp2 = Exp2Array;

@@ -4,13 +4,20 @@
 
 #include "lib/reference/attend_row.h"
 #include "lib/reference/linear.h"
+#include "lib/reference/norm_rotate.h"
 #include "lib/support/log2_units.h"
+#include "lib/support/turns.h"
 
 namespace heed::reference {
 namespace {
 
+// True if queries and keys are normalized or rotated.
+bool HasPositions(const AttentionConfig& c) {
+  return c.rope_style != RopeStyle::kNone || c.q_norm || c.k_norm;
+}
+
 // The four projections of the layer, for a resolved config. The scale of the scores is applied to
-// q, in units of log2.
+// q, in units of log2: here, or after norm and rotation.
 Projections ProjectionsOf(const AttentionConfig& c, const LayerTensors& t, Int4Block* blocks) {
   const size_t q_width = size_t{c.num_heads} * c.head_dim;
   const size_t kv_width = size_t{c.num_kv_heads} * c.head_dim;
@@ -32,7 +39,7 @@ Projections ProjectionsOf(const AttentionConfig& c, const LayerTensors& t, Int4B
   made.k = linear(t.k_weight, c.k_bias ? t.k_bias : nullptr, kv_width, c.kdim);
   made.v = linear(t.v_weight, c.v_bias ? t.v_bias : nullptr, kv_width, c.vdim);
   made.out = linear(t.out_weight, c.out_bias ? t.out_bias : nullptr, c.embed_dim, q_width);
-  made.q.scale = InLog2Units(c.scale);
+  if (!HasPositions(c)) made.q.scale = InLog2Units(c.scale);
   if (c.weights == WeightType::kInt4) RoundToInt4(made, PartnersOf(c, t));
   return made;
 }
@@ -47,6 +54,40 @@ size_t AppendAdded(const AttentionConfig& c, const float* bias, float* rows, siz
   if (c.add_bias_kv) memcpy(rows + width * count++, bias, width * sizeof(float));
   if (c.add_zero_attn) memset(rows + width * count++, 0, width * sizeof(float));
   return count;
+}
+
+// The queries or keys of one batch entry, which norm and rotation change in place.
+struct Heads {
+  float* rows;  // [count][heads][head_dim]
+  size_t count, heads;
+  const float* norm_weight;  // null without a norm
+  const int32_t* positions;  // [count]; null: first_position and the numbers after it
+  int64_t first_position;
+  float scale;
+};
+
+void NormRotateHeads(const AttentionConfig& c, const float* frequencies, const Heads& heads,
+                     float* turns) {
+  NormRotateArgs args;
+  args.rows = 1;
+  args.heads = heads.heads;
+  args.head_dim = c.head_dim;
+  args.norm_weight = heads.norm_weight;
+  args.norm_eps = c.norm_eps;
+  args.scale = heads.scale;
+  args.style = c.rope_style;
+  args.rope_dims = c.rope_dims;
+  for (size_t i = 0; i < heads.count; ++i) {
+    if (c.rope_style != RopeStyle::kNone) {
+      const int64_t position = heads.positions != nullptr
+                                   ? heads.positions[i]
+                                   : heads.first_position + static_cast<int64_t>(i);
+      MakeTurns(frequencies, c.rope_dims, c.rope_factor, position, turns);
+      args.turns = turns;
+    }
+    args.input = args.output = heads.rows + i * heads.heads * c.head_dim;
+    NormRotate(args);
+  }
 }
 
 }  // namespace
@@ -64,6 +105,22 @@ void Layer(const AttentionConfig& config, const LayerTensors& tensors, const For
     Apply(project.q, RowsOf(query, b), buffers.query, width);
     Apply(project.k, RowsOf(key, b), buffers.key, kv_width);
     Apply(project.v, RowsOf(value, b), buffers.value, kv_width);
+    if (HasPositions(c)) {
+      const Positions& given = args.positions;
+      const int32_t* positions =
+          given.present() ? given.data + (given.batch == 1 ? 0 : b) * given.length : nullptr;
+      const int64_t offset = args.offsets.data != nullptr ? args.offsets.data[b] : args.offset;
+      NormRotateHeads(c, tensors.rope_frequencies,
+                      {buffers.query, query.rows, c.num_heads,
+                       c.q_norm ? tensors.q_norm_weight : nullptr, positions, offset,
+                       InLog2Units(c.scale)},
+                      buffers.turns);
+      NormRotateHeads(c, tensors.rope_frequencies,
+                      {buffers.key, key.rows, c.num_kv_heads,
+                       c.k_norm ? tensors.k_norm_weight : nullptr,
+                       args.key.present() ? nullptr : positions, 0, 1.0f},
+                      buffers.turns);
+    }
     AppendAdded(c, tensors.bias_k, buffers.key + key.rows * kv_width, kv_width);
     const size_t num_added =
         AppendAdded(c, tensors.bias_v, buffers.value + key.rows * kv_width, kv_width);

@@ -1,7 +1,7 @@
 // lib/reference/layer.h: the whole layer in plain loops, in the order that defines every bit. It
-// knows no panel, no tile and no register: read layer.cc, then linear.cc and attend_row.cc, to
-// learn what heed computes. Kernels and core must give the same bits on every FMA target
-// (tests/numeric/layer_bits_test.cc).
+// knows no panel, no tile and no register: read layer.cc, then linear.cc, norm_rotate.cc and
+// attend_row.cc, to learn what heed computes. Kernels and core must give the same bits on every FMA
+// target (tests/numeric/layer_bits_test.cc).
 //
 // It does not check its arguments; Attention::Forward documents them.
 #ifndef HEED_LIB_REFERENCE_LAYER_H_
@@ -21,6 +21,7 @@ struct LayerBuffers {
   float* scores = nullptr;  // [key_len + 2]
   // With int4 weights the blocks of q, then k, v and out, each [columns][ceil(depth / 32)].
   Int4Block* blocks = nullptr;
+  float* turns = nullptr;  // [rope_dims], with rotary positions
 };
 
 void Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args,

@@ -10,6 +10,10 @@ void PutKeysF32(const PutArgs& args);
 void PutValuesF32(const PutArgs& args);
 void PutKeysInt8(const PutArgs& args);
 void PutValuesInt8(const PutArgs& args);
+void PutKeysBf16(const PutArgs& args);
+void PutValuesBf16(const PutArgs& args);
+void PutKeysBytes(const PutArgs& args);
+void PutValuesBytes(const PutArgs& args);
 
 // Calls body(key, row) for the keys that a put writes, in order: its rows and then, where it begins
 // at the first key of `unit` keys, the rest of the last unit, for which row is null.
@@ -24,7 +28,7 @@ void ForEachKey(const PutArgs& args, size_t unit, const Body& body) {
   for (size_t key = end; key % unit != 0; ++key) body(key, nullptr);
 }
 
-// Where element d of a key or of a value lies in a block of floats.
+// Where element d of a key or of a value lies in a block of a form with float arithmetic.
 inline size_t F32KeyIndex(size_t head_dim, size_t key, size_t d) {
   return (key / kPanelColumns * head_dim + d) * kPanelColumns + key % kPanelColumns;
 }

@@ -70,9 +70,10 @@ struct ProjectArgs {
 };
 
 // Puts rows of k or v of one head into a block: row r becomes key first_key + r of the block. A put
-// that begins at the first key of a panel (for values of kInt8Blocks: of the block) makes zeros of
-// the keys that follow in it, so that whole panels can be read. Any other put changes its own keys
-// alone. Columns from `columns` up to the end of a panel become zeros too.
+// of keys that begins at the first key of a panel makes zeros of the keys that follow in it, and a
+// put of values of kInt8Blocks at the first key of the block those that follow in the block, so that
+// they can be read as a whole. Any other put changes its own keys alone, and of a block of
+// kInt8Blocks the sums. Columns from `columns` up to the end of a panel become zeros too.
 struct PutArgs {
   const float* source = nullptr;  // [rows][columns], rows source_stride apart
   size_t source_stride = 0;
@@ -111,8 +112,9 @@ struct KvBlock {
   // Floats from one panel of 16 columns of the values to the next. kInt8Blocks does not use it.
   size_t value_panel_stride = 0;
   size_t row_stride = 0;  // kRows: floats from one key to the next
-  // The keys that the block holds, at least the tile's num_keys. Zeros follow them, or numbers of
-  // keys that a cache has forgotten, which may be anything. kInt8Blocks alone uses it.
+  // At least the tile's num_keys. After the tile's keys there may be numbers of others that a cache
+  // has forgotten, which may be anything, and after the last panel of 16 that was put into, memory
+  // that was never written. kInt8Blocks alone uses it: there, integers from this key on are zeros.
   size_t num_keys = 0;
   ValueKind value_kind = kOrdinaryValues;  // or higher; forms with float arithmetic use it
 };
@@ -234,11 +236,9 @@ struct MaskWordsArgs {
   size_t rows = 0;      // 1..48
   size_t num_keys = 0;  // 1..64
   // If `is_banded`, row r sees keys [begin + r, end + r) alone.
-  // It also sees keys below first_keys and below end + r.
   bool is_banded = false;
   int64_t begin = 0;
   int64_t end = 0;
-  int64_t first_keys = 0;
   uint64_t* words = nullptr;  // [rows]
 };
 

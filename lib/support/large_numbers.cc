@@ -1,5 +1,7 @@
 #include "lib/support/large_numbers.h"
 
+#include "lib/support/built.h"
+#include "lib/support/cached_numbers.h"
 #include "lib/support/core_i8.h"
 #include "lib/support/log2_units.h"
 #include "lib/support/row_scale.h"
@@ -40,12 +42,13 @@ void SpareRows(const TileArgs& tile, const IsLarge& is_large, const Spare& spare
 }  // namespace
 
 void SpareLargeValues(const TileArgs& tile, size_t key_stride, size_t num_values) {
-  const float* const values = static_cast<const float*>(tile.kv.values);
+  const KvForm form = built::kCache ? tile.kv.value_form : KvForm::kF32Blocks;
   const auto is_large = [&](size_t j) {
     bool any = false;
     for (size_t c = 0; c < num_values; ++c) {
-      any = any || IsLargeValue(values[c / kPanelColumns * tile.kv.value_panel_stride +
-                                       j * key_stride + c % kPanelColumns]);
+      const size_t index =
+          c / kPanelColumns * tile.kv.value_panel_stride + j * key_stride + c % kPanelColumns;
+      any = any || IsLargeValue(NumberOf(form, tile.kv.values, num_values, index, j));
     }
     return any;
   };

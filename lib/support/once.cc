@@ -7,7 +7,18 @@ namespace heed::once {
 AttentionConfig Resolved(const AttentionConfig& config) { return heed::Resolved(config); }
 
 size_t PackedWeightsBytes(const AttentionConfig& config) {
-  return heed::PackedWeightsBytes(config);
+  return once::FileLayoutOf(config).bytes;
+}
+
+detail::FileLayout FileLayoutOf(const AttentionConfig& config) {
+  if constexpr (built::kPositions) return detail::FileLayoutOf(config);
+  const AttentionConfig c = once::Resolved(config);
+  detail::FileLayout layout;
+  if (!sizes::ShapeOk(c)) return layout;
+  layout.num_sections = 1;
+  layout.sections[0] = {detail::kMatrices, sizes::kHeaderBytes, sizes::MatricesBytes(c)};
+  layout.bytes = sizes::BytesOrZero(sizes::Add(sizes::kHeaderBytes, layout.sections[0].bytes));
+  return layout;
 }
 
 size_t PlanBytes(const AttentionConfig& config) { return heed::PlanBytes(config); }

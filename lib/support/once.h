@@ -15,6 +15,7 @@ namespace heed::once {
 
 AttentionConfig Resolved(const AttentionConfig& config);
 size_t PackedWeightsBytes(const AttentionConfig& config);
+detail::FileLayout FileLayoutOf(const AttentionConfig& config);
 size_t PlanBytes(const AttentionConfig& config);
 size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits);
 size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits);

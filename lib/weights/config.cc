@@ -1,6 +1,9 @@
 // lib/weights/config.cc: checks a config, and says which of its fields is wrong.
 #include "heed/config.h"
 
+#include <type_traits>
+
+#include "heed/detail/config_fields.h"
 #include "heed/detail/packed_size.h"
 #include "lib/support/bits.h"
 #include "lib/support/built.h"
@@ -9,6 +12,8 @@
 
 namespace heed {
 namespace {
+
+constexpr float kMinNormEps = 0x1p-100f;  // far above subnormal numbers, also after a division
 
 Status CheckDimension(const char* name, uint32_t value) {
   if (value < 1 || value > kMaxDimension) {
@@ -46,6 +51,55 @@ Status CheckBuilt(const AttentionConfig& c) {
   }
   if (!built::Has(c.core)) {
     return Fail(StatusCode::kUnsupported, "config.core", built_with, kCore, c.core);
+  }
+  return Status();
+}
+
+// For a library without positions, whose fields must then be 0.
+Status CheckNoPositions(const AttentionConfig& c) {
+  const char* in_use = nullptr;
+  detail::VisitConfigFields([&in_use](detail::ConfigField field, const auto& value) {
+    using Value = std::decay_t<decltype(value)>;
+    if (field.tag != 0 && in_use == nullptr && value != Value{}) in_use = field.argument;
+  }, c);
+  if (in_use == nullptr) return Status();
+  return Fail(StatusCode::kUnsupported, in_use, "a library that is built with positions");
+}
+
+// Checks the fields of positions and norms; `c` is resolved. The bits of a field that is not in use
+// must be 0, so that a layer without positions has one config and one file.
+Status CheckPositions(const AttentionConfig& c) {
+  if (c.rope_style > RopeStyle::kInterleaved) {
+    return Fail(StatusCode::kUnsupported, "config.rope_style", "none, half or interleaved: 0 to", 2,
+                c.rope_style);
+  }
+  const bool has_rope = c.rope_style != RopeStyle::kNone;
+  const bool has_norm = c.q_norm || c.k_norm;
+  const char* const no_rope = "0 without rope_style";
+  const struct {
+    const char* name;
+    const char* unused;
+    Number value;
+    bool in_use;
+  } all[] = {{"config.rope_dims", no_rope, c.rope_dims, has_rope},
+             {"config.rope_factor", no_rope, c.rope_factor, has_rope},
+             {"config.norm_eps", "0 without q_norm or k_norm", c.norm_eps, has_norm}};
+  for (const auto& field : all) {
+    if (!field.in_use && field.value.bits != 0) {
+      return Fail(StatusCode::kBadConfig, field.name, field.unused, Number(), field.value);
+    }
+  }
+  if (has_rope && (c.rope_dims < 2 || c.rope_dims % 2 != 0 || c.rope_dims > c.head_dim)) {
+    return Fail(StatusCode::kBadConfig, "config.rope_dims", "an even number, 2 to", c.head_dim,
+                c.rope_dims);
+  }
+  if (has_rope && (!IsFinite(c.rope_factor) || !(c.rope_factor > 0.0f))) {
+    return Fail(StatusCode::kBadConfig, "config.rope_factor", "a finite number above", 0.0f,
+                c.rope_factor);
+  }
+  if (has_norm && (!IsFinite(c.norm_eps) || !(c.norm_eps >= kMinNormEps))) {
+    return Fail(StatusCode::kBadConfig, "config.norm_eps", "a finite number of at least",
+                kMinNormEps, c.norm_eps);
   }
   return Status();
 }
@@ -98,6 +152,7 @@ Status CheckConfig(const AttentionConfig& config) {
     return Fail(StatusCode::kBadConfig, "config.head_dim", "with core int8 at most",
                 sizes::kMaxInt8HeadDim, c.head_dim);
   }
+  HEED_RETURN_IF_ERROR(built::kPositions ? CheckPositions(c) : CheckNoPositions(c));
   if (once::PackedWeightsBytes(c) == 0) {
     return Fail(StatusCode::kBadConfig, "config", "a packed file that fits the address space");
   }

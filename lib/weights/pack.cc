@@ -54,6 +54,9 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
       {"out_bias", tensors.out_bias, config.out_bias},
       {"bias_k", tensors.bias_k, config.add_bias_kv},
       {"bias_v", tensors.bias_v, config.add_bias_kv},
+      {"rope_frequencies", tensors.rope_frequencies, config.rope_style != RopeStyle::kNone},
+      {"q_norm_weight", tensors.q_norm_weight, config.q_norm},
+      {"k_norm_weight", tensors.k_norm_weight, config.k_norm},
   };
   for (const Required& tensor : all) {
     if (!tensor.required) continue;
@@ -62,13 +65,37 @@ Status CheckTensors(const AttentionConfig& config, const LayerTensors& tensors) 
     }
     HEED_RETURN_IF_ERROR(CheckAddress(tensor.name, tensor.data, alignof(float)));
   }
+  if constexpr (built::kPositions) {
+    const float* const bad = config.rope_style == RopeStyle::kNone
+                                 ? nullptr
+                                 : BadFrequency(tensors.rope_frequencies, config.rope_dims / 2);
+    if (bad != nullptr) {
+      return Fail(StatusCode::kBadValue, "rope_frequencies", "an angle of -1.5 to",
+                  kMaxFrequency, *bad);
+    }
+  }
   return Status();
 }
 
 }  // namespace
 
 PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
-  const std::byte* next = base + sizes::kHeaderBytes;
+  PackedView view;
+  const std::byte* next = base + sizes::kHeaderBytes;  // a part of the matrices
+  if constexpr (built::kPositions) {
+    const detail::FileLayout layout = once::FileLayoutOf(config);
+    for (size_t i = 0; i < layout.num_sections; ++i) {
+      const std::byte* const begin = base + layout.sections[i].begin;
+      const float* const numbers = reinterpret_cast<const float*>(begin);
+      switch (layout.sections[i].kind) {
+        case detail::kMatrices: next = begin; break;
+        case detail::kRopeFrequencies: view.rope_frequencies = numbers; break;
+        case detail::kQNorm: view.q_norm = numbers; break;
+        case detail::kKNorm: view.k_norm = numbers; break;
+        default: break;
+      }
+    }
+  }
   const auto take = [&next](size_t bytes) {
     const std::byte* section = next;
     next += bytes;
@@ -76,11 +103,11 @@ PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
   };
   const auto matrix = [&](size_t columns, size_t depth) {
     const WeightType type = built::Type(config.weights);
-    const detail::MatrixLayout layout = detail::LayoutOf(type, columns, depth);
-    const std::byte* begin = take(layout.bytes());
+    const detail::MatrixLayout parts = detail::LayoutOf(type, columns, depth);
+    const std::byte* begin = take(parts.bytes());
     // A part that the type lacks is null.
     const auto part = [&](detail::MatrixPart which) -> const void* {
-      return detail::FormatOf(type).bytes[which] != 0 ? begin + layout.begin[which] : nullptr;
+      return detail::FormatOf(type).bytes[which] != 0 ? begin + parts.begin[which] : nullptr;
     };
     Matrix m;
     m.type = type;
@@ -94,7 +121,6 @@ PackedView ViewOf(const AttentionConfig& config, const std::byte* base) {
     return m;
   };
   const size_t dim = config.head_dim;
-  PackedView view;
   view.q = matrix(config.num_heads * dim, config.embed_dim);
   view.k = matrix(config.num_kv_heads * dim, config.kdim);
   view.v = matrix(config.num_kv_heads * dim, config.vdim);
@@ -111,7 +137,8 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   HEED_RETURN_IF_ERROR(CheckConfig(config));
   const AttentionConfig c = once::Resolved(config);
   HEED_RETURN_IF_ERROR(CheckTensors(c, tensors));
-  const size_t bytes = once::PackedWeightsBytes(c);
+  const detail::FileLayout layout = once::FileLayoutOf(c);
+  const size_t bytes = layout.bytes;
   HEED_RETURN_IF_ERROR(CheckMemory("out", out, "PackedWeightsBytes(config) =", bytes));
 
   const PackedView view = ViewOf(c, out.data);
@@ -127,8 +154,11 @@ Status PackWeights(const AttentionConfig& config, const LayerTensors& tensors, M
   if (view.added_keys != nullptr) PackAddedKeys(c, tensors, view);
 
   FileHeader header = {};
+  if constexpr (built::kPositions) {
+    if (layout.version != 1) WriteSections(c, tensors, layout, out.data, &header);
+  }
   memcpy(header.magic, "HEED", 4);
-  header.version = kFileVersion;
+  header.version = layout.version;
   header.header_bytes = sizes::kHeaderBytes;
   header.file_bytes = bytes;
   header.payload_crc = Crc32c(out.data + sizes::kHeaderBytes, bytes - sizes::kHeaderBytes);

@@ -20,6 +20,7 @@ class Checker {
 
   void Check(const char* name, const Matrix& m, bool has_bias);
   void CheckAdded(const AttentionConfig& config, const PackedView& view);
+  void CheckFrequencies(const AttentionConfig& config, const PackedView& view);
 
  private:
   void Bad(const char* expectation, Number expected, Number actual) {
@@ -113,6 +114,12 @@ void Checker::CheckAdded(const AttentionConfig& config, const PackedView& view) 
   }
 }
 
+void Checker::CheckFrequencies(const AttentionConfig& config, const PackedView& view) {
+  name_ = "rope_frequencies";
+  const float* const bad = BadFrequency(view.rope_frequencies, config.rope_dims / 2);
+  if (bad != nullptr) Bad("an angle of -1.5 to", kMaxFrequency, *bad);
+}
+
 }  // namespace
 
 Status CheckPayload(const AttentionConfig& config, const PackedView& view) {
@@ -122,6 +129,9 @@ Status CheckPayload(const AttentionConfig& config, const PackedView& view) {
   checker.Check("v_weight", view.v, config.v_bias);
   checker.Check("out_weight", view.out, config.out_bias);
   if (view.added_keys != nullptr) checker.CheckAdded(config, view);
+  if constexpr (built::kPositions) {
+    if (view.rope_frequencies != nullptr) checker.CheckFrequencies(config, view);
+  }
   return checker.status;
 }
 

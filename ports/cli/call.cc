@@ -149,6 +149,8 @@ void AddMaskOptions(CLI::App* command, CallOptions* options) {
       AddIntegers(command, "--window", &options->window,
                   "W: causal, and j > i + N - W. LEFT,RIGHT: j from i + N - LEFT to i + N + RIGHT "
                   "(-1: no end)");
+  AddInteger(command, "--first-keys", &options->first_keys,
+             "with a window: the first F keys are seen as well, up to the row's position");
   command->parse_complete_callback([causal, offset, offsets, window] {
     if (causal->count() != 0 || window->count() != 0) return;
     for (const CLI::Option* option : {offset, offsets}) {
@@ -256,6 +258,29 @@ Masks::Masks(const CallOptions& options, const CallShape& shape)
   if (!options.key_padding_mask.empty()) ReadPadding(options.key_padding_mask, shape);
   if (!options.causal_offsets.empty()) ReadOffsets(options.causal_offsets, shape);
   if (!options.window.empty()) SetWindow(options.window, shape);
+  if (options.first_keys) {
+    if (*options.first_keys < 0) {
+      Fail("--first-keys: expected at least 0, got ", *options.first_keys);
+    }
+    if (window_ == 0 && shape.window == 0) {
+      Fail("--first-keys: expected a window with a left end beside it, got none");
+    }
+  }
+}
+
+void Masks::Cut(size_t first, size_t rows, size_t keys, ForwardArgs* args) const {
+  const auto cut = [&](auto* mask) {
+    if (!mask->present()) return;
+    if (mask->query_stride != 0) {
+      mask->data += first * mask->query_stride;
+      mask->query_len = rows;
+    }
+    if (mask->key_stride != 0) mask->key_len = keys;
+  };
+  cut(&args->keep);
+  cut(&args->ignore);
+  cut(&args->key_padding);
+  cut(&args->bias);
 }
 
 // PyTorch adds a float key_padding_mask to the scores; any other type hides.
@@ -379,7 +404,7 @@ Result::Result(const std::vector<size_t>& result_shape) : shape(result_shape) {
 }
 
 void Deliver(const CallOptions& options, const Result& output, const Result* attention_weights,
-             std::vector<std::string> inputs) {
+             std::vector<std::string> inputs, const std::vector<Output>& more) {
   for (const std::string* mask : {&options.keep_mask, &options.ignore_mask, &options.bias_mask,
                                   &options.key_padding_mask, &options.key_lengths,
                                   &options.causal_offsets}) {
@@ -396,6 +421,7 @@ void Deliver(const CallOptions& options, const Result& output, const Result* att
     files.push_back(
         {options.attention_weights, {weights_header, attention_weights->memory.text()}});
   }
+  files.insert(files.end(), more.begin(), more.end());
   WriteFiles(files, inputs);
   if (options.output.empty()) {
     const float* values = reinterpret_cast<const float*>(output.memory.data());

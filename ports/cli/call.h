@@ -30,6 +30,7 @@ struct CallOptions {
   std::optional<int64_t> causal_offset;
   std::string causal_offsets;
   std::vector<int64_t> window;  // W, or LEFT and RIGHT
+  std::optional<int64_t> first_keys;
   std::string output;
   std::string attention_weights;
   std::optional<int64_t> threads;
@@ -68,7 +69,13 @@ class Masks {
     if (has_offsets_) args->offsets = Offsets(offsets_.data(), offsets_.size() - 1);
     args->window = window_;
     args->window_right = window_right_;
+    args->first_keys = options_.first_keys.value_or(0);
   }
+  // Of a call whose masks Apply has set: rows [first, first + rows), and the first `keys` keys.
+  void Cut(size_t first, size_t rows, size_t keys, ForwardArgs* args) const;
+
+  bool has_lengths() const { return has_lengths_; }
+  int32_t length(size_t entry) const { return lengths_[entry]; }
 
  private:
   template <typename T>
@@ -132,10 +139,10 @@ struct Result {
   float* floats() { return reinterpret_cast<float*>(memory.data()); }
 };
 
-// Writes what options name, or prints the output's shape and CRC-32C (all NaNs counted as one).
-// None of the inputs, nor of the options' masks, may be overwritten.
+// Writes what options name and what `more` has, or prints the output's shape and CRC-32C (all NaNs
+// counted as one). None of the inputs, nor of the options' masks, may be overwritten.
 void Deliver(const CallOptions& options, const Result& output, const Result* attention_weights,
-             std::vector<std::string> inputs);
+             std::vector<std::string> inputs, const std::vector<Output>& more = {});
 
 // Fails unless a dimension is the expected one. Called before anything is sized by the others,
 // which an array without elements may have as large as it likes.

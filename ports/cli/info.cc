@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include <heed/attention.h>
 #include <heed/detail/config_fields.h>
@@ -23,11 +24,14 @@ T Shown(T value) {
 }
 const char* Shown(WeightType type) { return NameOf(type); }
 const char* Shown(CoreType core) { return NameOf(core); }
+const char* Shown(RopeStyle style) { return NameOf(style); }
 
 ordered_json Describe(const Weights& weights) {
   const AttentionConfig& config = weights.config();
-  ordered_json description = {{"version", kFileVersion}};
+  ordered_json description = {{"version", PackedFileVersion(config)}};
   detail::VisitConfigFields([&description](detail::ConfigField field, const auto& value) {
+    // Positions and norms are shown where the layer has them.
+    if (field.tag != 0 && value == std::decay_t<decltype(value)>{}) return;
     description[field.name()] = Shown(value);
   }, config);
   description["has_bias"] = config.q_bias || config.k_bias || config.v_bias || config.out_bias;

@@ -1,10 +1,15 @@
 #include "cli/layer.h"
 
 #include <algorithm>
+#include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "cli/error.h"
+#include "cli/model_config.h"
+#include "cli/npy.h"
 #include "cli/options.h"
+#include "cli/rope.h"
 
 namespace heed::cli {
 namespace {
@@ -42,20 +47,28 @@ std::string NameOf(const FoundLayer& found, Role role) {
   return NameText((own != found.tensors.end() ? own : stacked)->second->name);
 }
 
-uint32_t Heads(const char* option, int64_t value) {
-  if (value < 1 || value > kMaxDimension) {
-    Fail(option, ": expected 1 to ", kMaxDimension, ", got ", value);
+// The number of an option, and else of the config's key.
+uint32_t Heads(const char* option, const std::optional<int64_t>& value,
+               const std::optional<int64_t>& of_config) {
+  if (!value) return static_cast<uint32_t>(*of_config);
+  if (*value < 1 || *value > kMaxDimension) {
+    Fail(option, ": expected 1 to ", kMaxDimension, ", got ", *value);
   }
-  return static_cast<uint32_t>(value);
+  return static_cast<uint32_t>(*value);
 }
 
 // Fills and checks every shape of the config; the messages name the tensor.
-void DeriveShapes(const FoundLayer& found, const LayerOptions& options, Layer* layer) {
+void DeriveShapes(const FoundLayer& found, const LayerOptions& options, const ModelConfig& model,
+                  Layer* layer) {
   AttentionConfig& config = layer->config;
   const LayerShapes& shapes = layer->shapes;
-  config.num_heads = Heads("--heads", *options.heads);
-  config.num_kv_heads =
-      options.kv_heads ? Heads("--kv-heads", *options.kv_heads) : config.num_heads;
+  if (!options.heads && !model.num_heads) {
+    Fail(options.config, ": expected num_attention_heads, n_head or num_heads, or --heads");
+  }
+  config.num_heads = Heads("--heads", options.heads, model.num_heads);
+  const bool has_kv_heads = options.kv_heads || model.num_kv_heads;
+  config.num_kv_heads = has_kv_heads ? Heads("--kv-heads", options.kv_heads, model.num_kv_heads)
+                                     : config.num_heads;
   if (config.num_heads % config.num_kv_heads != 0) {
     Fail("--kv-heads: expected a divisor of --heads ", config.num_heads, ", got ",
          config.num_kv_heads);
@@ -69,10 +82,15 @@ void DeriveShapes(const FoundLayer& found, const LayerOptions& options, Layer* l
   config.head_dim = static_cast<uint32_t>(shapes.q.rows / config.num_heads);
   config.kdim = static_cast<uint32_t>(shapes.k.columns);
   config.vdim = static_cast<uint32_t>(shapes.v.columns);
+  if (model.head_dim && *model.head_dim != config.head_dim) {
+    Fail(options.config, ": head_dim: expected ", config.head_dim, ", as the ", shapes.q.rows,
+         " rows of tensor ", q_name, " have with ", config.num_heads, " heads, got ",
+         *model.head_dim);
+  }
   const size_t kv_width = size_t{config.num_kv_heads} * config.head_dim;
   const auto check_rows = [&](const MatrixShape& matrix, Role role) {
     if (matrix.rows == kv_width) return;
-    const bool grouped = matrix.rows % config.head_dim == 0 && !options.kv_heads;
+    const bool grouped = matrix.rows % config.head_dim == 0 && !has_kv_heads;
     Fail("tensor ", NameOf(found, role), ": rows: expected ", kv_width, " (", config.num_kv_heads,
          " key/value heads of ", config.head_dim, "), got ", matrix.rows,
          grouped ? " (grouped heads? see --kv-heads)" : "");
@@ -106,6 +124,184 @@ void DeriveBiases(const FoundLayer& found, const LayerShapes& shapes, AttentionC
   if (config->add_bias_kv) has(Role::kBiasV, shapes.v.rows);
 }
 
+// True where the norm is there; checks that it has a weight for each column of a head.
+bool HasNorm(const FoundLayer& found, Role role, size_t head_dim) {
+  const auto tensor = found.tensors.find(role);
+  if (tensor == found.tensors.end()) return false;
+  if (tensor->second->shape != std::vector<size_t>{head_dim}) {
+    Fail("tensor ", NameText(tensor->second->name), ": expected ", ShapeText({head_dim}),
+         ", a weight for each column of a head, got ", ShapeText(tensor->second->shape),
+         " (norms of another shape are not known; --ignore NAME leaves it out)");
+  }
+  CheckFloats(*tensor->second);
+  return true;
+}
+
+void DeriveNorms(const FoundLayer& found, const LayerOptions& options, const ModelConfig& model,
+                 Layer* layer) {
+  AttentionConfig& config = layer->config;
+  config.q_norm = HasNorm(found, Role::kQNorm, config.head_dim);
+  config.k_norm = HasNorm(found, Role::kKNorm, config.head_dim);
+  if (!config.q_norm && !config.k_norm) {
+    if (options.norm_eps) Fail("--norm-eps: expected a layer with q_norm or k_norm, got none");
+    return;
+  }
+  if (options.norm_eps) {
+    config.norm_eps = static_cast<float>(CheckedPositive("--norm-eps", *options.norm_eps));
+  } else if (model.norm_eps) {
+    config.norm_eps = *model.norm_eps;
+  }
+  const char* const which = !config.k_norm ? "q" : !config.q_norm ? "k" : "q and k";
+  layer->notes.push_back(
+      std::string("norms: RMS of ") + which + ", eps " + FloatText(Resolved(config).norm_eps) +
+      (config.norm_eps == 0.0f ? " (nothing says so)" : "") +
+      (model.norms_add_one ? ", times 1 + weight" : ""));
+}
+
+// The columns of a head that turn.
+uint32_t RopeDims(const LayerOptions& options, const ModelConfig& model, const Tensor* stored,
+                  uint32_t head_dim) {
+  std::string name = options.config + ": rotary positions";
+  double dims = head_dim;
+  if (model.partial_rotary_factor) {
+    name = options.config + ": partial_rotary_factor";
+    dims = std::floor(dims * *model.partial_rotary_factor);
+  }
+  if (model.rotary_dim) {
+    name = options.config + ": rotary_dim";
+    dims = static_cast<double>(*model.rotary_dim);
+  }
+  if (options.rope_dims) {
+    name = "--rope-dims";
+    dims = static_cast<double>(*options.rope_dims);
+  } else if (options.config.empty()) {
+    name = "--rope-theta";
+  }
+  if (stored != nullptr) {
+    const std::string tensor = "tensor " + NameText(stored->name);
+    const bool is_known = options.rope_dims || model.rotary_dim || model.partial_rotary_factor;
+    const size_t most = is_known ? static_cast<size_t>(std::max(dims, 0.0)) / 2 : head_dim / 2;
+    const size_t got = stored->shape.size() == 1 ? stored->shape[0] : 0;
+    if (got == 0 || (is_known ? got != most : got > most)) {
+      Fail(tensor, ": expected ", ShapeText({most}), is_known ? "" : " or fewer",
+           ", a frequency for each pair of columns that turn, got ", ShapeText(stored->shape),
+           " (--ignore NAME leaves it out)");
+    }
+    CheckFloats(*stored);
+    return static_cast<uint32_t>(2 * got);
+  }
+  if (dims < 2.0 || dims > head_dim || std::fmod(dims, 2.0) != 0.0) {
+    Fail(name, ": expected an even number of columns from 2 to head_dim ", head_dim, ", got ",
+         NumberText(dims));
+  }
+  return static_cast<uint32_t>(dims);
+}
+
+// GPT-J's layers are named as others of Hugging Face's are, below transformer.h.N.attn.
+bool IsGptJ(const std::string& prefix) {
+  const std::string_view end = ".attn.";
+  if (prefix.size() < end.size()) return false;
+  const size_t attn = prefix.size() - end.size();
+  const size_t number = prefix.find_last_not_of("0123456789", attn == 0 ? 0 : attn - 1);
+  return prefix.compare(attn, end.npos, end) == 0 && number != prefix.npos && number > 0 &&
+         number + 1 < attn && prefix[number] == '.' && prefix[number - 1] == 'h' &&
+         (number == 1 || prefix[number - 2] == '.');
+}
+
+RopeStyle StyleOf(const FoundLayer& found, const LayerOptions& options, const ModelConfig& model) {
+  if (!options.rope_style.empty()) {
+    return options.rope_style == "half" ? RopeStyle::kHalf : RopeStyle::kInterleaved;
+  }
+  if (model.rope_style != RopeStyle::kNone) return model.rope_style;
+  if (found.naming == "Meta") return RopeStyle::kInterleaved;
+  if (found.naming != "Hugging Face") {
+    Fail("--rope-style: expected half or interleaved for rotary positions of a layer named as ",
+         found.naming, ", got none");
+  }
+  const bool is_gpt_j = model.model_type.empty() && IsGptJ(found.prefix);
+  return is_gpt_j ? RopeStyle::kInterleaved : RopeStyle::kHalf;
+}
+
+// Frequencies that the file keeps in few bits are off by 0.4 %; others than theta's are a mistake.
+void CheckTheta(const Tensor& stored, const std::vector<float>& frequencies, double theta) {
+  const std::vector<float> wanted =
+      RopeFrequencies(theta, 2 * frequencies.size(), {}, RopeScaling());
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (std::fabs(frequencies[i] - wanted[i]) <= 0.01f * wanted[i]) continue;
+    Fail("tensor ", NameText(stored.name), ": element ", i, ": expected ",
+         NumberText(static_cast<double>(wanted[i])), " as of theta ", NumberText(theta), ", got ",
+         NumberText(static_cast<double>(frequencies[i])), " (--ignore NAME takes theta)");
+  }
+}
+
+// After the numbers have been read: the layer's rotary positions, from options, config and file.
+void DeriveRope(const FoundLayer& found, const LayerOptions& options, const ModelConfig& model,
+                Layer* layer) {
+  AttentionConfig& config = layer->config;
+  const auto place = found.tensors.find(Role::kRopeFrequencies);
+  const Tensor* stored = place == found.tensors.end() ? nullptr : place->second;
+  if (!options.rope_theta && !model.has_rope && stored == nullptr) {
+    const std::pair<const char*, bool> given[] = {{"--rope-style", !options.rope_style.empty()},
+                                                  {"--rope-dims", options.rope_dims.has_value()},
+                                                  {"--rope-scaling", !options.rope_scaling.empty()}};
+    for (const auto& [name, is_given] : given) {
+      if (!is_given) continue;
+      Fail(name, ": expected rotary positions (--rope-theta, --config with rope_theta, or a tensor "
+                 "rotary_emb.inv_freq), got a layer without");
+    }
+    if (!options.config.empty()) layer->notes.push_back("positions: none");
+    return;
+  }
+  std::optional<double> theta = model.rope_theta;
+  if (options.rope_theta) theta = CheckedPositive("--rope-theta", *options.rope_theta);
+  const RopeScaling scaling = options.rope_scaling.empty() ? model.rope_scaling
+                                                           : ParseRopeScaling(options.rope_scaling);
+  config.rope_style = StyleOf(found, options, model);
+  config.rope_dims = RopeDims(options, model, stored, config.head_dim);
+  const std::vector<float>& numbers = layer->numbers[Role::kRopeFrequencies];
+  if (stored != nullptr && theta) CheckTheta(*stored, numbers, *theta);
+  const double base = theta.value_or(10000.0);
+  if (scaling.kind == RopeScalingKind::kYarn && base <= 1.0) {
+    Fail("--rope-theta: expected a number above 1 for yarn, got ", NumberText(base));
+  }
+  layer->rope_frequencies = RopeFrequencies(base, config.rope_dims, numbers, scaling);
+  for (const float frequency : layer->rope_frequencies) {
+    if (std::isfinite(frequency)) continue;
+    Fail("rotary positions: expected finite frequencies, got ",
+         NumberText(static_cast<double>(frequency)), " (theta ", NumberText(base), ")");
+  }
+  const double factor = AttentionFactorOf(scaling);
+  if (factor != 1.0) config.rope_factor = static_cast<float>(factor);
+  layer->notes.push_back(
+      std::string("positions: rotary, ") + heed::cli::NameOf(config.rope_style) +
+      (stored != nullptr ? ", frequencies of " + NameText(stored->name)
+                         : ", theta " + NumberText(base)) +
+      ", dims " + std::to_string(config.rope_dims) +
+      (scaling.kind == RopeScalingKind::kNone ? "" : ", scaling " + TextOf(scaling)) +
+      (factor == 1.0 ? "" : ", attention factor " + FloatText(config.rope_factor)));
+}
+
+// Scale and softcap, which options say before the config does, and the config's window.
+void DeriveScores(const LayerOptions& options, const ModelConfig& model, Layer* layer) {
+  AttentionConfig& config = layer->config;
+  const auto note = [&](const char* name, float value) {
+    layer->notes.push_back(std::string(name) + ": " + FloatText(value));
+  };
+  if (options.scale) {
+    config.scale = CheckedScale(*options.scale);
+  } else if (model.scale) {
+    config.scale = *model.scale;
+    note("scale", config.scale);
+  }
+  if (options.softcap) {
+    config.softcap = CheckedSoftcap(*options.softcap);
+  } else if (model.softcap) {
+    config.softcap = *model.softcap;
+    note("softcap", config.softcap);
+  }
+  if (model.window) config.window = static_cast<uint32_t>(*model.window);
+}
+
 // Reads the tensors in the order in which they lie in the file, so that a pipe will do.
 std::map<Role, std::vector<float>> ReadNumbers(Safetensors* file, const FoundLayer& found) {
   std::vector<std::pair<Role, const Tensor*>> order(found.tensors.begin(), found.tensors.end());
@@ -136,6 +332,9 @@ LayerTensors Layer::tensors() const {
   tensors.out_bias = data(Role::kOutBias);
   tensors.bias_k = data(Role::kBiasK);
   tensors.bias_v = data(Role::kBiasV);
+  tensors.q_norm_weight = data(Role::kQNorm);
+  tensors.k_norm_weight = data(Role::kKNorm);
+  if (!rope_frequencies.empty()) tensors.rope_frequencies = rope_frequencies.data();
   if (const float* stacked = data(Role::kInWeight)) {  // three of one shape
     const size_t size = shapes.q.rows * shapes.q.columns;
     tensors.q_weight = stacked;
@@ -150,24 +349,44 @@ LayerTensors Layer::tensors() const {
   return tensors;
 }
 
-CLI::Option* AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Option* excluded) {
-  CLI::Option* const heads = AddInteger(command, "--heads", &options->heads, "query heads");
+void AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Option* excluded) {
+  CLI::Option* const config =
+      AddText(command, "--config", &options->config,
+              "the model's config.json: heads, positions, scale, window and more");
   CLI::Option* const all[] = {
-      heads,
+      AddInteger(command, "--heads", &options->heads, "query heads"),
       AddInteger(command, "--kv-heads", &options->kv_heads, "key/value heads (default: --heads)"),
       command->add_option("--prefix", options->prefix,
                           "what the layer's tensor names begin with"),
       AddTexts(command, "--ignore", &options->ignored,
                "tensors of the layer that are left out: NAME in full or below the prefix, * and ?"),
+      config,
+      AddTexts(command, "--ignore-config", &options->ignored_config,
+               "a key of config.json that counts as absent")
+          ->needs(config),
+      AddNumber(command, "--rope-theta", &options->rope_theta,
+                "rotary positions: pair i turns by theta^(-2i / dims)"),
+      AddText(command, "--rope-style", &options->rope_style,
+              "pairs that turn: half (i, i + dims / 2) or interleaved (2i, 2i + 1)")
+          ->check(OneOf({"half", "interleaved"})),
+      AddInteger(command, "--rope-dims", &options->rope_dims,
+                 "the first columns of a head that turn (default: all)"),
+      AddText(command, "--rope-scaling", &options->rope_scaling,
+              "default, or linear, llama3 or yarn:FACTOR[,NAME=VALUE]... with the names of "
+              "config.json's rope_scaling"),
+      AddFloat(command, "--norm-eps", &options->norm_eps,
+               "added to the mean square of q_norm and k_norm (default: config.json's, or 1e-6)"),
       AddFlag(command, "--add-zero-attn", &options->add_zero_attn,
               "a zero key that every row sees"),
       AddFloat(command, "--softcap", &options->softcap, "scores become C tanh(score / C)"),
       AddFloat(command, "--scale", &options->scale, "instead of 1 / sqrt(head_dim), which 0 means"),
   };
-  if (excluded != nullptr) {
-    for (CLI::Option* option : all) option->excludes(excluded);
-  }
-  return heads;
+  if (excluded == nullptr) return;
+  for (CLI::Option* option : all) option->excludes(excluded);
+}
+
+void RequireHeads(const LayerOptions& options) {
+  if (!options.heads && options.config.empty()) throw CLI::RequiredError("--heads or --config");
 }
 
 LayerShapes ShapesOf(const FoundLayer& found) {
@@ -193,16 +412,26 @@ LayerShapes ShapesOf(const FoundLayer& found) {
 Layer ReadLayer(const std::string& path, const LayerOptions& options) {
   Safetensors file = ReadSafetensors(path);
   const std::vector<FoundLayer> layers = FindLayers(file);
-  const FoundLayer& found = ChooseLayer(file, layers, options.prefix);
+  const FoundLayer found =
+      WithoutIgnored(ChooseLayer(file, layers, options.prefix), options.ignored);
   CheckNothingLost(file, layers, found, options.ignored);
+  ModelConfig model;
+  if (!options.config.empty()) {
+    model = ReadModelConfig(options.config, options.ignored_config, found.prefix);
+  }
   Layer layer;
   layer.shapes = ShapesOf(found);
-  DeriveShapes(found, options, &layer);
+  DeriveShapes(found, options, model, &layer);
   DeriveBiases(found, layer.shapes, &layer.config);
+  DeriveNorms(found, options, model, &layer);
   layer.config.add_zero_attn = options.add_zero_attn;
-  if (options.softcap) layer.config.softcap = CheckedSoftcap(*options.softcap);
-  if (options.scale) layer.config.scale = CheckedScale(*options.scale);
+  DeriveScores(options, model, &layer);
   layer.numbers = ReadNumbers(&file, found);
+  DeriveRope(found, options, model, &layer);
+  for (const Role role : {Role::kQNorm, Role::kKNorm}) {
+    if (!model.norms_add_one || layer.numbers.count(role) == 0) continue;
+    for (float& weight : layer.numbers[role]) weight += 1.0f;
+  }
   return layer;
 }
 

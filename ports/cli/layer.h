@@ -30,6 +30,10 @@ struct Layer {
   AttentionConfig config;
   LayerShapes shapes;
   std::map<Role, std::vector<float>> numbers;
+  std::vector<float> rope_frequencies;  // [rope_dims / 2]; empty without rotary positions
+  // A line on each thing that neither shapes nor options tell: it is of config.json, or follows from
+  // names.
+  std::vector<std::string> notes;
 
   LayerTensors tensors() const;
 };
@@ -42,9 +46,19 @@ struct LayerOptions {
   bool add_zero_attn = false;
   std::optional<float> softcap;
   std::optional<float> scale;
+  std::string config;                       // a path, or empty
+  std::vector<std::string> ignored_config;  // keys of it that count as absent
+  std::optional<double> rope_theta;
+  std::string rope_style;  // "half", "interleaved" or empty
+  std::optional<int64_t> rope_dims;
+  std::string rope_scaling;  // KIND:..., or empty
+  std::optional<float> norm_eps;
 };
-// Returns --heads, without which there is no layer. None goes together with `excluded`, if given.
-CLI::Option* AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Option* excluded);
+// No option goes together with `excluded`, if given.
+void AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Option* excluded);
+
+// Wrong usage, unless --heads is given or a config, which may hold it.
+void RequireHeads(const LayerOptions& options);
 
 // The shapes of the four projections; fails, naming the tensor, where one is no matrix of floats.
 LayerShapes ShapesOf(const FoundLayer& found);

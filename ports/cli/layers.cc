@@ -52,10 +52,20 @@ const std::vector<Scheme>& Schemes() {
         {Role::kOutWeight, "out_proj.weight", false},
         {Role::kOutBias, "out_proj.bias", false}}},
       MakeScheme("Hugging Face", "q_proj", "k_proj", "v_proj", {"out_proj", "o_proj"}, false),
+      MakeScheme("Meta", "wq", "wk", "wv", {"wo"}, true),
       MakeScheme(kBertNaming, "self.query", "self.key", "self.value", {"out_proj", "output.dense"},
                  false),
   };
   return kSchemes;
+}
+
+// Norms and frequencies have the same names in every scheme. Norms with a bias are LayerNorms.
+const std::vector<Suffix>& OptionalSuffixes() {
+  static const std::vector<Suffix> kSuffixes = {{Role::kQNorm, "q_norm.weight", false},
+                                                {Role::kKNorm, "k_norm.weight", false},
+                                                {Role::kRopeFrequencies, "rotary_emb.inv_freq",
+                                                 false}};
+  return kSuffixes;
 }
 
 // The prefix of `name` where it ends with `suffix` at a component boundary.
@@ -101,6 +111,12 @@ void Collect(const Safetensors& file, const Scheme& scheme, FoundLayer* layer) {
     if (!inserted) {
       layer->conflict = BothAreThere(*place->second, *tensor);
     }
+  }
+  for (const Suffix& suffix : OptionalSuffixes()) {
+    const Tensor* tensor = Lookup(file, layer->prefix + suffix.text);
+    const std::string module = suffix.text.substr(0, suffix.text.find('.'));
+    const bool has_bias = Lookup(file, layer->prefix + module + ".bias") != nullptr;
+    if (tensor != nullptr && !has_bias) layer->tensors.emplace(suffix.role, tensor);
   }
   const auto has = [&](Role role) { return layer->tensors.count(role) != 0; };
   if (has(Role::kInWeight)) {
@@ -327,7 +343,7 @@ const FoundLayer& ChooseLayer(const Safetensors& file, const std::vector<FoundLa
   const std::string& path = file.input.path();
   if (layers.empty()) {
     Fail(path, ": expected an attention layer (query_linear.weight, in_proj_weight, ",
-         "q_proj.weight or self.query.weight under some prefix), got ", file.tensors.size(),
+         "q_proj.weight, wq.weight or self.query.weight under some prefix), got ", file.tensors.size(),
          " other tensors");
   }
   const FoundLayer* chosen = nullptr;
@@ -349,6 +365,18 @@ const FoundLayer& ChooseLayer(const Safetensors& file, const std::vector<FoundLa
   }
   CheckUsable(file, *chosen);
   return *chosen;
+}
+
+FoundLayer WithoutIgnored(const FoundLayer& layer, const std::vector<std::string>& ignored) {
+  FoundLayer rest = layer;
+  for (const Suffix& suffix : OptionalSuffixes()) {
+    for (const std::string& pattern : ignored) {
+      if (MatchesBelow(pattern, layer.prefix, layer.prefix + suffix.text)) {
+        rest.tensors.erase(suffix.role);
+      }
+    }
+  }
+  return rest;
 }
 
 OtherTensors FindOthers(const Safetensors& file, const std::vector<FoundLayer>& layers,

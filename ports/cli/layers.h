@@ -18,11 +18,13 @@ enum class Role {
   kQWeight, kKWeight, kVWeight, kOutWeight, kInWeight,
   kQBias, kKBias, kVBias, kOutBias, kInBias,
   kBiasK, kBiasV,
+  // A layer that has these may also be packed without them (--ignore).
+  kQNorm, kKNorm, kRopeFrequencies,
 };
 
 struct FoundLayer {
   std::string prefix;  // the start of all names; it ends with a dot or is empty
-  std::string naming;  // "seed", "nn.MultiheadAttention", "Hugging Face" or "BERT"
+  std::string naming;  // "seed", "nn.MultiheadAttention", "Hugging Face", "Meta" or "BERT"
   std::map<Role, const Tensor*> tensors;
   std::string missing;   // the full name of a weight that is not there, or empty
   std::string conflict;  // why the names are ambiguous, or empty
@@ -39,6 +41,9 @@ void CheckUsable(const Safetensors& file, const FoundLayer& layer);
 // incomplete or ambiguous.
 const FoundLayer& ChooseLayer(const Safetensors& file, const std::vector<FoundLayer>& layers,
                               const std::optional<std::string>& prefix);
+
+// The layer without the norms and frequencies that one of the patterns `ignored` matches.
+FoundLayer WithoutIgnored(const FoundLayer& layer, const std::vector<std::string>& ignored);
 
 // Tensors that no role of a layer takes. Those without elements are left out.
 struct OtherTensors {

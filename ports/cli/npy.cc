@@ -200,9 +200,22 @@ double Array::Float(size_t index) const {
 
 std::string NumberText(double value) {
   char text[40];
+  if (std::fabs(value) < 1e9 && value == std::floor(value)) {
+    std::snprintf(text, sizeof(text), "%.0f", value);
+    return text;
+  }
   for (int digits = 6; digits <= 17; ++digits) {
     std::snprintf(text, sizeof(text), "%.*g", digits, value);
     if (std::strtod(text, nullptr) == value) break;
+  }
+  return text;
+}
+
+std::string FloatText(float value) {
+  char text[40];
+  for (int digits = 6; digits <= 9; ++digits) {
+    std::snprintf(text, sizeof(text), "%.*g", digits, static_cast<double>(value));
+    if (std::strtof(text, nullptr) == value) break;
   }
   return text;
 }

@@ -35,6 +35,7 @@ Array ReadNpy(const std::string& path, const std::vector<DType>& accepted);
 
 // The shortest decimal that gives the number again.
 std::string NumberText(double value);
+std::string FloatText(float value);  // the same of a float
 
 // Says what becomes of a finite float64 that is beyond the range of float32.
 enum class Beyond { kFails, kBecomesLargest };

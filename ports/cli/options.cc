@@ -27,16 +27,19 @@ int64_t ParseInteger(const std::string& name, const std::string& text, const std
   return value;
 }
 
-float ParseFloat(const std::string& name, const std::string& text) {
+// `parse` is strtof or strtod.
+template <typename T>
+T ParseNumber(const std::string& name, const std::string& text, T (*parse)(const char*, char**)) {
   char* end = nullptr;
-  const float value = std::strtof(text.c_str(), &end);
+  const T value = parse(text.c_str(), &end);
   const bool is_blank = text.empty() || text.find_first_of(" \t\n\v\f\r") != std::string::npos;
   if (is_blank || *end != '\0' || text.find('\0') != std::string::npos) {
     Refuse(name, "a number", text);
   }
-  // A number that is too small for float32 must not become 0, which means the default.
-  if (value == 0.0f && text.find_first_of("123456789") < text.find_first_of("eE")) {
-    Refuse(name, "0 or a number that float32 holds", text);
+  // A number that is too small must not become 0, which means the default.
+  if (value == T{0} && text.find_first_of("123456789") < text.find_first_of("eE")) {
+    Refuse(name, std::string("0 or a number that ") + (sizeof(T) == 4 ? "float32" : "float64") +
+                     " holds", text);
   }
   return value;
 }
@@ -76,6 +79,13 @@ float CheckedSoftcap(float softcap) {
   return softcap;
 }
 
+double CheckedPositive(const char* option, double value) {
+  if (!std::isfinite(value) || value <= 0.0) {
+    Fail(option, ": expected a finite number above 0, got ", value);
+  }
+  return value;
+}
+
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
                         const std::string& text) {
   return command->add_option_function<std::string>(
@@ -100,7 +110,17 @@ CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector
 CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,
                       const std::string& text) {
   return command->add_option_function<std::string>(
-      name, [name, value](const std::string& given) { *value = ParseFloat(name, given); }, text);
+      name,
+      [name, value](const std::string& given) { *value = ParseNumber(name, given, std::strtof); },
+      text);
+}
+
+CLI::Option* AddNumber(CLI::App* command, const std::string& name, std::optional<double>* value,
+                       const std::string& text) {
+  return command->add_option_function<std::string>(
+      name,
+      [name, value](const std::string& given) { *value = ParseNumber(name, given, std::strtod); },
+      text);
 }
 
 CLI::Option* AddFlag(CLI::App* command, const std::string& name, bool* value,

@@ -18,6 +18,9 @@ inline constexpr const char* kCoreNames[] = {"f32", "int8"};
 inline constexpr uint32_t kNumCores = sizeof(kCoreNames) / sizeof(kCoreNames[0]);
 
 inline const char* NameOf(CoreType core) { return kCoreNames[static_cast<uint32_t>(core)]; }
+inline const char* NameOf(RopeStyle style) {
+  return style == RopeStyle::kNone ? "none" : style == RopeStyle::kHalf ? "half" : "interleaved";
+}
 inline const char* NameOf(WeightType type) { return detail::FormatOf(type).name; }
 
 // A decimal integer with an optional sign.
@@ -29,6 +32,9 @@ CLI::Option* AddIntegers(CLI::App* command, const std::string& name, std::vector
 // A float: decimal, inf or nan.
 CLI::Option* AddFloat(CLI::App* command, const std::string& name, std::optional<float>* value,
                       const std::string& text);
+// The same in double precision.
+CLI::Option* AddNumber(CLI::App* command, const std::string& name, std::optional<double>* value,
+                       const std::string& text);
 // An option without a value.
 CLI::Option* AddFlag(CLI::App* command, const std::string& name, bool* value,
                      const std::string& text);
@@ -49,6 +55,8 @@ std::string GivenText(const std::string& text);
 // of 0 means the default, as in the library.
 float CheckedScale(float scale);
 float CheckedSoftcap(float softcap);
+// The value of an option that is a finite number above 0; fails otherwise.
+double CheckedPositive(const char* option, double value);
 
 }  // namespace heed::cli
 

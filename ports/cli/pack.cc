@@ -42,6 +42,9 @@ void ReadOptions(const Options& options, AttentionConfig* config) {
 
 void Pack(const Options& options) {
   Layer layer = ReadLayer(options.input, options.layer);
+  if (layer.config.window != 0 && !options.window) {
+    layer.notes.push_back("window: " + std::to_string(layer.config.window));
+  }
   ReadOptions(options, &layer.config);
   Check(CheckConfig(layer.config), options.input);
   const LayerTensors tensors = layer.tensors();
@@ -51,6 +54,7 @@ void Pack(const Options& options) {
   std::printf("%s: %zu bytes, %s, embed_dim %u, %u heads of %u\n",
               PlainText(options.output).c_str(), packed.size(), options.weights.c_str(),
               layer.config.embed_dim, layer.config.num_heads, layer.config.head_dim);
+  for (const std::string& note : layer.notes) std::printf("%s\n", PlainText(note).c_str());
 }
 
 // A line for each layer: name=value pairs with a space between them, so that scripts can take it
@@ -99,7 +103,7 @@ void AddPack(CLI::App& program) {
       "pack nothing; print name=value pairs of each layer, a line each: values in '' are as they "
       "stand, those in \"\" are JSON strings");
   list->excludes(output);
-  CLI::Option* heads = AddLayerOptions(command, &options->layer, list);
+  AddLayerOptions(command, &options->layer, list);
   std::vector<std::string> weights;
   for (const detail::WeightFormat& format : detail::kWeightFormats) weights.push_back(format.name);
   AddText(command, "--weights", &options->weights,
@@ -111,10 +115,10 @@ void AddPack(CLI::App& program) {
       ->excludes(list);
   AddInteger(command, "--window", &options->window, "sliding causal window of W keys")
       ->excludes(list);
-  command->callback([options, output, heads] {
+  command->callback([options, output] {
     if (options->list) return List(*options);
     if (output->count() == 0) throw CLI::RequiredError("OUT.heed");
-    if (heads->count() == 0) throw CLI::RequiredError("--heads");
+    RequireHeads(options->layer);
     Pack(*options);
   });
 }

@@ -81,11 +81,14 @@ void AddReport(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "report", "Compares a layer in every weight type and core with the float layer.");
   AddText(command, "IN.safetensors", &options->input, "weights as PyTorch saved them")->required();
-  AddLayerOptions(command, &options->layer, nullptr)->required();
+  AddLayerOptions(command, &options->layer, nullptr);
   AddInputOptions(command, &options->inputs);
   AddMaskOptions(command, &options->call);
   AddEngineOptions(command, &options->call);
-  command->callback([options] { Report(*options); });
+  command->callback([options] {
+    RequireHeads(options->layer);
+    Report(*options);
+  });
 }
 
 }  // namespace heed::cli

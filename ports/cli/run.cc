@@ -1,17 +1,22 @@
 // heed run: one call of a packed layer on arrays from files.
+#include <algorithm>
 #include <cstdio>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <heed/attention.h>
 
+#include "cli/cache.h"
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/error.h"
 #include "cli/inputs.h"
 #include "cli/options.h"
 #include "cli/packed.h"
+#include "cli/stream.h"
 
 namespace heed::cli {
 namespace {
@@ -19,9 +24,20 @@ namespace {
 struct Options {
   std::string packed;
   InputOptions inputs;
+  std::string positions;
+  std::optional<int64_t> stream;
+  std::string kv_cache, value_cache;
+  std::string save_cache, load_cache;
+  bool ring = false;
+  std::string memory, memory_padding;
   bool average_heads = false;
   bool explain = false;
   CallOptions call;
+
+  bool streams() const { return stream.value_or(0) != 0; }
+  bool has_cache() const {
+    return memory.empty() && (streams() || !save_cache.empty() || !load_cache.empty());
+  }
 };
 
 // Drops the batch dimension where the files have none.
@@ -52,14 +68,152 @@ void Print(const Explanation& e) {
   }
 }
 
-void Run(const Options& options) {
+// The left end of the call's window, or of the layer's; 0: none.
+int64_t WindowOf(const Options& options, const AttentionConfig& config) {
+  const std::vector<int64_t>& window = options.call.window;
+  if (window.empty()) return config.window;
+  return window.size() == 1 ? window[0] : window[0] + 1;
+}
+
+// True if no row sees a key after its own position.
+bool IsCausal(const Options& options, const AttentionConfig& config) {
+  const std::vector<int64_t>& window = options.call.window;
+  if (options.call.causal) return true;
+  return window.size() == 2 ? window[1] == 0 : !window.empty() || config.window != 0;
+}
+
+// Wrong usage where options do not go together, or need others.
+void CheckUsage(const Options& options, const AttentionConfig& config) {
+  using Given = std::pair<const char*, bool>;
+  const CallOptions& call = options.call;
+  const Given given[] = {
+      {"--save-cache", !options.save_cache.empty()}, {"--load-cache", !options.load_cache.empty()},
+      {"--stream", options.streams()},               {"--ring", options.ring},
+      {"--kv-cache", !options.kv_cache.empty()}, {"--value-cache", !options.value_cache.empty()},
+      {"--memory-key-padding-mask", !options.memory_padding.empty()}};
+  for (const auto& [name, is_given] : given) {
+    if (!is_given) continue;
+    const bool is_of_caches = std::string(name).rfind("--memory", 0) != 0;
+    if (!is_of_caches && options.memory.empty()) throw CLI::RequiresError(name, "--memory");
+    if (is_of_caches && !options.has_cache() && options.memory.empty()) {
+      throw CLI::RequiresError(name, "--stream, --save-cache or --load-cache");
+    }
+  }
+  const auto exclude = [](const char* name, std::initializer_list<Given> others) {
+    for (const auto& [other, is_given] : others) {
+      if (is_given) throw CLI::ExcludesError(name, other);
+    }
+  };
+  if (!options.memory.empty()) {
+    exclude("--memory", {{"--key", !options.inputs.key.empty()},
+                         {"--save-cache", !options.save_cache.empty()},
+                         {"--load-cache", !options.load_cache.empty()},
+                         {"--ring", options.ring}});
+    if (!options.memory_padding.empty()) {
+      exclude("--memory-key-padding-mask", {{"--key-padding-mask", !call.key_padding_mask.empty()}});
+    }
+  } else if (options.has_cache()) {
+    const char* const name = options.streams()             ? "--stream"
+                             : options.load_cache.empty() ? "--save-cache"
+                                                          : "--load-cache";
+    exclude(name, {{"--key", !options.inputs.key.empty()},
+                   {"--causal-offset", call.causal_offset.has_value()},
+                   {"--causal-offsets", !call.causal_offsets.empty()}});
+    if (options.streams() && !IsCausal(options, config)) {
+      throw CLI::RequiresError("--stream", "--causal or a causal window");
+    }
+    if (options.ring) {
+      exclude("--ring", {{"--attention-weights", !call.attention_weights.empty()}});
+      if (WindowOf(options, config) < 1) throw CLI::RequiresError("--ring", "--window");
+    }
+  }
+  if (options.streams()) exclude("--stream", {{"--explain", options.explain}});
+}
+
+// The cache of --load-cache, or an empty one, with room for all rows.
+std::unique_ptr<Cache> MakeCache(const Options& options, const AttentionConfig& config,
+                                 const CallShape& shape, size_t rows_of_a_call) {
+  const CacheType type = CacheTypeOf("--kv-cache", options.kv_cache, config.core);
+  const CacheType value_type = CacheTypeOf("--value-cache", options.value_cache, config.core);
+  std::unique_ptr<Cache> cache;
+  if (!options.load_cache.empty()) {
+    cache = std::make_unique<Cache>(config, options.load_cache);
+    const CacheLimits& limits = cache->get()->limits();
+    const auto check = [&](const char* option, const std::string& given, CacheType held) {
+      if (given.empty() || given == NameOf(held)) return;
+      Fail(option, ": expected ", NameOf(held), ", as ", options.load_cache, " holds, got ", given);
+    };
+    check("--kv-cache", options.kv_cache, limits.type);
+    check("--value-cache", options.value_cache, limits.value_type);
+    if (options.ring && !cache->is_ring()) {
+      Fail("--ring: ", options.load_cache, ": expected a ring, got a cache of the whole sequence");
+    }
+    if (limits.max_batch < shape.batch) {
+      Fail(options.load_cache, ": expected a cache of at least ", shape.batch,
+           " batch entries, as the query has, got ", limits.max_batch);
+    }
+    cache->Reserve(cache->Longest(shape.batch) + shape.query_len);
+    return cache;
+  }
+  CacheLimits limits;
+  limits.max_batch = Dimension("query: batch", shape.batch);
+  limits.type = type;
+  if (!options.value_cache.empty()) limits.value_type = value_type;
+  if (options.ring) {
+    limits.window = Dimension("--window", static_cast<size_t>(WindowOf(options, config)));
+    limits.max_new_rows = static_cast<uint32_t>(rows_of_a_call);
+    const int64_t first_keys = options.call.first_keys.value_or(0);
+    limits.first_keys = static_cast<uint32_t>(std::clamp<int64_t>(first_keys, 0, kMaxDimension));
+  } else {
+    limits.capacity = Dimension("query: length", shape.query_len);
+  }
+  return std::make_unique<Cache>(config, limits);
+}
+
+void Run(Options options) {
   const PackedFile file(options.packed);
   const AttentionConfig& config = file.weights().config();
+  CheckUsage(options, config);
+  const bool has_memory = !options.memory.empty();
+  if (has_memory) {
+    options.inputs.key = options.memory;
+    if (!options.memory_padding.empty()) options.call.key_padding_mask = options.memory_padding;
+  }
 
   Inputs inputs(options.inputs, config);
   ForwardArgs& args = inputs.args;
   Limits& limits = inputs.limits;
-  const CallShape& shape = inputs.shape;
+  CallShape& shape = inputs.shape;
+  const bool is_cached = has_memory || options.has_cache();
+  size_t rows_of_a_call = limits.max_query_len;
+  if (options.stream) {
+    if (*options.stream < 0 || *options.stream > kMaxDimension) {
+      Fail("--stream: expected 0 to ", kMaxDimension, ", got ", *options.stream);
+    }
+    const size_t rows = static_cast<size_t>(*options.stream);
+    if (rows != 0) rows_of_a_call = std::min(rows_of_a_call, rows);
+  }
+  std::unique_ptr<Cache> cache;
+  if (options.has_cache()) {
+    cache = MakeCache(options, config, shape, rows_of_a_call);
+    if (IsCausal(options, config)) {  // then any chunks give the same
+      rows_of_a_call = std::min<size_t>(rows_of_a_call, cache->get()->limits().max_new_rows);
+    }
+    shape.key_len = cache->Longest(shape.batch) + shape.query_len;
+    limits.max_key_len = 0;
+    args.cache = cache->get();
+  } else if (has_memory) {
+    CacheLimits of_memory;
+    of_memory.max_batch = limits.max_batch;
+    of_memory.capacity = limits.max_key_len;
+    of_memory.type = CacheTypeOf("--kv-cache", options.kv_cache, config.core);
+    of_memory.value_type = options.value_cache.empty()
+                               ? CacheType::kAsKeys
+                               : CacheTypeOf("--value-cache", options.value_cache, config.core);
+    cache = std::make_unique<Cache>(config, of_memory);
+  }
+  limits.cached = is_cached;
+  limits.max_query_len = static_cast<uint32_t>(rows_of_a_call);
   Engine engine(options.call);
   limits.max_workers = engine.workers();
   const size_t block_bytes = WorkspaceBytes(config, limits);
@@ -85,15 +239,33 @@ void Run(const Options& options) {
   const Masks masks(options.call, shape);
   masks.Apply(&args);
   args.executor = engine.executor();
+  RowPositions positions(options.positions, shape);
+  args.positions = positions.Of(0, shape.query_len);
+  if (has_memory) {
+    Check(layer.Remember(args.key, args.value, Lengths(), args.executor, cache->get()));
+    args.key = args.value = ConstTensorView();
+    args.memory = cache->get();
+  }
 
   if (options.explain) {
+    ForwardArgs explained = args;
+    if (args.cache != nullptr) explained.lengths = Lengths();
     Explanation explanation;
-    Check(layer.Explain(args, &explanation));
+    Check(layer.Explain(explained, &explanation));
     Print(explanation);
   }
-  Check(layer.Forward(args));
-  Deliver(options.call, output, weights ? &*weights : nullptr,
-          {options.packed, options.inputs.query, options.inputs.key, options.inputs.value});
+  if (is_cached) {
+    Stream(layer, args, masks, &positions, rows_of_a_call, shape.key_len);
+  } else {
+    Check(layer.Forward(args));
+  }
+  std::vector<Output> saved;
+  if (!options.save_cache.empty()) saved.push_back({options.save_cache, {cache->text()}});
+  std::vector<std::string> read = {options.packed, options.inputs.query, options.inputs.key,
+                                   options.inputs.value, options.positions};
+  // A state may be written over the one that it goes on from.
+  if (options.load_cache != options.save_cache) read.push_back(options.load_cache);
+  Deliver(options.call, output, weights ? &*weights : nullptr, read, saved);
 }
 
 }  // namespace
@@ -107,6 +279,22 @@ void AddRun(CLI::App& program) {
   AddFlag(command, "--average-heads", &options->average_heads,
           "attention weights as [B, Sq, Sk], averaged")
       ->needs(command->get_option("--attention-weights"));
+  AddText(command, "--positions", &options->positions,
+          "[B, S] or [S], int32 or int64: rotary positions of the rows (default: by their order)");
+  AddInteger(command, "--stream", &options->stream,
+             "give the layer N rows at a time, with a cache; needs --causal or a causal window");
+  AddCacheType(command, "--kv-cache", &options->kv_cache,
+               "how the cache keeps keys and values: f32, bf16 or int8 (default: f32, or int8 with "
+               "an int8 core)");
+  AddCacheType(command, "--value-cache", &options->value_cache, "the same of values alone");
+  AddFlag(command, "--ring", &options->ring, "the cache keeps the window alone, and --first-keys");
+  AddText(command, "--load-cache", &options->load_cache,
+          "go on from a cache that --save-cache wrote; masks have its keys, then the new ones");
+  AddText(command, "--save-cache", &options->save_cache, "the cache after the last row");
+  AddText(command, "--memory", &options->memory,
+          "[B, Sm, E]: keys and values of cross-attention, projected once");
+  AddText(command, "--memory-key-padding-mask", &options->memory_padding,
+          "[B, Sm], non-zero is ignored; floats are added");
   AddFlag(command, "--explain", &options->explain, "also print what the call does");
   command->callback([options] { Run(*options); });
 }

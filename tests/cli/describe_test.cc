@@ -145,7 +145,7 @@ TEST_CASE("info --json has every field of the file, and info without it the same
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   REQUIRE(json.is_object());
   const std::pair<const char*, nlohmann::json> wanted[] = {
-      {"version", kFileVersion}, {"weights", "f32"},   {"core", "f32"},
+      {"version", 1},            {"weights", "f32"},   {"core", "f32"},
       {"embed_dim", 12},         {"kdim", 7},          {"vdim", 9},
       {"num_heads", 6},          {"num_kv_heads", 2},  {"head_dim", 5},
       {"window", 17},            {"has_bias", true},   {"bytes", PackedWeightsBytes(layer.config)},
@@ -158,7 +158,7 @@ TEST_CASE("info --json has every field of the file, and info without it the same
     CHECK((json[field.first] == field.second));
   }
   detail::VisitConfigFields([&json](detail::ConfigField field) {
-    CHECK_MESSAGE(json.contains(field.name()), field.name());
+    CHECK_MESSAGE(json.contains(field.name()) == (field.tag == 0), field.name());
   });
   REQUIRE(json["scale"].is_number());
   CHECK(json["scale"].get<float>() == 0.3f);
@@ -174,6 +174,29 @@ TEST_CASE("info --json has every field of the file, and info without it the same
     REQUIRE(json.contains(name));
     CHECK((json[name].is_string() ? json[name].get<std::string>() : json[name].dump()) == value);
   }
+}
+
+TEST_CASE("info shows the positions and norms of a layer that has them, as version 2") {
+  Random random(16);
+  const Folder folder;
+  AttentionConfig config = Shape(24, 3).WithRope(RopeStyle::kInterleaved, 6);
+  const std::string rope = WriteLayer(folder, NormalLayer(config, random));
+  auto json = nlohmann::json::parse(HeedOk({"info", "--json", rope}));
+  CHECK(json["version"] == 2);
+  CHECK(json["rope_style"] == "interleaved");
+  CHECK(json["rope_dims"] == 6);
+  CHECK(json["rope_factor"].get<float>() == 1.0f);
+  CHECK(json["bytes"] == PackedWeightsBytes(config));
+  for (const char* name : {"q_norm", "k_norm", "norm_eps"}) CHECK(!json.contains(name));
+  config.rope_style = RopeStyle::kHalf;
+  config.q_norm = true;
+  config.norm_eps = 0.5f;
+  const std::string both = WriteLayer(folder, NormalLayer(config, random));
+  json = nlohmann::json::parse(HeedOk({"info", "--json", both}));
+  CHECK(json["rope_style"] == "half");
+  CHECK(json["q_norm"] == true);
+  CHECK(json["norm_eps"].get<float>() == 0.5f);
+  CHECK(!json.contains("k_norm"));
 }
 
 TEST_CASE("info shows what the file's defaults became") {

@@ -45,6 +45,7 @@ Names NamesOf(Naming naming) {
     case Naming::kEncoder: return {"q_proj", "k_proj", "v_proj", "out_proj"};
     case Naming::kDecoder: return {"q_proj", "k_proj", "v_proj", "o_proj"};
     case Naming::kBert: return {"self.query", "self.key", "self.value", "output.dense"};
+    case Naming::kMeta: return {"wq", "wk", "wv", "wo"};
     case Naming::kBertOutProj: break;
   }
   return {"self.query", "self.key", "self.value", "out_proj"};
@@ -178,6 +179,8 @@ std::vector<SavedTensor> Saved(const LayerData& layer, Naming naming, const std:
     save(names.k + std::string(".bias"), {kv_dim}, layer.k_bias);
     save(names.v + std::string(".bias"), {kv_dim}, layer.v_bias);
   }
+  save("q_norm.weight", {c.head_dim}, layer.q_norm_weight);
+  save("k_norm.weight", {c.head_dim}, layer.k_norm_weight);
   save(names.out + std::string(".weight"), {c.embed_dim, q_dim}, layer.out_weight);
   save(names.out + std::string(".bias"), {c.embed_dim}, layer.out_bias);
   return tensors;

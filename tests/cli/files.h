@@ -56,11 +56,12 @@ enum class Naming {
   kEncoder,       // q_proj, k_proj, v_proj, out_proj
   kBert,          // self.query, self.key, self.value, output.dense
   kBertOutProj,   // self.query ..., out_proj
+  kMeta,          // wq, wk, wv, wo
 };
 inline constexpr Naming kNamings[] = {Naming::kSeed,    Naming::kTorch, Naming::kTorchApart,
                                       Naming::kDecoder, Naming::kEncoder, Naming::kBert,
-                                      Naming::kBertOutProj};
-// The tensors that the layer has, named so.
+                                      Naming::kBertOutProj, Naming::kMeta};
+// The tensors that the layer has, named so; frequencies are left out.
 std::vector<SavedTensor> Saved(const LayerData& layer, Naming naming,
                                const std::string& prefix = "", const std::string& dtype = "F32");
 

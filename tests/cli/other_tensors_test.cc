@@ -64,7 +64,7 @@ TEST_CASE("a tensor under the layer's prefix that no projection takes is refused
   const Packer packer;
   const std::string prefix = "model.layers.0.self_attn.";
   for (const std::string name :
-       {"rotary_emb.inv_freq", "q_norm.weight", "k_norm.weight", "sinks", "q_layernorm.weight",
+       {"rotary_emb.inv_freqs", "q_norm.weights", "k_norm.bias", "sinks", "q_layernorm.weight",
         "q_proj.lora_A.weight", "v_proj.lora_B.default.weight", "k_proj.weight_scale",
         "q_proj.input_scale", "q_proj.weight.absmax", "o_proj.SCB", "k_scale",
         "relative_attention_bias.weight", "relative_position_bias_table",
@@ -127,7 +127,7 @@ TEST_CASE("tensors without elements, of other modules and of other layers do not
   // One layer at the top, and others below it with all that stands beside them.
   const Tensors top = Saved(Layer(), Naming::kDecoder) + two + Extra("layers.0.norm1.weight");
   packer.Packs(top, {"--prefix", ""});
-  packer.Refused(top + Extra("q_norm.weight"), {"q_norm.weight"}, {"--prefix", ""});
+  packer.Refused(top + Extra("q_norms.weight"), {"q_norms.weight"}, {"--prefix", ""});
   // A part of a layer is none: an adapter with names of its own changes the layer that it is in.
   packer.Refused(Saved(Layer(), Naming::kDecoder, "a.") + Extra("a.adapter.q_proj.weight"),
                  {"a.adapter.q_proj.weight"}, {"--prefix", "a"});
@@ -249,23 +249,23 @@ TEST_CASE("an --ignore that matches nothing, or what the layer takes, is refused
 TEST_CASE("each --ignore takes one value, which is not empty, and report has it too") {
   const Packer packer;
   const Folder folder;
-  const Tensors tensors = Saved(Layer(), Naming::kDecoder) + Extra("q_norm.weight");
+  const Tensors tensors = Saved(Layer(), Naming::kDecoder) + Extra("q_layernorm.weight");
   const std::string in = folder.Write("in.safetensors", Safetensors(tensors));
   CheckRefused(folder, {"pack", in, folder.Path("out"), "--heads", "2", "--ignore", ""}, 2,
                {"--ignore"});
   CheckRefused(folder, {"pack", in, folder.Path("out"), "--heads", "2", "--ignore"}, 2,
                {"--ignore"});
-  HeedOk({"pack", "--ignore", "q_norm.*", in, folder.Path("out"), "--heads", "2"});
+  HeedOk({"pack", "--ignore", "q_layernorm.*", in, folder.Path("out"), "--heads", "2"});
   const std::string query =
       folder.Write("x.npy", NpyFloats({3, 8}, std::vector<float>(24, 0.5f)));
-  CheckRefused(folder, {"report", in, "--heads", "2", "--query", query}, 1, {"q_norm.weight"});
-  HeedOk({"report", in, "--heads", "2", "--query", query, "--ignore", "q_norm.weight"});
+  CheckRefused(folder, {"report", in, "--heads", "2", "--query", query}, 1, {"q_layernorm.weight"});
+  HeedOk({"report", in, "--heads", "2", "--query", query, "--ignore", "q_layernorm.weight"});
 }
 
 TEST_CASE("--list counts the tensors that pack would refuse") {
   const Folder folder;
   const Tensors tensors = Saved(Layer(), Naming::kDecoder, "a.") + Extra("a.sinks") +
-                          Extra("a.q_norm.weight") + Saved(Layer(), Naming::kBert, "b.") +
+                          Extra("a.q_layernorm.weight") + Saved(Layer(), Naming::kBert, "b.") +
                           Extra("b.output.LayerNorm.weight") + Extra("c.weight");
   const std::string out =
       HeedOk({"pack", folder.Write("in.safetensors", Safetensors(tensors)), "--list"});

@@ -42,7 +42,8 @@ TEST_CASE("pack without heads, output or input, and with too many of them, is wr
   const Files f;
   f.Refused({"pack"}, {"IN.safetensors", "required"});
   f.Refused({"pack", f.in, "--heads", "2"}, {"OUT.heed", "required"});
-  f.Refused({"pack", f.in, f.out}, {"--heads", "required"});
+  f.Refused({"pack", f.in, f.out}, {"--heads", "--config", "required"});
+  f.Refused({"report", f.in, "--query", f.query}, {"--heads", "--config", "required"});
   f.Refused({"pack", f.in, f.out, "more", "--heads", "2"}, {"more"});
   f.Refused({"pack", f.in, f.out, "--heads"}, {"--heads"});
   f.Refused({"pack", f.in, f.out, "--heads", "2", "--heads", "2"}, {"--heads"});
@@ -56,6 +57,8 @@ TEST_CASE("pack --list takes nothing but its input") {
   const std::pair<const char*, const char*> options[] = {
       {"--heads", "2"},   {"--kv-heads", "2"},  {"--weights", "f32"}, {"--core", "f32"},
       {"--prefix", "a."}, {"--softcap", "1"},   {"--window", "3"},    {"--scale", "2"},
+      {"--config", "c"},  {"--rope-theta", "2"}, {"--rope-dims", "2"}, {"--norm-eps", "1"},
+      {"--rope-style", "half"}, {"--rope-scaling", "linear:2"},
   };
   for (const auto& [option, value] : options) {
     f.Refused(list + Words{option, value}, {"--list", option});
@@ -68,10 +71,9 @@ TEST_CASE("pack --list takes nothing but its input") {
 TEST_CASE("options of later versions are wrong usage, not something silently ignored") {
   const Files f;
   const Words pack = {"pack", f.in, f.out, "--heads", "2"};
-  f.Refused(pack + Words{"--rope-theta", "10000"}, {"--rope-theta"});
-  f.Refused(pack + Words{"--rope-theta", "10000", "--rope-style", "half"}, {"--rope-style"});
-  f.Refused(pack + Words{"--rope-dims", "4"}, {"--rope-dims"});
   f.Refused(pack + Words{"--alibi"}, {"--alibi"});
+  f.Refused(pack + Words{"--activation", "relu"}, {"--activation"});
+  f.Refused(pack + Words{"--norm-first"}, {"--norm-first"});
   for (const std::string weights : {"int16", "f64", "F32", "INT8", ""}) {
     f.Refused(pack + Words{"--weights", weights}, {"--weights", weights});
   }
@@ -143,6 +145,8 @@ TEST_CASE("a number that is not one is wrong usage") {
   for (const std::string bad : {"one", "1.5x", "1,5", "--", "0.5.5", "true", "1e-60", "-0.1e-99"}) {
     f.Refused(pack + Words{"--scale", bad}, {"--scale"});
     f.Refused(pack + Words{"--softcap", bad}, {"--softcap"});
+    f.Refused(pack + Words{"--norm-eps", bad}, {"--norm-eps"});
+    if (bad.find("e-") == bad.npos) f.Refused(pack + Words{"--rope-theta", bad}, {"--rope-theta"});
   }
 }
 

@@ -42,7 +42,10 @@ bool Visible(const Masks& masks, size_t b, size_t h, size_t i, size_t j) {
     if (masks.window_right > 0 && after > static_cast<uint64_t>(masks.window_right)) return false;
   } else {
     const uint64_t behind = static_cast<uint64_t>(offset) - static_cast<uint64_t>(ahead);
-    if (masks.window > 0 && behind >= static_cast<uint64_t>(masks.window)) return false;
+    const bool is_first = key < masks.first_keys;
+    if (masks.window > 0 && !is_first && behind >= static_cast<uint64_t>(masks.window)) {
+      return false;
+    }
   }
   return true;
 }

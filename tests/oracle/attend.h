@@ -39,6 +39,7 @@ struct Masks {
   Offsets offsets;  // where present, in place of offset
   int64_t window = 0;
   int64_t window_right = 0;
+  int64_t first_keys = 0;
 };
 
 struct AttendInput {

@@ -1,4 +1,5 @@
 // tests/oracle/layer.cc: the projections around Attend, and the two public forms.
+#include <algorithm>
 #include <cmath>
 
 #include "tests/oracle/attend.h"
@@ -60,6 +61,90 @@ Heads Added(const AttentionConfig& config, const float* trained) {
   return added;
 }
 
+// x / sqrt(mean of x^2 + eps) * weight, each head by itself.
+void Normalize(const float* weight, double eps, Heads* heads) {
+  const size_t d = heads->columns;
+  for (size_t begin = 0; begin < heads->values.size(); begin += d) {
+    double* x = heads->values.data() + begin;
+    double squares = 0.0;
+    for (size_t i = 0; i < d; ++i) squares += x[i] * x[i];
+    const double root = std::sqrt(squares / static_cast<double>(d) + eps);
+    for (size_t i = 0; i < d; ++i) x[i] = x[i] / root * static_cast<double>(weight[i]);
+  }
+}
+
+// Turns the pairs of each row by the angles of its position, position_of(entry, row).
+template <typename PositionOf>
+void Rotate(const AttentionConfig& c, const float* frequencies, const PositionOf& position_of,
+            Heads* heads) {
+  if (c.rope_style == RopeStyle::kNone) return;
+  const bool is_half = c.rope_style == RopeStyle::kHalf;
+  const size_t pairs = c.rope_dims / 2;
+  for (size_t b = 0; b < heads->batch; ++b) {
+    for (size_t h = 0; h < heads->heads; ++h) {
+      for (size_t r = 0; r < heads->rows; ++r) {
+        double* row = heads->Row(b, h, r);
+        for (size_t i = 0; i < pairs; ++i) {
+          const double angle =
+              static_cast<double>(position_of(b, r)) * static_cast<double>(frequencies[i]);
+          const double cosine = std::cos(angle) * static_cast<double>(c.rope_factor);
+          const double sine = std::sin(angle) * static_cast<double>(c.rope_factor);
+          double* first = row + (is_half ? i : 2 * i);
+          double* second = row + (is_half ? i + pairs : 2 * i + 1);
+          const double x = *first, y = *second;
+          *first = x * cosine - y * sine;
+          *second = x * sine + y * cosine;
+        }
+      }
+    }
+  }
+}
+
+// Norms and rotations of a layer with a resolved config.
+void Place(const AttentionConfig& c, const LayerTensors& tensors, const ForwardArgs& args,
+           Heads* query, Heads* key) {
+  if (c.q_norm) Normalize(tensors.q_norm_weight, static_cast<double>(c.norm_eps), query);
+  if (c.k_norm) Normalize(tensors.k_norm_weight, static_cast<double>(c.norm_eps), key);
+  const Positions& given = args.positions;
+  const auto given_position = [&given](size_t b, size_t r) {
+    return int64_t{given.data[(given.batch == 1 ? 0 : b) * given.length + r]};
+  };
+  const auto query_position = [&](size_t b, size_t r) {
+    if (given.present()) return given_position(b, r);
+    const int64_t offset = args.offsets.present() ? args.offsets.data[b] : args.offset;
+    return offset + static_cast<int64_t>(r);
+  };
+  const auto key_position = [&](size_t b, size_t r) {
+    const bool is_given = given.present() && !args.key.present();
+    return is_given ? given_position(b, r) : static_cast<int64_t>(r);
+  };
+  Rotate(c, tensors.rope_frequencies, query_position, query);
+  Rotate(c, tensors.rope_frequencies, key_position, key);
+}
+
+// The nearest number with 8 significant bits; ties to even.
+double NearestBf16(double x) {
+  int exponent = 0;
+  const double fraction = std::frexp(x, &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
+}
+
+void Round(CacheType type, Heads* heads) {
+  if (type == CacheType::kBf16) {
+    for (double& x : heads->values) x = NearestBf16(x);
+  }
+  if (type != CacheType::kInt8) return;
+  const size_t d = heads->columns;
+  for (size_t begin = 0; begin < heads->values.size(); begin += d) {
+    double* x = heads->values.data() + begin;
+    double largest = 0.0;
+    for (size_t i = 0; i < d; ++i) largest = std::max(largest, std::fabs(x[i]));
+    if (largest == 0.0) continue;
+    const double scale = largest / 127.0;
+    for (size_t i = 0; i < d; ++i) x[i] = std::nearbyint(x[i] / scale) * scale;
+  }
+}
+
 Heads FromView(const ConstTensorView& view) {
   Heads heads(view.batch, view.heads, view.rows, view.columns);
   for (size_t b = 0; b < view.batch; ++b) {
@@ -78,7 +163,8 @@ Heads FromView(const ConstTensorView& view) {
 
 }  // namespace
 
-Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args) {
+Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args,
+             const Rounding& rounding) {
   const AttentionConfig c = Resolved(config);
   const ConstTensorView key = args.key.present() ? args.key : args.query;
   const ConstTensorView value = args.value.present() ? args.value : key;
@@ -94,10 +180,21 @@ Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const F
   input.added_values = Added(c, tensors.bias_v);
   input.masks = MasksOf(args);
   if (input.masks.window == 0) input.masks.window = c.window;
+  input.masks.first_keys = args.first_keys;
   input.scale = ScaleOf(config.scale, d);
   input.softcap = static_cast<double>(c.softcap);
 
+  Place(c, tensors, args, &input.query, &input.key);
+  Round(rounding.query, &input.query);
+  Round(rounding.key, &input.key);
+  Round(rounding.value, &input.value);
+  Round(rounding.added, &input.added_keys);
+  Round(rounding.added, &input.added_values);
+
   Result result;
+  result.query = input.query.values;
+  result.key = input.key.values;
+  result.value = input.value.values;
   Heads merged;
   Attend(input, &merged, &result);
 

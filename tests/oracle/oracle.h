@@ -16,10 +16,24 @@ struct Result {
   std::vector<double> output;   // layer: [batch][query_len][embed_dim]; sdpa: as SdpaArgs::output
   std::vector<double> weights;  // [batch][num_heads][query_len][key_len + added keys]
   std::vector<double> average;  // [batch][query_len][key_len + added keys]
+  // Layer: [batch][heads][rows][head_dim], normalized, rotated and rounded as attention reads them.
+  std::vector<double> query, key, value;
 };
 
-// The layer: out_proj(attention(q_proj(query), k_proj(key), v_proj(value))).
-Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args);
+// How a layer rounds what attention reads, after norm and rotation. kF32: not at all; kBf16: to 8
+// bits, ties to even; kInt8: each row of a head to integers times absmax / 127, ties to even.
+struct Rounding {
+  CacheType query = CacheType::kF32;
+  CacheType key = CacheType::kF32;
+  CacheType value = CacheType::kF32;
+  CacheType added = CacheType::kF32;  // the keys and values that the layer adds
+};
+
+// The layer: out_proj(attention(q_proj(query), k_proj(key), v_proj(value))). The result of a stream
+// of calls with a cache is that of one causal call with all rows: args.cache, memory and new_rows
+// are ignored.
+Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args,
+             const Rounding& rounding = {});
 
 // Attention alone.
 Result ScaledDotProductAttention(const SdpaArgs& args);

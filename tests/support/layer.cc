@@ -16,11 +16,16 @@ const float* OrNull(const std::vector<float>& values) {
   return values.empty() ? nullptr : values.data();
 }
 
-// weight(rows, columns, is_query) and bias(count) make the tensors, always in this order: a seed
-// gives the same layer for ever.
-template <typename MakeWeight, typename MakeBias>
-LayerData MakeLayer(const AttentionConfig& config, const MakeWeight& weight,
-                    const MakeBias& bias) {
+std::vector<float> OnePlus(std::vector<float> values) {
+  for (float& value : values) value += 1.0f;
+  return values;
+}
+
+// weight(rows, columns, is_query), bias(count) and frequency(pair, pairs) make the tensors, always
+// in this order: a seed gives the same layer for ever.
+template <typename MakeWeight, typename MakeBias, typename MakeFrequency>
+LayerData MakeLayer(const AttentionConfig& config, const MakeWeight& weight, const MakeBias& bias,
+                    const MakeFrequency& frequency) {
   const AttentionConfig c = Resolved(config);
   const size_t q_dim = size_t{c.num_heads} * c.head_dim;
   const size_t kv_dim = size_t{c.num_kv_heads} * c.head_dim;
@@ -38,6 +43,12 @@ LayerData MakeLayer(const AttentionConfig& config, const MakeWeight& weight,
     data.bias_k = bias(kv_dim);
     data.bias_v = bias(kv_dim);
   }
+  const uint32_t pairs = c.rope_dims / 2;
+  for (uint32_t i = 0; c.rope_style != RopeStyle::kNone && i < pairs; ++i) {
+    data.rope_frequencies.push_back(frequency(i, pairs));
+  }
+  if (c.q_norm) data.q_norm_weight = OnePlus(bias(c.head_dim));
+  if (c.k_norm) data.k_norm_weight = OnePlus(bias(c.head_dim));
   return data;
 }
 
@@ -61,6 +72,9 @@ LayerTensors LayerData::tensors() const {
   t.out_bias = OrNull(out_bias);
   t.bias_k = OrNull(bias_k);
   t.bias_v = OrNull(bias_v);
+  t.rope_frequencies = OrNull(rope_frequencies);
+  t.q_norm_weight = OrNull(q_norm_weight);
+  t.k_norm_weight = OrNull(k_norm_weight);
   return t;
 }
 
@@ -71,7 +85,10 @@ LayerData NormalLayer(const AttentionConfig& config, Random& random, double quer
         const double deviation = 1.0 / std::sqrt(static_cast<double>(columns));
         return NormalVector(random, rows * columns, is_query ? query_gain * deviation : deviation);
       },
-      [&](size_t count) { return NormalVector(random, count, 0.1); });
+      [&](size_t count) { return NormalVector(random, count, 0.1); },
+      [](uint32_t pair, uint32_t pairs) {
+        return static_cast<float>(std::pow(10000.0, -static_cast<double>(pair) / pairs));
+      });
 }
 
 LayerData BellLayer(const AttentionConfig& config, Random& random) {
@@ -82,7 +99,10 @@ LayerData BellLayer(const AttentionConfig& config, Random& random) {
         for (size_t size = 1; size < columns; size *= 4) deviation *= 0.5f;
         return BellVector(random, rows * columns, deviation);
       },
-      [&](size_t count) { return BellVector(random, count, 0.125f); });
+      [&](size_t count) { return BellVector(random, count, 0.125f); },
+      [](uint32_t pair, uint32_t pairs) {  // from 1 to 2^-13
+        return std::ldexp(1.0f, -static_cast<int>(14 * pair / pairs));
+      });
 }
 
 AttentionConfig Shape(uint32_t embed_dim, uint32_t num_heads, bool biases) {

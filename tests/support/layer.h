@@ -22,13 +22,16 @@ struct LayerData {
   std::vector<float> q_weight, k_weight, v_weight, out_weight;
   std::vector<float> q_bias, k_bias, v_bias, out_bias;
   std::vector<float> bias_k, bias_v;
+  std::vector<float> rope_frequencies, q_norm_weight, k_norm_weight;
 
   LayerTensors tensors() const;
 };
 
 // W ~ N(0, 1 / columns), times query_gain for the query's; biases 0.1 N(0, 1), as shapes.md says.
+// Weights of norms are 1 + 0.1 N(0, 1), and pair i of a rotary position turns by
+// 10000^(-2 i / rope_dims).
 LayerData NormalLayer(const AttentionConfig& config, Random& random, double query_gain = 1.0);
-// The same in spirit, and the same bits on every CPU: deviations are powers of two.
+// The same in spirit, and the same bits on every CPU: deviations and frequencies are powers of two.
 LayerData BellLayer(const AttentionConfig& config, Random& random);
 
 AttentionConfig Shape(uint32_t embed_dim, uint32_t num_heads, bool biases = true);

@@ -12,6 +12,7 @@
 #include "heed/detail/config_fields.h"
 #include "heed/heed.h"
 #include "lib/capi/convert.h"
+#include "lib/support/crc32c.h"
 #include "lib/weights/config.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/layer.h"
@@ -60,13 +61,18 @@ constexpr AttentionConfig kConfig = [] {
   config.embed_dim = 12;
   config.num_heads = 4;
   config.num_kv_heads = 2;
-  config.head_dim = 3;
+  config.head_dim = 5;
   config.kdim = 7;
   config.vdim = 9;
   config.scale = 0.3f;
   config.softcap = 30.5f;
   config.window = 17;
   config.q_bias = config.v_bias = config.add_bias_kv = true;
+  config.rope_style = RopeStyle::kHalf;
+  config.rope_dims = 2;
+  config.rope_factor = 1.25f;
+  config.q_norm = config.k_norm = true;
+  config.norm_eps = 0.25f;
   return config;
 }();
 
@@ -109,13 +115,21 @@ std::set<std::string> Differences(const A& first, const B& second) {
 
 TEST_CASE("fields have names of their own, and places of their own in the file") {
   std::set<std::string> names;
-  std::set<uint32_t> words = {kFlagsWord}, flags;
+  std::set<uint32_t> words = {kFlagsWord}, flags, tags;
   VisitConfigFields([&](ConfigField field, const auto& value) {
     CHECK(names.insert(field.name()).second);
     CHECK(std::string(field.argument) == "config." + std::string(field.name()));
     const bool is_flag = std::is_same_v<decltype(value), const bool&>;
-    CHECK((is_flag ? flags : words).insert(field.slot).second);
+    if (field.tag != 0) {
+      CHECK(field.slot == 0);
+      CHECK(tags.insert(field.tag).second);
+      CHECK(*tags.rbegin() == field.tag);  // so that a visit writes them by rising id
+    } else {
+      CHECK((is_flag ? flags : words).insert(field.slot).second);
+    }
   }, kConfig);
+  CHECK(*tags.begin() == 1);
+  CHECK(*tags.rbegin() == tags.size());
   CHECK(*words.rbegin() < sizeof(FileHeader::config) / sizeof(uint32_t));
   CHECK(kKnownFlags == (uint32_t{1} << flags.size()) - 1);
 }
@@ -165,13 +179,80 @@ TEST_CASE("every field passes the C ABI, both ways") {
 TEST_CASE("the header of version 1 holds the config's words where it always did") {
   Random random(63);
   AttentionConfig config = kConfig;
+  config.rope_style = RopeStyle::kNone;
+  config.rope_dims = 0;
+  config.rope_factor = config.norm_eps = 0.0f;
+  config.q_norm = config.k_norm = false;
   config.weights = WeightType::kInt4;
   config.core = CoreType::kInt8;
   config.scale = 0.5f;
   config.softcap = 2.0f;
-  const uint32_t wanted[] = {12, 4, 2, 3, 7, 9, 0x3f000000, 0x40000000, 17, 1 + 4 + 16, 3, 1};
+  const uint32_t wanted[] = {12, 4, 2, 5, 7, 9, 0x3f000000, 0x40000000, 17, 1 + 4 + 16, 3, 1};
   const AlignedBytes file = Pack(NormalLayer(config, random));
   CHECK(memcmp(file.data() + 32, wanted, sizeof(wanted)) == 0);
+}
+
+TEST_CASE("version 2 has its table and its tagged fields where it always did") {
+  Random random(64);
+  const LayerData layer = NormalLayer(kConfig, random);
+  const AlignedBytes file = Pack(layer);
+  const auto word = [&file](size_t at) {
+    uint32_t value;
+    memcpy(&value, file.data() + at, sizeof(value));
+    return value;
+  };
+  const auto long_word = [&](size_t at) { return word(at) | uint64_t{word(at + 4)} << 32; };
+  CHECK(word(4) == 2);
+  const uint32_t config[] = {12, 4, 2, 5, 7, 9};
+  CHECK(memcmp(file.data() + 32, config, sizeof(config)) == 0);
+  CHECK(word(80) == 5);
+  CHECK(word(84) == Crc32c(file.data() + 256, 5 * 32));
+  for (size_t i = 88; i < 256; ++i) CHECK(file.data()[i] == std::byte{0});
+
+  const uint32_t kinds[] = {1, 2, 3, 4, 5};
+  AttentionConfig plain = kConfig;
+  plain.rope_style = RopeStyle::kNone;
+  plain.rope_dims = 0;
+  plain.rope_factor = plain.norm_eps = 0.0f;
+  plain.q_norm = plain.k_norm = false;
+  const uint64_t matrices = PackedWeightsBytes(plain) - 256;
+  const uint64_t bytes[] = {6 * 12, matrices, 1 * 4, 5 * 4, 5 * 4};
+  const uint64_t offsets[] = {448, 576, 576 + matrices, 640 + matrices, 704 + matrices};
+  for (size_t i = 0; i < 5; ++i) {
+    const size_t entry = 256 + i * 32;
+    CHECK(word(entry) == kinds[i]);
+    CHECK(word(entry + 4) == 0);
+    CHECK(long_word(entry + 8) == offsets[i]);
+    CHECK(long_word(entry + 16) == bytes[i]);
+    CHECK(word(entry + 24) == Crc32c(file.data() + offsets[i], bytes[i]));
+    CHECK(word(entry + 28) == 0);
+  }
+  CHECK(file.size() == 768 + matrices);
+
+  // id and type in one word, the count, the value
+  const uint32_t fields[] = {1 | 1 << 16, 1, 1,           // rope_style
+                             2 | 1 << 16, 1, 2,           // rope_dims
+                             3 | 2 << 16, 1, 0x3fa00000,  // rope_factor
+                             4 | 1 << 16, 1, 1,           // q_norm
+                             5 | 1 << 16, 1, 1,           // k_norm
+                             6 | 2 << 16, 1, 0x3e800000};  // norm_eps
+  CHECK(memcmp(file.data() + 448, fields, sizeof(fields)) == 0);
+  CHECK(memcmp(file.data() + offsets[2], layer.rope_frequencies.data(), 4) == 0);
+  CHECK(memcmp(file.data() + offsets[3], layer.q_norm_weight.data(), 20) == 0);
+  CHECK(memcmp(file.data() + offsets[4], layer.k_norm_weight.data(), 20) == 0);
+
+  // The matrices are those of version 1.
+  LayerData without = layer;
+  without.config = plain;
+  const AlignedBytes old = Pack(without);
+  CHECK(memcmp(file.data() + 576, old.data() + 256, matrices) == 0);
+
+  // A layer with norms alone has their fields alone.
+  plain.q_norm = true;
+  const AlignedBytes norm = Pack(NormalLayer(plain, random));
+  const uint32_t of_norm[] = {4 | 1 << 16, 1, 1, 6 | 2 << 16, 1, 0x358637bd};  // 1e-6
+  CHECK(norm.size() == 512 + matrices);
+  CHECK(memcmp(norm.data() + 384, of_norm, sizeof(of_norm)) == 0);
 }
 
 }  // namespace

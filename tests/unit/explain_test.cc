@@ -28,7 +28,7 @@ Explanation Walk(const AttendPlan& plan, MaskWordsKernel kernel) {
       for (size_t row = 0; row < plan.query_len; row += rows) {
         const size_t count = std::min(rows, plan.query_len - row);
         uint64_t words[kQueryBlock];
-        TileWalk walk(plan.masks, kernel, b, row, count, words, 0);
+        TileWalk walk(plan.masks, kernel, b, row, count, words, 1);
         walk.Begin(head);
         uint64_t run = 0;
         for (Tile tile; walk.Next(&tile); ++run) {

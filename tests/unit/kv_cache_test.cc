@@ -543,7 +543,7 @@ TEST_CASE("a cache in use refuses other calls, and writes nothing") {
 
 TEST_CASE("a call checks that a cache is of its layer's shape and still what it was") {
   AttentionConfig config = Resolved(kConfig.WithRope(RopeStyle::kHalf));
-  config.k_norm = true;
+  config.q_norm = config.k_norm = true;
   config.norm_eps = 1e-5f;
   Home home(config, Linear(2, 200));
   Append(home, 1, 200);
@@ -569,7 +569,7 @@ TEST_CASE("a call checks that a cache is of its layer's shape and still what it 
   differs("config.k_norm", [](AttentionConfig& c) { c.k_norm = false; });
   differs("config.norm_eps", [](AttentionConfig& c) { c.norm_eps = 1e-6f; });
   AttentionConfig other = config;  // these say nothing of keys and values
-  other.q_norm = true;
+  other.q_norm = false;
   other.num_heads = 3;
   other.embed_dim = other.kdim = other.vdim = 12;
   other.weights = WeightType::kInt8;

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "lib/core/kv_store.h"
 #include "lib/reference/kernels.h"
+#include "lib/support/cached_numbers.h"
 #include "lib/support/core_i8.h"
 #include "tests/support/effort.h"
 #include "tests/support/memory.h"
@@ -20,7 +22,12 @@ namespace {
 
 using Floats = std::vector<float>;
 
-constexpr KvForm kForms[] = {KvForm::kRows, KvForm::kF32Blocks, KvForm::kInt8Blocks};
+// Forms of keys and values.
+constexpr std::pair<KvForm, KvForm> kForms[] = {
+    {KvForm::kRows, KvForm::kRows},           {KvForm::kF32Blocks, KvForm::kF32Blocks},
+    {KvForm::kInt8Blocks, KvForm::kInt8Blocks}, {KvForm::kBf16Blocks, KvForm::kBf16Blocks},
+    {KvForm::kByteBlocks, KvForm::kByteBlocks}, {KvForm::kBf16Blocks, KvForm::kByteBlocks},
+    {KvForm::kByteBlocks, KvForm::kF32Blocks}};
 constexpr KvSide kSides[] = {KvSide::kKeys, KvSide::kValues};
 
 // Sizes of a store's three arrays.
@@ -89,9 +96,17 @@ void MakeNanScalesEqual(const detail::KvShape& shape, const KvView& view) {
       for (size_t block = 0; block * kKeyBlock < shape.capacity; ++block) {
         const KvBlock kv = view.Block(b, head, block);
         const size_t panels = sizes::DivideUp(shape.value_dim, kPanelColumns);
-        for (const float* scales :
-             {Int8Keys(static_cast<const int8_t*>(kv.keys), shape.head_dim).scales,
-              Int8Values(static_cast<const int8_t*>(kv.values), panels).scales}) {
+        const int8_t* const keys = static_cast<const int8_t*>(kv.keys);
+        const int8_t* const values = static_cast<const int8_t*>(kv.values);
+        std::vector<const float*> all;
+        if (shape.key_form == KvForm::kInt8Blocks) {
+          all = {Int8Keys(keys, shape.head_dim).scales, Int8Values(values, panels).scales};
+        }
+        if (shape.key_form == KvForm::kByteBlocks) all.push_back(ByteScales(keys, shape.head_dim));
+        if (shape.value_form == KvForm::kByteBlocks) {
+          all.push_back(ByteScales(values, panels * kPanelColumns));
+        }
+        for (const float* scales : all) {
           for (size_t j = 0; j < kKeyBlock; ++j) {
             if (scales[j] != scales[j]) const_cast<float*>(scales)[j] = __builtin_nanf("");
           }
@@ -112,7 +127,7 @@ Floats RunSteps(const detail::KvShape& shape, const std::vector<Step>& steps,
   }
   const KvStore store(shape, table, keys.data(), values.data(), value_kind.data());
   for (const Step& step : steps) Put(store, step, side);
-  if (shape.key_form == KvForm::kInt8Blocks) MakeNanScalesEqual(shape, store.view());
+  MakeNanScalesEqual(shape, store.view());
   Floats written;
   for (const Guarded<std::byte>* memory : {&keys, &values, &value_kind}) {
     for (const std::byte byte : memory->Copy()) written.push_back(static_cast<float>(byte));
@@ -120,9 +135,10 @@ Floats RunSteps(const detail::KvShape& shape, const std::vector<Step>& steps,
   return written;
 }
 
-detail::KvShape RandomShape(KvForm form, Random& random) {
+detail::KvShape RandomShape(KvForm form, KvForm value_form, Random& random) {
   detail::KvShape shape;
-  shape.key_form = shape.value_form = form;
+  shape.key_form = form;
+  shape.value_form = value_form;
   shape.batch = random.Between(1, 2);
   shape.num_kv_heads = random.Between(1, 3);
   shape.head_dim = random.Between(1, random.Chance(20) ? 150 : 40);
@@ -132,11 +148,12 @@ detail::KvShape RandomShape(KvForm form, Random& random) {
 }
 
 TEST_CASE("puts of any first key and count write the scalar code's bytes on every target") {
-  for (const KvForm form : kForms) {
+  for (const auto& [form, value_form] : kForms) {
     CAPTURE(Index(form));
+    CAPTURE(Index(value_form));
     for (uint64_t seed = 1; seed <= Effort(60, 15); ++seed) {
       Random random(seed);
-      const detail::KvShape shape = RandomShape(form, random);
+      const detail::KvShape shape = RandomShape(form, value_form, random);
       std::vector<Step> steps;
       // Each entry grows from 0 and is cut back now and then; both sides, groups of heads.
       for (size_t batch = 0; batch < shape.batch; ++batch) {
@@ -198,22 +215,23 @@ Floats Readable(const detail::KvShape& shape, const KvView& view, size_t length)
         }
         continue;
       }
-      const float* const k = static_cast<const float*>(kv.keys);
-      const float* const v = static_cast<const float*>(kv.values);
+      if (view.key_form == KvForm::kRows) {
+        for (size_t j = 0; j < keys; ++j) {
+          append(static_cast<const float*>(kv.keys) + j * kv.row_stride, shape.head_dim);
+          append(static_cast<const float*>(kv.values) + j * kv.row_stride, shape.value_dim);
+        }
+        continue;
+      }
       for (size_t j = 0; j < keys; ++j) {
         for (size_t d = 0; d < shape.head_dim; ++d) {
-          append(view.key_form == KvForm::kRows
-                     ? k + j * kv.row_stride + d
-                     : k + (j / kPanelColumns * shape.head_dim + d) * kPanelColumns +
-                           j % kPanelColumns,
-                 1);
+          const size_t index =
+              (j / kPanelColumns * shape.head_dim + d) * kPanelColumns + j % kPanelColumns;
+          seen.push_back(NumberOf(kv.key_form, kv.keys, shape.head_dim, index, j));
         }
         for (size_t d = 0; d < shape.value_dim; ++d) {
-          append(view.key_form == KvForm::kRows
-                     ? v + j * kv.row_stride + d
-                     : v + d / kPanelColumns * kv.value_panel_stride + j * kPanelColumns +
-                           d % kPanelColumns,
-                 1);
+          const size_t index =
+              d / kPanelColumns * kv.value_panel_stride + j * kPanelColumns + d % kPanelColumns;
+          seen.push_back(NumberOf(kv.value_form, kv.values, panels * kPanelColumns, index, j));
         }
       }
     }
@@ -222,11 +240,12 @@ Floats Readable(const detail::KvShape& shape, const KvView& view, size_t length)
 }
 
 TEST_CASE("rows put in pieces, over others and after every truncation, read as rows put at once") {
-  for (const KvForm form : kForms) {
+  for (const auto& [form, value_form] : kForms) {
     CAPTURE(Index(form));
+    CAPTURE(Index(value_form));
     const size_t capacity = form == KvForm::kRows ? 64 : 70;
-    const detail::KvShape shape = {form, form, 1, 2, 9, form == KvForm::kRows ? size_t{9} : size_t{20},
-                                   capacity};
+    const size_t value_dim = form == KvForm::kRows ? 9 : 20;
+    const detail::KvShape shape = {form, value_form, 1, 2, 9, value_dim, capacity};
     Random random(7);
     const Floats wanted_rows = BellVector(random, capacity * 2 * 20);
     const Floats old_rows = BellVector(random, capacity * 2 * 20);

@@ -10,6 +10,7 @@
 #include "lib/support/crc32c.h"
 #include "lib/weights/packed_file.h"
 #include "tests/support/layer.h"
+#include "tests/support/packed_file.h"
 #include "tests/unit/layer_call.h"
 
 namespace heed::test {
@@ -48,14 +49,7 @@ struct File {
     view = ViewOf(Resolved(config), bytes.data());
   }
   Status Verify() const {
-    FileHeader header;
-    memcpy(&header, bytes.data(), sizeof(header));
-    header.payload_crc =
-        Crc32c(bytes.data() + sizes::kHeaderBytes, bytes.size() - sizes::kHeaderBytes);
-    header.header_crc = 0;
-    memcpy(bytes.data(), &header, sizeof(header));
-    header.header_crc = Crc32c(bytes.data(), sizes::kHeaderBytes);
-    memcpy(bytes.data(), &header, sizeof(header));
+    RepairChecksums(bytes.bytes());
     Weights weights;
     const Status status = Weights::Open(bytes.bytes(), &weights);
     REQUIRE_MESSAGE(status.ok(), Text(status));
@@ -225,6 +219,83 @@ TEST_CASE("numbers of the layer may be anything") {
     f32.ExpectBad(f32.view.added_keys + 1, value, "bias_k");
     f32.ExpectBad(f32.view.added_values + 9, value, "bias_v");
     f32.ExpectBad(f32.view.added_values + 16, value, "bias_v");
+  }
+}
+
+// Every section of version 2 ends with zeros.
+AttentionConfig WithPositions(WeightType type) {
+  AttentionConfig config = ConfigOf(type).WithRope(RopeStyle::kHalf, 8);
+  config.q_norm = config.k_norm = true;
+  return config;
+}
+
+TEST_CASE("a frequency beyond 1.5 is bad, and weights of norms may be anything") {
+  for (WeightType type : kTypes) {
+    File file(WithPositions(type));
+    CHECK(file.Verify().ok());
+    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+    const float above = std::nextafter(1.5f, 2.0f);
+    for (size_t pair = 0; pair < 4; ++pair) {
+      for (float value : {above, -above, 2e9f, kInfinity, -kInfinity, kNan, -kNan}) {
+        file.ExpectBad(file.view.rope_frequencies + pair, value, "rope_frequencies");
+      }
+      for (float value : {1.5f, -1.5f, 0.0f, -0.0f, 1e-45f}) {
+        file.ExpectGood(file.view.rope_frequencies + pair, value);
+      }
+    }
+    for (float value : {kInfinity, kNan, -0.0f, 1e-45f, -3e38f}) {
+      file.ExpectGood(file.view.q_norm, value);
+      file.ExpectGood(file.view.k_norm + 8, value);
+    }
+    file.ExpectBad(file.view.k.bias, 1.0f, "k_weight");  // the matrices are checked as ever
+  }
+}
+
+TEST_CASE("a bit anywhere between the sections of version 2 is bad") {
+  const AttentionConfig config = WithPositions(WeightType::kF32);
+  File file(config);
+  const detail::FileLayout layout = detail::FileLayoutOf(config);
+  REQUIRE(layout.num_sections == 5);
+  size_t at = sizes::kHeaderBytes + layout.num_sections * sizeof(SectionEntry);
+  size_t num_between = 0;
+  for (size_t i = 0; i <= layout.num_sections; ++i) {
+    const bool is_end = i == layout.num_sections;
+    for (; at < (is_end ? layout.bytes : layout.sections[i].begin); ++at, ++num_between) {
+      CAPTURE(at);
+      file.ExpectBad(file.bytes.data() + at, std::byte{0x80}, "file");
+    }
+    if (!is_end) at += layout.sections[i].bytes;
+  }
+  CHECK(num_between == 32 + 56 + 48 + 28 + 28);
+}
+
+TEST_CASE("a section whose own checksum is wrong is refused beside a right one of the payload") {
+  const AttentionConfig config = WithPositions(WeightType::kInt8);
+  const File file(config);
+  const detail::FileLayout layout = detail::FileLayoutOf(config);
+  for (size_t i = 1; i < layout.num_sections; ++i) {
+    const AlignedBytes bytes(file.bytes.size());
+    memcpy(bytes.data(), file.bytes.data(), bytes.size());
+    // The checksum of a section is altered, and those of the table, payload and header follow.
+    SectionEntry entry;
+    std::byte* const at = bytes.data() + sizes::kHeaderBytes + i * sizeof(entry);
+    memcpy(&entry, at, sizeof(entry));
+    entry.crc ^= 1;
+    memcpy(at, &entry, sizeof(entry));
+    FileHeader header;
+    memcpy(&header, bytes.data(), sizeof(header));
+    header.table_crc = Crc32c(bytes.data() + sizes::kHeaderBytes,
+                              layout.num_sections * sizeof(SectionEntry));
+    header.payload_crc =
+        Crc32c(bytes.data() + sizes::kHeaderBytes, bytes.size() - sizes::kHeaderBytes);
+    header.header_crc = 0;
+    memcpy(bytes.data(), &header, sizeof(header));
+    header.header_crc = Crc32c(bytes.data(), sizes::kHeaderBytes);
+    memcpy(bytes.data(), &header, sizeof(header));
+    Weights weights;
+    CAPTURE(i);
+    REQUIRE(Weights::Open(bytes.bytes(), &weights).ok());
+    CHECK(weights.Verify().code == StatusCode::kBadChecksum);
   }
 }
 

@@ -1,0 +1,98 @@
+#include "cli/cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <heed/detail/cache_map.h>
+
+#include "cli/error.h"
+#include "cli/options.h"
+
+namespace heed::cli {
+namespace {
+
+MutableBytes BytesOf(Memory* memory) { return MutableBytes(memory->data(), memory->size()); }
+
+Memory MemoryFor(const AttentionConfig& config, const CacheLimits& limits) {
+  const size_t bytes = KvCacheBytes(config, limits);
+  if (bytes == 0) Fail("a cache of this shape needs more memory than there are addresses");
+  return Memory(bytes);
+}
+
+}  // namespace
+
+CLI::Option* AddCacheType(CLI::App* command, const std::string& name, std::string* value,
+                          const std::string& text) {
+  return AddText(command, name, value, text)->check(OneOf({"f32", "bf16", "int8"}));
+}
+
+CacheType CacheTypeOf(const char* option, const std::string& name, CoreType core) {
+  const bool is_int8 = core == CoreType::kInt8;
+  if (name.empty()) return is_int8 ? CacheType::kInt8 : CacheType::kF32;
+  if (is_int8 && name != "int8") {
+    Fail(option, ": expected int8, as the layer has an int8 core, got ", name);
+  }
+  const auto place = std::find(std::begin(kCacheNames), std::end(kCacheNames), name);
+  return static_cast<CacheType>(place - std::begin(kCacheNames));
+}
+
+Cache::Cache(const AttentionConfig& config, const CacheLimits& limits)
+    : config_(config), memory_(MemoryFor(config, limits)) {
+  Check(KvCache::Init(config_, limits, BytesOf(&memory_), &cache_));
+}
+
+Cache::Cache(const AttentionConfig& config, const std::string& path) : config_(config) {
+  InputFile file(path);
+  file.Append(UINT64_MAX, &memory_);
+  Check(KvCache::Attach(config_, BytesOf(&memory_), &cache_), path);
+  if (cache_.block().size != memory_.size()) {
+    Fail(path, ": size: expected ", cache_.block().size, " bytes, got ", memory_.size());
+  }
+}
+
+size_t Cache::Longest(size_t batch) const {
+  size_t longest = 0;
+  for (size_t b = 0; b < batch && b < cache_.limits().max_batch; ++b) {
+    longest = std::max<size_t>(longest, cache_.length(static_cast<uint32_t>(b)));
+  }
+  return longest;
+}
+
+// Blocks keep their places in an entry and head, which lie farther apart in the larger cache.
+void Cache::Reserve(size_t keys) {
+  const CacheLimits old_limits = cache_.limits();
+  if (is_ring() || keys <= old_limits.capacity) return;
+  if (keys > kMaxDimension) {
+    Fail("cache: expected at most ", kMaxDimension, " keys of a batch entry, got ", keys);
+  }
+  CacheLimits limits = old_limits;
+  limits.capacity = limits.max_new_rows = static_cast<uint32_t>(keys);
+  Memory memory = MemoryFor(config_, limits);
+  KvCache larger;
+  Check(KvCache::Init(config_, limits, BytesOf(&memory), &larger));
+  const detail::CacheShape from = detail::CacheShapeOf(config_, old_limits);
+  const detail::CacheShape to = detail::CacheShapeOf(config_, limits);
+  const detail::CacheMap from_map = detail::CacheMapOf(from), to_map = detail::CacheMapOf(to);
+  const struct {
+    size_t from, to, block_bytes;
+  } parts[] = {{from_map.kv.keys.offset, to_map.kv.keys.offset,
+                sizes::KeyBlockBytes(from.key_form, from.head_dim)},
+               {from_map.kv.values.offset, to_map.kv.values.offset,
+                sizes::ValueBlockBytes(from.value_form, from.head_dim)},
+               {from_map.kv.value_kind.offset, to_map.kv.value_kind.offset,
+                sizes::ValueKindBytes(from.value_form, 1)}};
+  for (const auto& part : parts) {
+    const size_t from_bytes = from.blocks * part.block_bytes;
+    for (size_t head = 0; head < from.max_batch * from.num_kv_heads; ++head) {
+      std::memcpy(memory.data() + part.to + head * to.blocks * part.block_bytes,
+                  memory_.data() + part.from + head * from_bytes, from_bytes);
+    }
+  }
+  std::memcpy(memory.data() + to_map.lengths.offset, memory_.data() + from_map.lengths.offset,
+              from.max_batch * sizeof(uint32_t));
+  memory_ = std::move(memory);
+  Check(KvCache::Attach(config_, BytesOf(&memory_), &cache_));
+}
+
+}  // namespace heed::cli

@@ -1,0 +1,54 @@
+// cli/cache.h: caches of keys and values that the program makes, reads from files and writes.
+#ifndef HEED_PORTS_CLI_CACHE_H_
+#define HEED_PORTS_CLI_CACHE_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <heed/attention.h>
+
+#include "cli/file.h"
+
+namespace heed::cli {
+
+// Names of the types of caches, by their numbers.
+inline constexpr const char* kCacheNames[] = {"f32", "bf16", "int8"};
+inline const char* NameOf(CacheType type) { return kCacheNames[static_cast<uint32_t>(type)]; }
+
+// A text that is one of these names.
+CLI::Option* AddCacheType(CLI::App* command, const std::string& name, std::string* value,
+                          const std::string& text);
+// The type of a cache of a layer. Where no name is given: int8 for an int8 core, else f32. Fails,
+// naming the option, where the core does not take it.
+CacheType CacheTypeOf(const char* option, const std::string& name, CoreType core);
+
+// A cache with its memory.
+class Cache {
+ public:
+  // An empty one.
+  Cache(const AttentionConfig& config, const CacheLimits& limits);
+  // One that a file holds. Fails where the file is not a whole cache of this shape of layer.
+  Cache(const AttentionConfig& config, const std::string& path);
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+  KvCache* get() { return &cache_; }
+  bool is_ring() const { return cache_.limits().window != 0; }
+  // The most keys that one of the first `batch` entries holds.
+  size_t Longest(size_t batch) const;
+  // Makes room for at least so many keys of each entry. A ring needs none.
+  void Reserve(size_t keys);
+  // All bytes, for a file.
+  std::string_view text() const { return memory_.text(); }
+
+ private:
+  AttentionConfig config_;
+  Memory memory_;
+  KvCache cache_;
+};
+
+}  // namespace heed::cli
+
+#endif  // HEED_PORTS_CLI_CACHE_H_
