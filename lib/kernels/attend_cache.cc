@@ -8,7 +8,7 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include "lib/kernels/few_rows-inl.h"
 #include "lib/support/large_numbers.h"
 
@@ -57,4 +57,4 @@ void ProbabilitiesCached(const TileArgs& tile, const ProbabilityArgs& args) {
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS

@@ -18,7 +18,7 @@ void ForEachHead(const NormRotateArgs& args, NormRotateHeadFunction* function);
 }  // namespace heed::kernels
 #endif  // HEED_LIB_KERNELS_NORM_ROTATE_CC_
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/vector-inl.h"
 #include "lib/support/kernel_table.h"
@@ -172,7 +172,7 @@ void NormRotate(const NormRotateArgs& args) { kernels::ForEachHead(args, NormRot
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS
 
 #if HWY_ONCE
 namespace heed::kernels {

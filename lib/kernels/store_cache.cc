@@ -8,7 +8,7 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include <cstring>
 
 #include "lib/kernels/row_scales-inl.h"
@@ -141,4 +141,4 @@ void PutValuesBytes(const PutArgs& args) {
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS
