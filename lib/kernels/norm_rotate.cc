@@ -96,7 +96,9 @@ HWY_INLINE float InverseNorm(const NormRotateArgs& args, const float* HWY_RESTRI
   }
   const hn::FixedTag<float, 4> d4;
   const auto head_dim = hn::Set(d4, static_cast<float>(static_cast<int32_t>(args.head_dim)));
-  const auto mean = Divide(d4, SumsOf16(sums, sums, sums, sums), head_dim);
+  // Scalable vectors have more lanes than four, and their zeros must not become divisors.
+  const auto sum = hn::Set(d4, hn::GetLane(SumsOf16(sums, sums, sums, sums)));
+  const auto mean = Divide(d4, sum, head_dim);
   const auto eps = hn::Set(d4, args.norm_eps * factor * factor);
   return hn::GetLane(Divide(d4, hn::Set(d4, 1.0f), SquareRootOf(d4, hn::Add(mean, eps))));
 }
