@@ -21,6 +21,7 @@ Masks MasksOf(const Args& args) {
   masks.offsets = args.offsets;
   masks.window = args.window;
   masks.window_right = args.window_right;
+  masks.first_keys = args.first_keys;
   return masks;
 }
 
@@ -180,7 +181,6 @@ Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const F
   input.added_values = Added(c, tensors.bias_v);
   input.masks = MasksOf(args);
   if (input.masks.window == 0) input.masks.window = c.window;
-  input.masks.first_keys = args.first_keys;
   input.scale = ScaleOf(config.scale, d);
   input.softcap = static_cast<double>(c.softcap);
 

@@ -72,7 +72,8 @@ struct WorkspaceMap {
   WorkerMap worker;
   // With integer weights and no backend. The merged heads take the place of the query's integers.
   QuantizedMap quantized_query, quantized_key, quantized_value;
-  Part backend_rows;  // with a backend: float [batch][key_len][num_kv_heads * head_dim]
+  // With a backend: float [batch][the larger of query_len and key_len][num_kv_heads * head_dim].
+  Part backend_rows;
   // With rotary positions: cosines and sines of the rows of query, and of keys that are other rows.
   Part query_turns;  // float [batch][query_len][rope_dims]
   Part key_turns;    // float [key_len][rope_dims]
@@ -101,7 +102,10 @@ constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
     map.quantized_key = TakeQuantized(key_rows, c.kdim, offsets, &parts);
     map.quantized_value = TakeQuantized(key_rows, c.vdim, offsets, &parts);
   }
-  if (shape.has_backend) map.backend_rows = parts.Take<float>(sizes::Mul(key_rows, kv_dim));
+  if (shape.has_backend) {  // rows of query are appended to caches
+    map.backend_rows =
+        parts.Take<float>(sizes::Mul(key_rows > query_rows ? key_rows : query_rows, kv_dim));
+  }
   if (c.rope_style != RopeStyle::kNone) {
     map.query_turns = parts.Take<float>(sizes::Mul(query_rows, c.rope_dims));
     map.key_turns = parts.Take<float>(sizes::Mul(shape.max_key_len, c.rope_dims));

@@ -1,0 +1,372 @@
+// tests/numeric/stream_test.cc: a sequence that is fed to a cache in pieces has the bits of the whole
+// sequence, whatever the pieces, and after any truncation, copy or move of the cache.
+//
+// Both sides run on the same target, so that targets without fused multiply-add take part, too.
+// bf16 and int8 caches have no whole sequence to compare with but one that is fed in one piece.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/compare.h"
+#include "tests/support/effort.h"
+#include "tests/support/exact_backend.h"
+#include "tests/support/executors.h"
+#include "tests/support/stream.h"
+#include "tests/support/targets.h"
+
+namespace heed::test {
+namespace {
+
+constexpr StreamTypes kTypes[] = {{WeightType::kF32, CoreType::kF32},
+                                  {WeightType::kF32, CoreType::kInt8},
+                                  {WeightType::kBf16, CoreType::kF32},
+                                  {WeightType::kInt8, CoreType::kInt8},
+                                  {WeightType::kInt8, CoreType::kF32},
+                                  {WeightType::kInt4, CoreType::kInt8},
+                                  {WeightType::kInt4, CoreType::kF32}};
+constexpr CacheType kCacheTypes[] = {CacheType::kF32, CacheType::kBf16, CacheType::kInt8};
+
+StreamTypes TypesOf(uint64_t seed) { return kTypes[seed % (sizeof(kTypes) / sizeof(kTypes[0]))]; }
+
+// The type in which results are those of the whole sequence.
+CacheType ExactType(const Stream& stream) {
+  return stream.layer.config.core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
+}
+
+CacheLimits LimitsOf(const Stream& stream) {
+  CacheLimits limits;
+  limits.max_batch = static_cast<uint32_t>(stream.batch);
+  limits.capacity = static_cast<uint32_t>(stream.len);
+  limits.type = ExactType(stream);
+  return limits;
+}
+
+void CheckSame(const Outputs& got, const Outputs& wanted) {
+  CHECK(SameBits(got.output, wanted.output));
+  CHECK(SameBits(got.weights, wanted.weights));
+}
+
+TEST_CASE("a sequence in any pieces has the bits of the whole, on every target") {
+  for (uint64_t seed = 1; seed <= Effort(84, 14); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const Stream stream = RandomStream(random, TypesOf(seed));
+    const size_t pieces[] = {1, random.Between(2, 9), 50, stream.len};
+    const size_t most = std::min(stream.len, pieces[seed / 7 % 4]);
+    CAPTURE(most);
+    ForEachTarget([&](const char* target) {
+      Feeder feeder(stream, LimitsOf(stream), target);
+      feeder.FeedTo(random, most, stream.len);
+      CheckSame(feeder.outputs(), RunWhole(stream, target));
+    });
+  }
+}
+
+TEST_CASE("executors and projection backends give the bits of the whole, too") {
+  for (uint64_t seed = 101; seed <= 100 + Effort(30, 8); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    StreamTypes types = TypesOf(seed);
+    const bool has_backend = seed % 3 == 0;  // a backend has heed's bits beside f32 weights
+    if (has_backend) types.weights = WeightType::kF32;
+    const Stream stream = RandomStream(random, types);
+    const Outputs wanted = RunWhole(stream);
+    std::unique_ptr<ExactBackend> exact;
+    ProjectionBackend backend;
+    CreateOptions options;
+    const AlignedBytes file = Pack(stream.layer);
+    if (has_backend) {
+      Weights weights;
+      REQUIRE(Weights::Open(file.bytes(), &weights).ok());
+      exact = std::make_unique<ExactBackend>(weights);
+      backend = exact->backend();
+      options.projection_backend = &backend;
+    }
+    Feeder feeder(stream, LimitsOf(stream), options, 3);
+    ShuffledExecutor shuffled(3, seed);
+    ReversedExecutor reversed(2);
+    ThreadExecutor threads(3);
+    const Executor executors[] = {shuffled.executor(), reversed.executor(), threads.executor()};
+    for (size_t part = 1; part <= 3; ++part) {
+      feeder.FeedTo(random, random.Between(1, 30), stream.len * part / 3, &executors[part - 1]);
+    }
+    CheckSame(feeder.outputs(), wanted);
+  }
+}
+
+TEST_CASE("caches of any type have the same bits for any pieces, executor and target") {
+  for (uint64_t seed = 201; seed <= 200 + Effort(36, 9); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const Stream stream = RandomStream(random, {TypesOf(seed).weights, CoreType::kF32});
+    CacheLimits limits = LimitsOf(stream);
+    limits.type = kCacheTypes[seed % 3];
+    limits.value_type = kCacheTypes[seed / 3 % 3];
+    Feeder reference(stream, limits, kReference);
+    reference.Step(std::vector<size_t>(stream.batch, stream.len));
+    ForEachTarget([&](const char* target) {
+      Feeder whole(stream, limits, target);
+      whole.Step(std::vector<size_t>(stream.batch, stream.len));
+      if (HasFma(target)) CheckSame(whole.outputs(), reference.outputs());
+      CreateOptions options;
+      options.target = target;
+      Feeder pieces(stream, limits, options, 2);
+      ShuffledExecutor shuffled(2, seed);
+      const Executor executor = shuffled.executor();
+      pieces.FeedTo(random, random.Between(1, 40), stream.len, seed % 2 == 0 ? &executor : nullptr);
+      CheckSame(pieces.outputs(), whole.outputs());
+    });
+  }
+}
+
+TEST_CASE("a cache cut off at every key of a block goes on with other rows as if they had come first") {
+  constexpr size_t kLen = 75;
+  for (const StreamTypes& types : {kTypes[0], kTypes[1]}) {
+    for (const CacheType type : kCacheTypes) {
+      const bool has_int8_core = types.core == CoreType::kInt8;
+      if (has_int8_core && type != CacheType::kInt8) continue;
+      Random random(301);
+      AttentionConfig config = AttentionConfig::GroupedQuery(12, 4, 2, 5).WithTypes(types.weights,
+                                                                                    types.core);
+      Stream stream;
+      stream.layer = BellLayer(config, random);
+      stream.len = kLen;
+      stream.x = BellVector(random, kLen * 12);
+      CacheLimits limits = LimitsOf(stream);
+      limits.type = type;
+      ForEachTarget([&](const char* target) {
+        const size_t step = kIsSlow ? 7 : 1;
+        Feeder feeder(stream, limits, target);
+        for (size_t cut = 0; cut < kLen; cut += step) {
+          CAPTURE(cut);
+          feeder.FeedTo(random, kLen, kLen);
+          // Large rows, whose sums and flags would be seen if they stayed behind.
+          for (size_t i = cut * 12; i < stream.x.size(); ++i) stream.x[i] = 0x1p70f;
+          REQUIRE(feeder.cache().Truncate(0, static_cast<uint32_t>(cut)).ok());
+          feeder.FeedTo(random, kLen, std::min(kLen, cut + 5));
+          DrawRows(random, 0, cut, &stream);
+          REQUIRE(feeder.cache().Truncate(0, static_cast<uint32_t>(cut)).ok());
+          feeder.FeedTo(random, 20, kLen);
+          Feeder fresh(stream, limits, target);
+          fresh.FeedTo(random, kLen, kLen);
+          CheckSame(feeder.outputs(), fresh.outputs());
+        }
+      });
+    }
+  }
+}
+
+TEST_CASE("after random truncations and resets a cache goes on as a new one would") {
+  for (uint64_t seed = 401; seed <= 400 + Effort(40, 10); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Stream stream = RandomStream(random, TypesOf(seed));
+    Feeder feeder(stream, LimitsOf(stream));
+    for (size_t round = 0; round < 4; ++round) {
+      uint32_t longest = 0;
+      for (uint32_t b = 0; b < stream.batch; ++b) {
+        longest = std::max(longest, feeder.cache().length(b));
+      }
+      feeder.FeedTo(random, random.Between(1, 40), random.Between(longest, stream.len));
+      for (uint32_t b = 0; b < stream.batch; ++b) {
+        const auto cut = static_cast<uint32_t>(random.Below(feeder.cache().length(b) + 1));
+        REQUIRE(feeder.cache().Truncate(b, cut).ok());
+        CHECK(feeder.cache().length(b) == cut);
+        DrawRows(random, b, cut, &stream);
+      }
+      if (random.Chance(15)) REQUIRE(feeder.cache().Reset().ok());
+    }
+    feeder.FeedTo(random, random.Between(1, 40), stream.len);
+    CheckSame(feeder.outputs(), RunWhole(stream));
+  }
+}
+
+TEST_CASE("a copy of a cache's bytes, wherever it lies, goes on by itself") {
+  for (uint64_t seed = 501; seed <= 500 + Effort(28, 7); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Stream stream = RandomStream(random, TypesOf(seed));
+    CacheLimits limits = LimitsOf(stream);
+    if (ExactType(stream) == CacheType::kF32) limits.type = kCacheTypes[seed % 3];
+    const size_t cut = random.Below(stream.len + 1);
+    Feeder first(stream, limits);
+    first.FeedTo(random, random.Between(1, 40), cut);
+    Stream other = stream;
+    for (size_t b = 0; b < stream.batch; ++b) DrawRows(random, b, cut, &other);
+    Feeder fork(other, limits);
+    fork.FeedTo(random, 40, cut);  // for the outputs of the common rows
+    AlignedBytes bytes(first.block().size());
+    memcpy(bytes.data(), first.block().data(), bytes.size());
+    fork.MoveTo(std::move(bytes));
+    for (Feeder* feeder : {&fork, &first}) feeder->FeedTo(random, random.Between(1, 40), stream.len);
+    Feeder first_alone(stream, limits), fork_alone(other, limits);
+    first_alone.FeedTo(random, 50, stream.len);
+    fork_alone.FeedTo(random, 50, stream.len);
+    CheckSame(first.outputs(), first_alone.outputs());
+    CheckSame(fork.outputs(), fork_alone.outputs());
+  }
+}
+
+// Rows and outputs of entry `from` become those of entry `to`, up to `count` rows.
+void CopyRows(const Stream& source, size_t from, size_t to, size_t count, Stream* stream) {
+  const size_t columns = source.layer.config.embed_dim;
+  std::copy_n(source.x.begin() + static_cast<ptrdiff_t>(from * source.len * columns),
+              count * columns,
+              stream->x.begin() + static_cast<ptrdiff_t>(to * source.len * columns));
+  if (source.positions.empty()) return;
+  std::copy_n(source.positions.begin() + static_cast<ptrdiff_t>(from * source.len), count,
+              stream->positions.begin() + static_cast<ptrdiff_t>(to * source.len));
+}
+
+// The rows of a result from row begin[b] of each entry on.
+std::vector<float> RowsFrom(const std::vector<float>& output, const Stream& stream,
+                            const std::vector<size_t>& begin) {
+  const size_t columns = stream.layer.config.embed_dim;
+  std::vector<float> rows;
+  for (size_t b = 0; b < stream.batch; ++b) {
+    for (size_t i = begin[b] * columns; i < stream.len * columns; ++i) {
+      rows.push_back(output[b * stream.len * columns + i]);
+    }
+  }
+  return rows;
+}
+
+TEST_CASE("entries that were copied or reordered go on as those that they came from") {
+  for (uint64_t seed = 601; seed <= 600 + Effort(42, 14); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Stream stream = RandomStream(random, TypesOf(seed));
+    // Masks belong to an entry; only its rows move.
+    stream.keep = stream.ignore = stream.padding = {};
+    stream.bias = {};
+    stream.wanted = WeightsWanted::kNone;
+    CacheLimits limits = LimitsOf(stream);
+    if (ExactType(stream) == CacheType::kF32) limits.type = kCacheTypes[seed % 3];
+    Feeder feeder(stream, limits);
+    std::vector<size_t> counts;
+    for (size_t b = 0; b < stream.batch; ++b) counts.push_back(random.Below(stream.len + 1));
+    if (*std::max_element(counts.begin(), counts.end()) == 0) continue;
+    feeder.Step(counts);
+    const Stream before = stream;
+    std::vector<uint32_t> map;
+    for (uint32_t b = 0; b < stream.batch; ++b) {
+      map.push_back(static_cast<uint32_t>(random.Below(stream.batch)));
+    }
+    if (random.Chance(30)) {  // one entry alone
+      const uint32_t to = static_cast<uint32_t>(random.Below(stream.batch)), from = map[to];
+      for (uint32_t b = 0; b < stream.batch; ++b) map[b] = b == to ? from : b;
+      REQUIRE(feeder.cache().CopyEntry(from, to).ok());
+    } else {
+      REQUIRE(feeder.cache().Reorder(map.data(), map.size()).ok());
+    }
+    std::vector<size_t> begin;
+    for (uint32_t b = 0; b < stream.batch; ++b) {
+      begin.push_back(counts[map[b]]);
+      CHECK(feeder.cache().length(b) == begin[b]);
+      CopyRows(before, map[b], b, begin[b], &stream);
+    }
+    feeder.FeedTo(random, random.Between(1, 40), stream.len);
+    Feeder fresh(stream, limits);
+    fresh.FeedTo(random, 50, stream.len);
+    CHECK(SameBits(RowsFrom(feeder.outputs().output, stream, begin),
+                   RowsFrom(fresh.outputs().output, stream, begin)));
+  }
+}
+
+TEST_CASE("a ring goes on for ever with the bits of a window and its first keys over the whole") {
+  for (uint64_t seed = 701; seed <= 700 + Effort(56, 14); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Stream stream = RandomStream(random, TypesOf(seed));
+    stream.wanted = WeightsWanted::kNone;
+    stream.layer.config.window = 0;
+    stream.window = random.BetweenSigned(1, seed % 2 == 0 ? 30 : 100);
+    stream.first_keys = random.Chance(50) ? 0 : random.BetweenSigned(1, 80);
+    // A ring is at its most interesting once it has gone round.
+    const size_t columns = stream.layer.config.embed_dim;
+    stream.len = random.Between(150, kIsSlow ? 250 : 420);
+    stream.x = BellVector(random, stream.batch * stream.len * columns);
+    stream.keep = stream.ignore = {};
+    if (random.Chance(50)) {
+      stream.keep = {1, 1, stream.len, stream.len,
+                     FlagVector(random, stream.len * stream.len, 80)};
+    }
+    stream.padding = {};
+    stream.bias = {};
+    if (random.Chance(50)) {
+      stream.bias = {1, stream.layer.config.num_heads, 1, stream.len,
+                     BellVector(random, stream.layer.config.num_heads * stream.len)};
+    }
+    if (!stream.positions.empty()) {
+      stream.positions.resize(stream.batch * stream.len);
+      for (int32_t& position : stream.positions) position = static_cast<int32_t>(random.Below(900));
+    }
+    CacheLimits limits;
+    limits.max_batch = static_cast<uint32_t>(stream.batch);
+    limits.max_new_rows = static_cast<uint32_t>(random.Between(1, 90));
+    limits.window = static_cast<uint32_t>(stream.window) + (random.Chance(30) ? 20 : 0);
+    limits.first_keys = static_cast<uint32_t>(stream.first_keys) + (random.Chance(30) ? 9 : 0);
+    limits.type = ExactType(stream);
+    const char* const target = seed % 4 == 0 ? kReference : nullptr;
+    Feeder feeder(stream, limits, target);
+    feeder.FeedTo(random, limits.max_new_rows, stream.len);
+    CheckSame(feeder.outputs(), RunWhole(stream, target));
+    // The last rows once more: the ring still holds all that they see.
+    const size_t again = random.Between(1, std::min<size_t>(stream.len, limits.max_new_rows));
+    for (uint32_t b = 0; b < stream.batch; ++b) {
+      const auto cut = static_cast<uint32_t>(stream.len - again);
+      const Status status = feeder.cache().Truncate(b, cut);
+      CHECK_MESSAGE(status.ok(), Text(status));
+      DrawRows(random, b, cut, &stream);
+    }
+    feeder.FeedTo(random, limits.max_new_rows, stream.len);
+    CheckSame(feeder.outputs(), RunWhole(stream, target));
+  }
+}
+
+// Each call of a stream that is not causal sees all keys that its entry holds by then.
+TEST_CASE("calls that are not causal equal those that are given all keys so far") {
+  for (uint64_t seed = 801; seed <= 800 + Effort(42, 14); ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Stream stream = RandomStream(random, TypesOf(seed));
+    stream.batch = 1;  // so that the masks of a call are parts of these
+    stream.layer.config.window = 0;
+    stream.causal = false;
+    stream.window = seed % 3 == 0 ? stream.window : 0;
+    stream.positions.clear();
+    const size_t columns = stream.layer.config.embed_dim, len = stream.len;
+    const Runner whole(stream.layer, LimitsFor(stream.args()));
+    Feeder feeder(stream, LimitsOf(stream));
+    for (size_t begin = 0, end = 0; begin < len; begin = end) {
+      end = random.Between(begin + 1, len);
+      feeder.Step({end - begin});
+      ForwardArgs args = stream.args();
+      const auto cut = [&](auto* view) {
+        if (!view->present()) return;
+        view->batch = 1;
+        view->batch_stride = 0;
+        if (view->key_len != 1) view->key_len = end;
+        if (view->query_len == 1) return;
+        view->query_len = end - begin;
+        view->data += begin * view->query_stride;
+      };
+      cut(&args.keep);
+      cut(&args.ignore);
+      cut(&args.key_padding);
+      cut(&args.bias);
+      args.query = ConstTensorView(stream.x.data() + begin * columns, 1, end - begin, columns);
+      args.key = ConstTensorView(stream.x.data(), 1, end, columns);
+      args.offset = static_cast<int64_t>(begin);
+      const Outputs wanted = RunLayer(whole, args, stream.wanted);
+      const float* const got = feeder.outputs().output.data() + begin * columns;
+      CHECK(SameBits(std::vector<float>(got, got + (end - begin) * columns), wanted.output));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace heed::test
