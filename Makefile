@@ -87,7 +87,7 @@ bench-check: bench-build ## fails where heed misses a target of bench/shapes.h
 	  $(BENCH_RUN) $(BENCH) --isa avx2 --weights f32 --check $(BENCH_FLAGS); avx2=$$?; fi; \
 	[ $$best = 0 ] && [ $${avx2:-0} = 0 ]
 
-accuracy: all ## measures all weight types on real layers: the table in bench/accuracy.md
+accuracy: all ## measures all weight and cache types on real layers: tables in bench/accuracy.md
 	@cmake --build build/release -j $(JOBS) --target heed_test_golden > /dev/null
 	@.ci/accuracy build/release
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """draw.py RESULTS.json NAME: NAME.md, the tables of ratios, and NAME.svg, percent of peak as bars.
 
+There is no picture of cold and masked rows, and no NAME.svg where the results have no others.
 Standard library only. RESULTS.json is what heed_bench --benchmark_out writes.
 """
 import json
@@ -135,8 +136,50 @@ def cold_table(shapes):
     return [title, ""] + grid(header, rows)
 
 
+def step_table(shapes):
+    """Steps with a cache: a row for each shape and each of heed's types."""
+    rows = []
+    for shape, contestants in shapes.items():
+        for name, heed in contestants.items():
+            if "floor_ratio" not in heed:
+                continue
+            binds = "memory" if heed["memory_us"] > heed["arithmetic_us"] else "arithmetic"
+            touched = heed["touched_bytes"]
+            error = (f"{heed['error']:.1e}" if name == "heed" else f"{100 * heed['error']:.2g} %")
+            rows.append([shape, name, f"{heed['median_us']:.0f}", f"{touched / 1e6:.2f}",
+                         f"{touched / heed['memory_us'] / 1e3:.1f}", f"{heed['memory_us']:.0f}",
+                         f"{heed['projection_rate'] / 1e9:.0f}, {heed['attention_rate'] / 1e9:.0f}",
+                         f"{heed['arithmetic_us']:.0f}", binds, f"{heed['floor_ratio']:.2f}",
+                         error])
+    if not rows:
+        return []
+    title = ("One token with a cache, weights and cache from memory: median us; the bytes touched "
+             "and the bandwidth of reading as many; the time of that read; multiply-adds per ns "
+             "that projections and attention count with, and their time; heed's median over the "
+             "larger of the two times, at most 1.25; error.")
+    header = ["shape", "types", "us", "MB", "GB/s", "memory", "rates", "arithmetic", "binds",
+              "/ floor", "error"]
+    return [title, ""] + grid(header, rows) + step_peers(shapes)
+
+
+def step_peers(shapes):
+    """The peers beside heed in f32, and beside its int8 layers."""
+    rows = []
+    names = names_of(shapes, lambda row: "floor_ratio" not in row)
+    names = ["heed", "heed-int8", "heed-int8-kv8", INT8] + names
+    for shape, contestants in shapes.items():
+        rows.append([shape] + [f"{contestants[name]['median_us']:.0f}"
+                               if name in contestants else "" for name in names])
+    return ["The same, beside peers: median us.", ""] + grid(["shape"] + names, rows)
+
+
 def is_cold(rows):
     return any(name.startswith("read") for name in rows)
+
+
+def is_step(rows):
+    """Whether there is a cache."""
+    return any(row.get("cached") for row in rows.values())
 
 
 def is_masked(rows):
@@ -151,10 +194,11 @@ def against_peers(shapes):
 
 def table(context, shapes):
     warm = against_peers(shapes)
-    cold = {shape: rows for shape, rows in shapes.items() if is_cold(rows)}
+    cold = {shape: rows for shape, rows in shapes.items() if is_cold(rows) and not is_step(rows)}
+    steps = {shape: rows for shape, rows in shapes.items() if is_step(rows)}
     masked = {shape: rows for shape, rows in shapes.items() if is_masked(rows)}
     return "\n".join([f"{machine(context)}.", ""] + f32_table(warm) + quantized_table(warm) +
-                     mask_table(masked) + cold_table(cold))
+                     mask_table(masked) + cold_table(cold) + step_table(steps))
 
 
 def text(x, y, content, anchor="start", size=12, color="#222222"):
@@ -227,8 +271,9 @@ def main():
         sys.exit(f"draw.py: {sys.argv[1]}: no results")
     with open(sys.argv[2] + ".md", "w") as file:
         file.write(table(context, shapes))
-    with open(sys.argv[2] + ".svg", "w") as file:
-        file.write(picture(context, shapes))
+    if against_peers(shapes):
+        with open(sys.argv[2] + ".svg", "w") as file:
+            file.write(picture(context, shapes))
     print(table(context, shapes), end="")
 
 

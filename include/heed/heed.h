@@ -41,8 +41,9 @@
  * prints or aborts. Truth values are uint8_t: any value but 0 is true.
  *
  * Threads: one heed_attention serves one call at a time, and a second one answers HEED_BUSY. Two of
- * them are independent, also when they share a packed file, unless they share a workspace. All
- * other functions may be called from anywhere at any time.
+ * them are independent, also when they share a packed file, unless they share a workspace. A
+ * heed_kv_cache that is appended to or changed serves one call at a time, too. All other functions
+ * may be called from anywhere at any time.
  *
  * What is stable: a program that was compiled with this header works with every later library
  * whose heed_abi_version() equals HEED_ABI_VERSION.
@@ -51,10 +52,10 @@
  *     released library had means that library's layout, with defaults for the rest. A larger size
  *     comes from a newer header: it is accepted if all bytes that this library does not know are
  *     zero. Any other size is refused.
- *   - All other structs (status, tensors, masks, lengths, offsets) never change, and heed_weights
- *     and heed_attention never change their size.
- * What may change: the texts of a status, the bytes inside heed_weights, heed_attention and a
- * block, and the number of bytes that heed_workspace_bytes returns.
+ *   - All other structs (status, tensors, masks, lengths, offsets, positions, new rows) never
+ *     change, and heed_weights, heed_attention and heed_kv_cache never change their size.
+ * What may change: the texts of a status, the bytes inside heed_weights, heed_attention,
+ * heed_kv_cache and a block, and the number of bytes that heed_workspace_bytes returns.
  */
 #ifndef HEED_HEED_H_
 #define HEED_HEED_H_
@@ -289,6 +290,8 @@ typedef struct heed_limits {
   uint32_t max_query_len; /* at least 1 */
   uint32_t max_key_len;   /* 0: max_query_len, as self-attention needs */
   uint32_t max_workers;   /* 0: 1; the most workers of an executor given to forward */
+  uint32_t cached;        /* not 0: every call has a cache or a memory, so that the workspace has no
+                           * room for keys and values; max_key_len is then what remember takes */
 } heed_limits;
 #define HEED_LIMITS_INIT HEED_INIT(heed_limits)
 
@@ -332,6 +335,27 @@ HEED_EXPORT HEED_NODISCARD heed_status heed_attention_create_shared(
     void* workspace, size_t workspace_bytes, heed_attention* layer,
     const heed_create_options* options);
 
+/* Keys and values of earlier calls (see "caches"), in a block of the caller's: nothing to free. A
+ * copy by assignment, while no call uses it, is a second handle of the same block. Not attached
+ * until heed_kv_cache_init or heed_kv_cache_attach has filled it. */
+typedef struct heed_kv_cache {
+  uint64_t storage[64];
+} heed_kv_cache;
+
+/* Rotary positions of the rows of a call, [batch][length] or [1][length] for all entries, each from
+ * 0 to 2^20 - 1 (heed/positions.h). All zero: absent, and rows count from their entry's length or
+ * from the offset. */
+typedef struct heed_positions {
+  const int32_t* data;
+  size_t batch, length;
+} heed_positions;
+
+/* How many rows of a call are new, one number for each batch entry [batch]. All zero: absent. */
+typedef struct heed_new_rows {
+  const int32_t* data;
+  size_t count;
+} heed_new_rows;
+
 /* One call. Tensors are [batch][len][columns] with heads = 1. */
 typedef struct heed_forward_args {
   uint32_t size;           /* HEED_FORWARD_ARGS_INIT sets it */
@@ -354,6 +378,14 @@ typedef struct heed_forward_args {
   const heed_executor* executor; /* null: serial */
   int64_t window_right;    /* R > 0: hides j > i + offset + R; -1: hides no key on the right; 0: not
                             * given. causal keeps it at 0. heed/mask.h has ONNX's numbers beside */
+  heed_positions positions;
+  heed_kv_cache* cache;    /* null, or a cache that the rows of query are appended to: each row then
+                            * attends to what its entry holds, up to itself where `causal` or a
+                            * window says so. No key, no offset. Masks, bias and attention_weights
+                            * have a key column for each key of the longest entry after the call */
+  const heed_kv_cache* memory; /* null, or what heed_attention_remember made; no key */
+  heed_new_rows new_rows;  /* with a cache: the rows of each entry that count; absent: all */
+  int64_t first_keys;      /* with a window: keys before this number are seen all the same */
 } heed_forward_args;
 #define HEED_FORWARD_ARGS_INIT HEED_INIT(heed_forward_args)
 
@@ -365,6 +397,69 @@ typedef struct heed_forward_args {
  * (tests/numeric/accuracy_test.cc). */
 HEED_EXPORT HEED_NODISCARD heed_status heed_attention_forward(const heed_attention* layer,
                                                               const heed_forward_args* args);
+
+/* ------------------------------------------------------------------------------------- caches */
+
+/* How a cache keeps a number: as it is; rounded to bfloat16; as an integer with a scale for each
+ * key or value of a head. An int8 core takes HEED_CACHE_INT8 alone. heed/kv_cache.h tells more. */
+enum { HEED_CACHE_F32 = 1, HEED_CACHE_BF16 = 2, HEED_CACHE_INT8 = 3 };
+
+/* The largest sequences that a cache serves. A linear cache holds `capacity` keys of each batch
+ * entry; a ring holds what a sliding window needs and goes on for ever. */
+typedef struct heed_cache_limits {
+  uint32_t size;         /* HEED_CACHE_LIMITS_INIT sets it */
+  uint32_t max_batch;    /* 0: 1 */
+  uint32_t capacity;     /* keys of a batch entry; 0 for a ring */
+  uint32_t max_new_rows; /* 0: capacity; the most new rows of a call, which a ring needs to know */
+  uint32_t window;       /* 0: linear; else a ring for windows of so many keys */
+  uint32_t first_keys;   /* of a ring: the first keys of the sequence, which stay */
+  uint32_t type;         /* HEED_CACHE_...; 0: HEED_CACHE_F32 */
+  uint32_t value_type;   /* HEED_CACHE_...; 0: as type */
+} heed_cache_limits;
+#define HEED_CACHE_LIMITS_INIT HEED_INIT(heed_cache_limits)
+
+/* Bytes of a cache's block: a multiple of 64, the same on every CPU; 0 for a config or limits that
+ * init refuses. */
+HEED_EXPORT size_t heed_kv_cache_bytes(const heed_attention_config* config,
+                                       const heed_cache_limits* limits);
+/* Makes an empty cache in a block that is aligned to 64 and has at least heed_kv_cache_bytes. The
+ * block holds no pointers: a copy of its bytes, in memory or in a file, is a snapshot. */
+HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_init(const heed_attention_config* config,
+                                                          const heed_cache_limits* limits,
+                                                          void* block, size_t block_bytes,
+                                                          heed_kv_cache* cache);
+/* Makes a cache of bytes that init made and calls have filled since, wherever they lie now. It
+ * survives any bytes: HEED_BAD_MAGIC, HEED_BAD_VERSION, HEED_BAD_CHECKSUM, HEED_BAD_HEADER or
+ * HEED_BAD_PAYLOAD for what is no cache or damaged, HEED_CONFIG_MISMATCH for another layer's. */
+HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_attach(const heed_attention_config* config,
+                                                            void* block, size_t block_bytes,
+                                                            heed_kv_cache* cache);
+/* Keys of a batch entry; 0 for an entry out of range. */
+HEED_EXPORT uint32_t heed_kv_cache_length(const heed_kv_cache* cache, uint32_t entry);
+/* Forgets the keys of an entry from position n on. HEED_OVERWRITTEN: a ring no longer holds a key
+ * that row n would see. */
+HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_truncate(heed_kv_cache* cache, uint32_t entry,
+                                                              uint32_t n);
+/* Forgets everything. */
+HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_reset(heed_kv_cache* cache);
+/* Copies an entry over another one. */
+HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_copy_entry(heed_kv_cache* cache, uint32_t from,
+                                                                uint32_t to);
+/* Entry i becomes what entry map[i] was, for i below count: beam search. An entry may be taken more
+ * than once. */
+HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_reorder(heed_kv_cache* cache,
+                                                             const uint32_t* map, size_t count);
+
+/* Projects the keys and values of a sequence once, so that later calls attend to them with a query
+ * alone (args.memory): the cross-attention of a decoder. What the memory held is forgotten.
+ * key [batch][key_len][kdim]; value [batch][key_len][vdim], null: key; lengths null: all keys
+ * count; executor null: serial. */
+HEED_EXPORT HEED_NODISCARD heed_status heed_attention_remember(const heed_attention* layer,
+                                                               const heed_const_tensor* key,
+                                                               const heed_const_tensor* value,
+                                                               const heed_lengths* lengths,
+                                                               const heed_executor* executor,
+                                                               heed_kv_cache* memory);
 
 /* ----------------------------------------------------------- attention without the projections */
 
@@ -398,6 +493,7 @@ typedef struct heed_sdpa_args {
   uint8_t average_weights; /* attention_weights is [batch][1][query_len][key_len] */
   const heed_executor* executor; /* null: serial */
   int64_t window_right;    /* as in heed_forward_args */
+  int64_t first_keys;      /* the same */
 } heed_sdpa_args;
 #define HEED_SDPA_ARGS_INIT HEED_INIT(heed_sdpa_args)
 
@@ -446,6 +542,10 @@ typedef struct heed_layer_tensors {
   const float* out_bias;   /* [embed_dim] */
   const float* bias_k;     /* [H_kv * D], where add_bias_kv */
   const float* bias_v;     /* [H_kv * D], where add_bias_kv */
+  const float* rope_frequencies; /* [rope_dims / 2], where rope_style: radians from one position to
+                                  * the next for each pair of columns */
+  const float* q_norm_weight;    /* [D], where q_norm. (Gemma: 1 + weight) */
+  const float* k_norm_weight;    /* [D], where k_norm */
 } heed_layer_tensors;
 #define HEED_LAYER_TENSORS_INIT HEED_INIT(heed_layer_tensors)
 
@@ -580,6 +680,28 @@ HEED_EXPORT heed_status_code heed_sdpa_explain_code(const heed_sdpa_args* args,
                                                     heed_explanation* explanation,
                                                     const heed_create_options* options,
                                                     heed_status* status);
+
+HEED_EXPORT heed_status_code heed_kv_cache_init_code(const heed_attention_config* config,
+                                                     const heed_cache_limits* limits, void* block,
+                                                     size_t block_bytes, heed_kv_cache* cache,
+                                                     heed_status* status);
+HEED_EXPORT heed_status_code heed_kv_cache_attach_code(const heed_attention_config* config,
+                                                       void* block, size_t block_bytes,
+                                                       heed_kv_cache* cache, heed_status* status);
+HEED_EXPORT heed_status_code heed_kv_cache_truncate_code(heed_kv_cache* cache, uint32_t entry,
+                                                         uint32_t n, heed_status* status);
+HEED_EXPORT heed_status_code heed_kv_cache_reset_code(heed_kv_cache* cache, heed_status* status);
+HEED_EXPORT heed_status_code heed_kv_cache_copy_entry_code(heed_kv_cache* cache, uint32_t from,
+                                                           uint32_t to, heed_status* status);
+HEED_EXPORT heed_status_code heed_kv_cache_reorder_code(heed_kv_cache* cache, const uint32_t* map,
+                                                        size_t count, heed_status* status);
+HEED_EXPORT heed_status_code heed_attention_remember_code(const heed_attention* layer,
+                                                          const heed_const_tensor* key,
+                                                          const heed_const_tensor* value,
+                                                          const heed_lengths* lengths,
+                                                          const heed_executor* executor,
+                                                          heed_kv_cache* memory,
+                                                          heed_status* status);
 
 #ifdef __cplusplus
 }  /* extern "C" */

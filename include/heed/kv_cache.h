@@ -37,7 +37,7 @@
 //   kBf16  rounded to the nearest bfloat16: half of the memory
 //   kInt8  an integer times a scale, absmax / 127 of the key or value of one head: a quarter of
 //          the memory, and 8 bytes for the scales of each key and head. With an int8 core it is the
-//          core's own form and the only type; then chunks and whole sequence have the same bits, too.
+//          core's own form and the only type; chunks and whole sequence then have equal bits, too.
 // bench/accuracy.md has the error of each on real layers.
 //
 // A linear cache holds `capacity` keys of each batch entry. A ring holds what a sliding window
@@ -69,9 +69,9 @@ struct CacheLimits {
   CacheType value_type = CacheType::kAsKeys;  // kAsKeys: as `type`
 };
 
-// Bytes of a cache's block: a multiple of 64, the same on every CPU; 0 where Init refuses. A key and
-// its value take 2 head_dim num_kv_heads times 4 bytes (kF32), 2 (kBf16), or 1 and 8 bytes for each
-// head (kInt8); the capacity is rounded up to blocks of 64, and value columns to 16.
+// Bytes of a cache's block: a multiple of 64, the same on every CPU; 0 where Init refuses. A key
+// and its value take 2 head_dim num_kv_heads times 4 bytes (kF32), 2 (kBf16), or 1 and 8 bytes for
+// each head (kInt8); the capacity is rounded up to blocks of 64, and value columns to 16.
 constexpr size_t KvCacheBytes(const AttentionConfig& config, const CacheLimits& limits) {
   return detail::KvCacheBytesOf(Resolved(config), limits);
 }
@@ -133,7 +133,7 @@ class KvCache {
 };
 
 // The rows of a call that are new, for each batch entry [batch]: from 0 to the length of query. The
-// rows after them are neither read nor appended, and their outputs are the output projection's bias.
+// rows after them are neither read nor appended; their outputs are the output projection's bias.
 struct NewRows {
   const int32_t* data = nullptr;
   size_t count = 0;

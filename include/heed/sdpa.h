@@ -47,7 +47,7 @@ struct SdpaArgs {
   ConstTensorView key = {};    // [batch][num_kv_heads][key_len][head_dim]. num_kv_heads divides
                                // num_heads: query head h reads head h / (num_heads / num_kv_heads)
   ConstTensorView value = {};  // [batch][num_kv_heads][key_len][value_dim]
-  // Masks, lengths, causal, offset, offsets and window_right mean what they do in ForwardArgs.
+  // Masks, lengths, causal, offset, offsets, window_right and first_keys are as in ForwardArgs.
   KeepMask keep = {};
   IgnoreMask ignore = {};
   IgnoreMask key_padding = {};

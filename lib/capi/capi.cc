@@ -3,6 +3,7 @@
 #include "heed/heed.h"
 
 #include <cstring>
+#include <new>
 #include <type_traits>
 
 #include "lib/capi/convert.h"
@@ -12,10 +13,6 @@
 
 namespace heed::capi {
 namespace {
-
-// C++ objects live in the caller's opaque structs as bytes. The last word tells a struct that was
-// filled from one that is all zero or was never written, which counts as closed.
-constexpr uint64_t kFilled = 0x6e65706f64656568;  // "heedopen"
 
 template <typename Object, typename Opaque>
 Object Load(const Opaque* opaque) {
@@ -194,6 +191,86 @@ Status Explain(const heed_attention* layer, const heed_forward_args* args,
   return Status();
 }
 
+Status Remember(const heed_attention* layer, const heed_const_tensor* key,
+                const heed_const_tensor* value, const heed_lengths* lengths,
+                const heed_executor* executor, heed_kv_cache* memory) {
+  if (layer == nullptr) return Null("layer");
+  if (key == nullptr) return Null("key");
+  Executor e;
+  if (executor != nullptr) HEED_RETURN_IF_ERROR(ToCpp(executor, &e));
+  const KvCache* cache;
+  HEED_RETURN_IF_ERROR(CacheIn(memory, "memory", &cache));
+  return Load<Attention>(layer).Remember(
+      ToCpp(*key), value != nullptr ? ToCpp(*value) : ConstTensorView(),
+      lengths != nullptr ? Lengths(lengths->data, lengths->count) : Lengths(),
+      executor != nullptr ? &e : nullptr, const_cast<KvCache*>(cache));
+}
+
+void StoreCache(const KvCache& cache, heed_kv_cache* opaque) {
+  static_assert(std::is_trivially_copyable_v<KvCache>);
+  constexpr size_t kLast = sizeof(heed_kv_cache) / sizeof(uint64_t) - 1;
+  uint64_t first;
+  memcpy(&first, static_cast<const void*>(&cache), sizeof(first));
+  new (opaque->storage) KvCache(cache);
+  opaque->storage[kLast] = first ^ kFilled;
+}
+
+Status InitCache(const heed_attention_config* config, const heed_cache_limits* limits, void* block,
+                 size_t block_bytes, heed_kv_cache* cache) {
+  AttentionConfig c;
+  HEED_RETURN_IF_ERROR(Converted(config, kConfig, &c));
+  CacheLimits l;
+  HEED_RETURN_IF_ERROR(Converted(limits, kLimits, &l));
+  if (cache == nullptr) return Null("cache");
+  KvCache made;
+  HEED_RETURN_IF_ERROR(KvCache::Init(c, l, BytesOf(block, block_bytes), &made));
+  StoreCache(made, cache);
+  return Status();
+}
+
+Status AttachCache(const heed_attention_config* config, void* block, size_t block_bytes,
+                   heed_kv_cache* cache) {
+  AttentionConfig c;
+  HEED_RETURN_IF_ERROR(Converted(config, kConfig, &c));
+  if (cache == nullptr) return Null("cache");
+  KvCache made;
+  HEED_RETURN_IF_ERROR(KvCache::Attach(c, BytesOf(block, block_bytes), &made));
+  StoreCache(made, cache);
+  return Status();
+}
+
+// The cache of a call that changes it.
+Status CacheOf(heed_kv_cache* opaque, KvCache** cache) {
+  const KvCache* found;
+  HEED_RETURN_IF_ERROR(CacheIn(opaque, "cache", &found));
+  *cache = const_cast<KvCache*>(found);
+  return Status();
+}
+
+Status TruncateCache(heed_kv_cache* cache, uint32_t entry, uint32_t n) {
+  KvCache* c;
+  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  return c->Truncate(entry, n);
+}
+
+Status ResetCache(heed_kv_cache* cache) {
+  KvCache* c;
+  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  return c->Reset();
+}
+
+Status CopyEntryOfCache(heed_kv_cache* cache, uint32_t from, uint32_t to) {
+  KvCache* c;
+  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  return c->CopyEntry(from, to);
+}
+
+Status ReorderCache(heed_kv_cache* cache, const uint32_t* map, size_t count) {
+  KvCache* c;
+  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  return c->Reorder(map, count);
+}
+
 Status Sdpa(const heed_sdpa_args* args, const heed_sdpa_limits* limits, void* block,
             size_t block_bytes, const heed_create_options* options) {
   Executor executor;
@@ -293,6 +370,26 @@ HEED_FORMS(heed_attention_explain, Explain,
            (const heed_attention* layer, const heed_forward_args* args,
             heed_explanation* explanation),
            (layer, args, explanation));
+HEED_FORMS(heed_attention_remember, Remember,
+           (const heed_attention* layer, const heed_const_tensor* key,
+            const heed_const_tensor* value, const heed_lengths* lengths,
+            const heed_executor* executor, heed_kv_cache* memory),
+           (layer, key, value, lengths, executor, memory));
+HEED_FORMS(heed_kv_cache_init, InitCache,
+           (const heed_attention_config* config, const heed_cache_limits* limits, void* block,
+            size_t block_bytes, heed_kv_cache* cache),
+           (config, limits, block, block_bytes, cache));
+HEED_FORMS(heed_kv_cache_attach, AttachCache,
+           (const heed_attention_config* config, void* block, size_t block_bytes,
+            heed_kv_cache* cache),
+           (config, block, block_bytes, cache));
+HEED_FORMS(heed_kv_cache_truncate, TruncateCache,
+           (heed_kv_cache* cache, uint32_t entry, uint32_t n), (cache, entry, n));
+HEED_FORMS(heed_kv_cache_reset, ResetCache, (heed_kv_cache* cache), (cache));
+HEED_FORMS(heed_kv_cache_copy_entry, CopyEntryOfCache,
+           (heed_kv_cache* cache, uint32_t from, uint32_t to), (cache, from, to));
+HEED_FORMS(heed_kv_cache_reorder, ReorderCache,
+           (heed_kv_cache* cache, const uint32_t* map, size_t count), (cache, map, count));
 HEED_FORMS(heed_sdpa, Sdpa,
            (const heed_sdpa_args* args, const heed_sdpa_limits* limits, void* block,
             size_t block_bytes, const heed_create_options* options),
@@ -325,6 +422,18 @@ size_t heed_plan_bytes(const heed_attention_config* config) {
 size_t heed_shared_workspace_bytes(const heed_attention_config* config,
                                    const heed_limits* limits) {
   return BytesFor(config, limits, once::SharedWorkspaceBytes);
+}
+
+size_t heed_kv_cache_bytes(const heed_attention_config* config, const heed_cache_limits* limits) {
+  AttentionConfig c;
+  CacheLimits l;
+  const bool ok = Converted(config, kConfig, &c).ok() && Converted(limits, kLimits, &l).ok();
+  return ok ? once::KvCacheBytes(c, l) : 0;
+}
+
+uint32_t heed_kv_cache_length(const heed_kv_cache* cache, uint32_t entry) {
+  const KvCache* c;
+  return CacheIn(cache, "cache", &c).ok() ? c->length(entry) : 0;
 }
 
 size_t heed_sdpa_workspace_bytes(const heed_sdpa_limits* limits) {

@@ -1,6 +1,7 @@
 #include "lib/capi/convert.h"
 
 #include <cstddef>
+#include <cstring>
 #include <type_traits>
 
 #include "heed/detail/config_fields.h"
@@ -29,10 +30,17 @@ static_assert(sizeof(heed_float_mask) == sizeof(BiasMask));
 static_assert(sizeof(heed_lengths) == sizeof(Lengths));
 static_assert(sizeof(heed_offsets) == sizeof(Offsets));
 static_assert(SizedTwins<heed_executor, Executor>());
+static_assert(sizeof(heed_positions) == sizeof(Positions));
+static_assert(sizeof(heed_new_rows) == sizeof(NewRows));
 static_assert(SizedTwins<heed_attention_config, AttentionConfig>());
+static_assert(SizedTwins<heed_limits, Limits>());
+static_assert(SizedTwins<heed_cache_limits, CacheLimits>());
 static_assert(SizedTwins<heed_sdpa_limits, SdpaLimits>());
 // CreateOptions holds the projection backend too, which the C ABI does not have.
 static_assert(SizedTwins<heed_create_options, CreateOptions>(size_t{0} - sizeof(void*)));
+static_assert(SizedTwins<heed_forward_args, ForwardArgs>());
+static_assert(SizedTwins<heed_sdpa_args, SdpaArgs>());
+static_assert(SizedTwins<heed_layer_tensors, LayerTensors>());
 static_assert(SizedTwins<heed_explanation, Explanation>());
 
 constexpr bool Same(int32_t c, StatusCode cpp) { return c == static_cast<int32_t>(cpp); }
@@ -48,6 +56,8 @@ static_assert(Same(HEED_OVER_LIMIT, StatusCode::kOverLimit));
 static_assert(Same(HEED_BLOCK_TOO_SMALL, StatusCode::kBlockTooSmall));
 static_assert(Same(HEED_STALE_PLAN, StatusCode::kStalePlan));
 static_assert(Same(HEED_BUSY, StatusCode::kBusy));
+static_assert(Same(HEED_CACHE_FULL, StatusCode::kCacheFull));
+static_assert(Same(HEED_OVERWRITTEN, StatusCode::kOverwritten));
 static_assert(Same(HEED_BAD_MAGIC, StatusCode::kBadMagic));
 static_assert(Same(HEED_BAD_VERSION, StatusCode::kBadVersion));
 static_assert(Same(HEED_BAD_CHECKSUM, StatusCode::kBadChecksum));
@@ -73,12 +83,26 @@ static_assert(Same(uint16_t{HEED_NUMBER_CORE}, NumberForm::kCore));
 
 constexpr bool Same(uint32_t c, WeightType cpp) { return c == static_cast<uint32_t>(cpp); }
 constexpr bool Same(uint32_t c, CoreType cpp) { return c == static_cast<uint32_t>(cpp); }
+constexpr bool Same(uint32_t c, RopeStyle cpp) { return c == static_cast<uint32_t>(cpp); }
 static_assert(Same(uint32_t{HEED_WEIGHTS_F32}, WeightType::kF32));
 static_assert(Same(uint32_t{HEED_WEIGHTS_BF16}, WeightType::kBf16));
 static_assert(Same(uint32_t{HEED_WEIGHTS_INT8}, WeightType::kInt8));
 static_assert(Same(uint32_t{HEED_WEIGHTS_INT4}, WeightType::kInt4));
 static_assert(Same(uint32_t{HEED_CORE_F32}, CoreType::kF32));
 static_assert(Same(uint32_t{HEED_CORE_INT8}, CoreType::kInt8));
+static_assert(Same(uint32_t{HEED_ROPE_NONE}, RopeStyle::kNone));
+static_assert(Same(uint32_t{HEED_ROPE_HALF}, RopeStyle::kHalf));
+static_assert(Same(uint32_t{HEED_ROPE_INTERLEAVED}, RopeStyle::kInterleaved));
+
+// The constants of C leave 0 to the default.
+constexpr CacheType CacheTypeOf(uint32_t c, CacheType absent) {
+  return c == 0 ? absent : static_cast<CacheType>(c <= HEED_CACHE_INT8 ? c - 1 : c);
+}
+static_assert(CacheTypeOf(HEED_CACHE_F32, CacheType::kAsKeys) == CacheType::kF32);
+static_assert(CacheTypeOf(HEED_CACHE_BF16, CacheType::kAsKeys) == CacheType::kBf16);
+static_assert(CacheTypeOf(HEED_CACHE_INT8, CacheType::kAsKeys) == CacheType::kInt8);
+static_assert(CacheTypeOf(HEED_CACHE_INT8 + 1, CacheType::kF32) > CacheType::kAsKeys);
+
 static_assert(size_t{HEED_ALIGNMENT} == sizes::kAlignment);
 static_assert(uint32_t{HEED_MAX_DIMENSION} == kMaxDimension);
 
@@ -136,19 +160,13 @@ Status ArgsOf(const CArgs& c, Executor* executor, Args* result) {
   args.offsets = Offsets(c.offsets.data, c.offsets.count);
   args.window = c.window;
   args.window_right = c.window_right;
+  args.first_keys = c.first_keys;
   args.output = TensorOf<TensorView>(c.output);
   args.attention_weights = TensorOf<TensorView>(c.attention_weights);
   args.average_weights = c.average_weights != 0;
-  if (c.executor != nullptr) {
-    heed_executor e;
-    HEED_RETURN_IF_ERROR(Read(c.executor, kExecutor, &e));
-    executor->context = e.context;
-    executor->num_workers = e.num_workers != 0 ? e.num_workers : 1;
-    executor->run = e.run;
-    if (e.min_multiply_adds != 0) executor->min_multiply_adds = e.min_multiply_adds;
-    args.executor = executor;
-  }
-  return Status();
+  if (c.executor == nullptr) return Status();
+  args.executor = executor;
+  return ToCpp(c.executor, executor);
 }
 
 }  // namespace
@@ -227,6 +245,9 @@ LayerTensors ToCpp(const heed_layer_tensors& c) {
   tensors.out_bias = c.out_bias;
   tensors.bias_k = c.bias_k;
   tensors.bias_v = c.bias_v;
+  tensors.rope_frequencies = c.rope_frequencies;
+  tensors.q_norm_weight = c.q_norm_weight;
+  tensors.k_norm_weight = c.k_norm_weight;
   return tensors;
 }
 
@@ -236,6 +257,19 @@ Limits ToCpp(const heed_limits& c) {
   limits.max_query_len = c.max_query_len;
   limits.max_key_len = c.max_key_len;
   limits.max_workers = c.max_workers != 0 ? c.max_workers : 1;
+  limits.cached = c.cached != 0;
+  return limits;
+}
+
+CacheLimits ToCpp(const heed_cache_limits& c) {
+  CacheLimits limits;
+  limits.max_batch = c.max_batch != 0 ? c.max_batch : 1;
+  limits.capacity = c.capacity;
+  limits.max_new_rows = c.max_new_rows;
+  limits.window = c.window;
+  limits.first_keys = c.first_keys;
+  limits.type = CacheTypeOf(c.type, CacheType::kF32);
+  limits.value_type = CacheTypeOf(c.value_type, CacheType::kAsKeys);
   return limits;
 }
 
@@ -254,7 +288,45 @@ CreateOptions ToCpp(const heed_create_options& c) {
   return options;
 }
 
+ConstTensorView ToCpp(const heed_const_tensor& tensor) {
+  return TensorOf<ConstTensorView>(tensor);
+}
+
+Status ToCpp(const heed_executor* executor, Executor* result) {
+  heed_executor e;
+  HEED_RETURN_IF_ERROR(Read(executor, kExecutor, &e));
+  result->context = e.context;
+  result->num_workers = e.num_workers != 0 ? e.num_workers : 1;
+  result->run = e.run;
+  if (e.min_multiply_adds != 0) result->min_multiply_adds = e.min_multiply_adds;
+  return Status();
+}
+
+Status CacheIn(const heed_kv_cache* opaque, const char* name, const KvCache** cache) {
+  static_assert(sizeof(KvCache) + sizeof(uint64_t) <= sizeof(heed_kv_cache));
+  static_assert(alignof(KvCache) <= alignof(heed_kv_cache));
+  if (opaque == nullptr) return Fail(StatusCode::kNullPointer, name, "an address");
+  constexpr size_t kLast = sizeof(heed_kv_cache) / sizeof(uint64_t) - 1;
+  uint64_t first;
+  memcpy(&first, opaque, sizeof(first));
+  if (opaque->storage[kLast] != (first ^ kFilled)) {
+    return Fail(StatusCode::kNullPointer, name, "an attached cache");
+  }
+  *cache = reinterpret_cast<const KvCache*>(opaque->storage);
+  return Status();
+}
+
 Status ToCpp(const heed_forward_args& args, Executor* executor, ForwardArgs* result) {
+  result->positions = Positions(args.positions.data, args.positions.batch, args.positions.length);
+  result->new_rows = NewRows(args.new_rows.data, args.new_rows.count);
+  if (args.cache != nullptr) {
+    const KvCache* cache;
+    HEED_RETURN_IF_ERROR(CacheIn(args.cache, "cache", &cache));
+    result->cache = const_cast<KvCache*>(cache);
+  }
+  if (args.memory != nullptr) {
+    HEED_RETURN_IF_ERROR(CacheIn(args.memory, "memory", &result->memory));
+  }
   return ArgsOf(args, executor, result);
 }
 

@@ -4,12 +4,17 @@
 
 #include "heed/attention.h"
 #include "heed/heed.h"
+#include "heed/kv_cache.h"
 #include "heed/sdpa.h"
 #include "heed/status.h"
 #include "heed/weights.h"
 #include "lib/support/arithmetic.h"
 
 namespace heed::capi {
+
+// C++ objects live in the caller's opaque structs as bytes. The last word tells a struct that was
+// filled from one that is all zero or was never written, which counts as closed.
+inline constexpr uint64_t kFilled = 0x6e65706f64656568;  // "heedopen"
 
 heed_status ToC(const Status& status);
 heed_attention_config ToC(const AttentionConfig& config);
@@ -21,7 +26,13 @@ Status ToCpp(const heed_attention_config& config, AttentionConfig* result);
 LayerTensors ToCpp(const heed_layer_tensors& tensors);
 Limits ToCpp(const heed_limits& limits);
 SdpaLimits ToCpp(const heed_sdpa_limits& limits);
+CacheLimits ToCpp(const heed_cache_limits& limits);
 CreateOptions ToCpp(const heed_create_options& options);
+ConstTensorView ToCpp(const heed_const_tensor& tensor);
+Status ToCpp(const heed_executor* executor, Executor* result);
+
+// The cache itself, which calls mark as busy: it lies inside of the opaque struct.
+Status CacheIn(const heed_kv_cache* opaque, const char* name, const KvCache** cache);
 
 // `executor` is storage for the one that args point to, and lives as long as the result. Refuses an
 // executor by its size.

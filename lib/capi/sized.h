@@ -43,16 +43,21 @@ constexpr Layouts Released(const char* expectation, Sizes... sizes) {
 //           struct                 macro                         last field     sizes of ABI 3, ...
 HEED_LAYOUTS(heed_attention_config, "HEED_ATTENTION_CONFIG_INIT", reserved,
              offsetof(heed_attention_config, rope_style), sizeof(heed_attention_config));
-HEED_LAYOUTS(heed_limits, "HEED_LIMITS_INIT", max_workers, sizeof(heed_limits));
+HEED_LAYOUTS(heed_limits, "HEED_LIMITS_INIT", cached, offsetof(heed_limits, cached),
+             sizeof(heed_limits));
+HEED_LAYOUTS(heed_cache_limits, "HEED_CACHE_LIMITS_INIT", value_type, sizeof(heed_cache_limits));
 HEED_LAYOUTS(heed_create_options, "HEED_CREATE_OPTIONS_INIT", target, sizeof(heed_create_options));
 HEED_LAYOUTS(heed_executor, "HEED_EXECUTOR_INIT", min_multiply_adds, sizeof(heed_executor));
-HEED_LAYOUTS(heed_forward_args, "HEED_FORWARD_ARGS_INIT", window_right,
-             offsetof(heed_forward_args, window_right), sizeof(heed_forward_args));
+HEED_LAYOUTS(heed_forward_args, "HEED_FORWARD_ARGS_INIT", first_keys,
+             offsetof(heed_forward_args, window_right), offsetof(heed_forward_args, positions),
+             sizeof(heed_forward_args));
 HEED_LAYOUTS(heed_explanation, "HEED_EXPLANATION_INIT", tiles_skipped, sizeof(heed_explanation));
 HEED_LAYOUTS(heed_sdpa_limits, "HEED_SDPA_LIMITS_INIT", max_workers, sizeof(heed_sdpa_limits));
-HEED_LAYOUTS(heed_sdpa_args, "HEED_SDPA_ARGS_INIT", window_right,
-             offsetof(heed_sdpa_args, window_right), sizeof(heed_sdpa_args));
-HEED_LAYOUTS(heed_layer_tensors, "HEED_LAYER_TENSORS_INIT", bias_v, sizeof(heed_layer_tensors));
+HEED_LAYOUTS(heed_sdpa_args, "HEED_SDPA_ARGS_INIT", first_keys,
+             offsetof(heed_sdpa_args, window_right), offsetof(heed_sdpa_args, first_keys),
+             sizeof(heed_sdpa_args));
+HEED_LAYOUTS(heed_layer_tensors, "HEED_LAYER_TENSORS_INIT", k_norm_weight,
+             offsetof(heed_layer_tensors, rope_frequencies), sizeof(heed_layer_tensors));
 #undef HEED_LAYOUTS
 
 // How errors name an argument and its size.

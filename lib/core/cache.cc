@@ -27,17 +27,14 @@ Status InUse() {
 uint32_t ReadOnce(const uint32_t* word) { return *static_cast<const volatile uint32_t*>(word); }
 
 Status CheckType(const char* name, CoreType core, CacheType type) {
-  const uint32_t number = static_cast<uint32_t>(type);
   if (core == CoreType::kInt8 && type != CacheType::kInt8) {
-    return Fail(StatusCode::kUnsupported, name, "with an int8 core CacheType::kInt8,",
-                static_cast<uint32_t>(CacheType::kInt8), number);
+    return Fail(StatusCode::kUnsupported, name, "int8, as the core is int8");
   }
   if (type < CacheType::kAsKeys) return Status();
-  return Fail(StatusCode::kUnsupported, name, "CacheType::kF32, kBf16 or kInt8, at most",
-              static_cast<uint32_t>(CacheType::kInt8), number);
+  return Fail(StatusCode::kUnsupported, name, "f32, bf16 or int8", Number(),
+              static_cast<uint32_t>(type));
 }
 
-// The names of the limits, for errors.
 Status CheckCacheLimits(CoreType core, const CacheLimits& filled) {
   HEED_RETURN_IF_ERROR(CheckLimit("limits.max_batch", filled.max_batch));
   if (filled.window == 0) {
@@ -219,8 +216,7 @@ Status CacheAccess::CheckIntact(const KvCache& cache, const char* name) {
   memcpy(&header, cache.block_.data, offsetof(CacheHeader, block_bytes));
   if (memcmp(header.magic, "HEKV", sizeof(header.magic)) != 0 ||
       header.version != kCacheVersion || header.crc != cache.header_crc_) {
-    return Fail(StatusCode::kBadHeader, name, "the header of its block as it was, with CRC-32C",
-                Hex(cache.header_crc_), Hex(header.crc));
+    return Fail(StatusCode::kBadHeader, name, "a block whose header stays as it was");
   }
   return Status();
 }
@@ -340,8 +336,7 @@ Status KvCache::Attach(const AttentionConfig& config, MutableBytes block, KvCach
   made.header_crc_ = crc;
   const CacheHeader right = HeaderOf(resolved, limits, made.shape_, bytes);
   if (memcmp(&header, &right, sizeof(header)) != 0) {
-    return Fail(StatusCode::kBadHeader, "block", "the header of its limits, with CRC-32C",
-                Hex(right.crc), Hex(crc));
+    return Fail(StatusCode::kBadHeader, "block", "a header that follows from its limits");
   }
   HEED_RETURN_IF_ERROR(CheckMemory("block", block, "the size that its header tells,", bytes));
   HEED_RETURN_IF_ERROR(CacheAccess::Check(made, resolved, "block"));

@@ -35,8 +35,8 @@ inline constexpr uint32_t kCacheVersion = 1;
 // a caller reads each of them once, and Check has to have accepted it or Length has to clamp it.
 class CacheAccess {
  public:
-  // Checks a cache that a call names `name`: that it is attached, that nothing else was written over
-  // its header since, that it is one of the layer's shape, and that its lengths are in range.
+  // Checks a cache that a call names `name`: it is attached, nothing else was written over its
+  // header since, it is one of the layer's shape, and its lengths are in range.
   static Status Check(const KvCache& cache, const AttentionConfig& config,
                       const char* name = "cache");
 

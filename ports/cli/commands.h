@@ -12,6 +12,7 @@ void AddInfo(CLI::App& program);
 void AddRun(CLI::App& program);
 void AddReport(CLI::App& program);
 void AddSdpa(CLI::App& program);
+void AddSize(CLI::App& program);
 void AddTargets(CLI::App& program);
 void AddSelftest(CLI::App& program);
 

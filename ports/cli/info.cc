@@ -8,6 +8,7 @@
 #include <heed/detail/config_fields.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/budget.h"
 #include "cli/commands.h"
 #include "cli/error.h"
 #include "cli/options.h"
@@ -39,10 +40,23 @@ ordered_json Describe(const Weights& weights) {
   return description;
 }
 
-void Info(const std::string& path, bool as_json) {
-  const PackedFile file(path);
-  const ordered_json description = Describe(file.weights());
-  if (as_json) {
+struct Options {
+  std::string path;
+  bool json = false;
+  BudgetOptions budget;
+};
+
+void Info(const Options& options) {
+  const PackedFile file(options.path);
+  ordered_json description = Describe(file.weights());
+  if (options.budget.asked()) {
+    const AttentionConfig& config = file.weights().config();
+    for (const auto& [name, bytes] :
+         BudgetOf(config, options.budget, file.weights().bytes().size)) {
+      description[name] = bytes;
+    }
+  }
+  if (options.json) {
     std::printf("%s\n", description.dump(2).c_str());
     return;
   }
@@ -55,15 +69,14 @@ void Info(const std::string& path, bool as_json) {
 }  // namespace
 
 void AddInfo(CLI::App& program) {
-  struct Options {
-    std::string path;
-    bool json = false;
-  };
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("info", "Shows what a packed file holds.");
   AddText(command, "FILE.heed", &options->path, "the packed layer")->required();
   AddFlag(command, "--json", &options->json, "as one JSON object");
-  command->callback([options] { Info(options->path, options->json); });
+  AddBudgetOptions(command, &options->budget,
+                   AddInteger(command, "--max-length", &options->budget.length,
+                              "also say how much memory sequences of this length take"));
+  command->callback([options] { Info(*options); });
 }
 
 void AddTargets(CLI::App& program) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <memory>
 #include <new>
 #include <string>
 #include <system_error>
@@ -68,6 +69,27 @@ std::string MistakenForHelp(int argc, char** argv) {
   return mistaken;
 }
 
+// heed help [COMMAND]: what --help prints.
+void AddHelp(CLI::App& program) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = program.add_subcommand("help", "Shows the options of a command.");
+  heed::cli::AddText(command, "COMMAND", name.get(), "a command's name");
+  command->callback([&program, name] {
+    const CLI::App* shown = name->empty() ? &program : nullptr;
+    for (const CLI::App* each : program.get_subcommands(nullptr)) {
+      if (each->get_name() == *name) shown = each;
+    }
+    if (shown == nullptr) {
+      throw CLI::ValidationError("help", "expected a command, got " + GivenText(*name));
+    }
+    // App::help of the program would show the command that runs: this one.
+    const std::string name_before = shown == &program ? "heed" : "heed " + *name;
+    const std::string text =
+        program.get_formatter()->make_help(shown, name_before, CLI::AppFormatMode::Normal);
+    std::fputs(text.c_str(), stdout);
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -78,9 +100,11 @@ int main(int argc, char** argv) {
   heed::cli::AddInfo(program);
   heed::cli::AddRun(program);
   heed::cli::AddSdpa(program);
+  heed::cli::AddSize(program);
   heed::cli::AddReport(program);
   heed::cli::AddTargets(program);
   heed::cli::AddSelftest(program);
+  AddHelp(program);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {

@@ -46,6 +46,18 @@ T ParseNumber(const std::string& name, const std::string& text, T (*parse)(const
 
 }  // namespace
 
+std::vector<std::string> WeightTypeNames() {
+  std::vector<std::string> names;
+  for (const detail::WeightFormat& format : detail::kWeightFormats) names.push_back(format.name);
+  return names;
+}
+
+WeightType WeightTypeOf(const std::string& name) {
+  uint32_t type = 0;
+  while (name != NameOf(static_cast<WeightType>(type))) ++type;
+  return static_cast<WeightType>(type);
+}
+
 CLI::Validator OneOf(const std::vector<std::string>& words) {
   return CLI::Validator(
       [words](const std::string& given) {

@@ -23,6 +23,10 @@ inline const char* NameOf(RopeStyle style) {
 }
 inline const char* NameOf(WeightType type) { return detail::FormatOf(type).name; }
 
+// The names of the weight types, and the type of a name that is one of them.
+std::vector<std::string> WeightTypeNames();
+WeightType WeightTypeOf(const std::string& name);
+
 // A decimal integer with an optional sign.
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
                         const std::string& text);

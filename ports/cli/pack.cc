@@ -28,9 +28,7 @@ struct Options {
 };
 
 void ReadOptions(const Options& options, AttentionConfig* config) {
-  while (options.weights != NameOf(config->weights)) {
-    config->weights = static_cast<WeightType>(static_cast<uint32_t>(config->weights) + 1);
-  }
+  config->weights = WeightTypeOf(options.weights);
   if (options.core == "int8") config->core = CoreType::kInt8;
   if (options.window) {
     if (*options.window < 1 || *options.window > INT32_MAX) {
@@ -104,11 +102,9 @@ void AddPack(CLI::App& program) {
       "stand, those in \"\" are JSON strings");
   list->excludes(output);
   AddLayerOptions(command, &options->layer, list);
-  std::vector<std::string> weights;
-  for (const detail::WeightFormat& format : detail::kWeightFormats) weights.push_back(format.name);
   AddText(command, "--weights", &options->weights,
           "how weights are stored: f32, bf16, int8 or int4")
-      ->check(OneOf(weights))
+      ->check(OneOf(WeightTypeNames()))
       ->excludes(list);
   AddText(command, "--core", &options->core, "arithmetic of scores and values: f32 or int8")
       ->check(OneOf({"f32", "int8"}))

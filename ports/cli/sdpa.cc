@@ -1,4 +1,5 @@
 // heed sdpa: scaled dot product attention without projections.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,8 @@ struct Options {
   std::string query;
   std::string key;
   std::string value;
+  std::string past_key, past_value;
+  std::string present_key, present_value;
   std::optional<int64_t> heads;
   std::optional<int64_t> kv_heads;
   std::optional<float> scale;
@@ -63,6 +66,45 @@ ConstTensorView ViewOf(const Array& array, const char* name, size_t heads) {
   return view;
 }
 
+// Keys or values of earlier calls, [B, H_kv, P, D], or [B, P, H_kv * D] with --heads.
+ConstTensorView PastOf(const Array& array, const char* name, size_t heads) {
+  return ViewOf(array, name, array.shape.size() == 4 ? 0 : heads);
+}
+
+// What a call attends to: the past, then its own, as [B, H_kv, P + S, D].
+Result Joined(const ConstTensorView& past, const ConstTensorView& own) {
+  Result joined({own.batch, own.heads, past.rows + own.rows, own.columns});
+  float* to = joined.floats();
+  for (size_t b = 0; b < own.batch; ++b) {
+    for (size_t h = 0; h < own.heads; ++h) {
+      for (const ConstTensorView* part : {&past, &own}) {
+        for (size_t row = 0; row < part->rows; ++row, to += own.columns) {
+          const float* from = part->data + b * part->batch_stride + h * part->head_stride +
+                              row * part->row_stride;
+          std::copy_n(from, own.columns, to);
+        }
+      }
+    }
+  }
+  return joined;
+}
+
+ConstTensorView ViewOf(Result* result) {
+  const std::vector<size_t>& s = result->shape;
+  return ConstTensorView(result->floats(), s[0], s[1], s[2], s[3]);
+}
+
+void CheckPast(const Array& array, const char* name, const ConstTensorView& past,
+               const ConstTensorView& own, size_t rows) {
+  const auto check = [&](const char* what, size_t expected, size_t got) {
+    CheckDimension(array, (std::string(name) + ": " + what).c_str(), expected, got);
+  };
+  check("batch", own.batch, past.batch);
+  check("heads", own.heads, past.heads);
+  check("last dimension", own.columns, past.columns);
+  check("length", rows, past.rows);
+}
+
 void Sdpa(const Options& options) {
   const size_t heads = HeadsOf("--heads", options.heads, 0);
   const size_t kv_heads = HeadsOf("--kv-heads", options.kv_heads, heads);
@@ -87,6 +129,28 @@ void Sdpa(const Options& options) {
   if (args.key.heads == 0 || args.query.heads % args.key.heads != 0) {
     Fail(key.path, ": key: heads: expected ", args.query.heads, " or a divisor, got ",
          args.key.heads);
+  }
+  std::optional<Result> keys, values;  // with the past
+  size_t past_len = 0;
+  if (!options.past_key.empty()) {
+    const Array past_key = ReadFloats(options.past_key);
+    const Array past_value = ReadFloats(options.past_value);
+    const ConstTensorView past_keys = PastOf(past_key, "past key", kv_heads);
+    const ConstTensorView past_values = PastOf(past_value, "past value", kv_heads);
+    past_len = past_keys.rows;
+    CheckPast(past_key, "past key", past_keys, args.key, past_len);
+    CheckPast(past_value, "past value", past_values, args.value, past_len);
+    keys = Joined(past_keys, args.key);
+    values = Joined(past_values, args.value);
+  } else if (!options.present_key.empty() || !options.present_value.empty()) {
+    ConstTensorView no_keys = args.key, no_values = args.value;
+    no_keys.rows = no_values.rows = 0;
+    keys = Joined(no_keys, args.key);
+    values = Joined(no_values, args.value);
+  }
+  if (keys) {
+    args.key = ViewOf(&*keys);
+    args.value = ViewOf(&*values);
   }
   CallShape shape = {args.query.batch, args.query.heads, args.query.rows, args.key.rows};
   if (heads != 0) shape.layout = "[B, S, H * D]";
@@ -120,11 +184,26 @@ void Sdpa(const Options& options) {
   if (options.softcap) args.softcap = CheckedSoftcap(*options.softcap);
   const Masks masks(options.call, shape);
   masks.Apply(&args);
+  const CallOptions& call = options.call;
+  // The first query follows the past, unless the call says where it stands.
+  if (!call.causal_offset && call.causal_offsets.empty()) {
+    args.offset = static_cast<int64_t>(past_len);
+  }
   args.executor = engine.executor();
   Check(ScaledDotProductAttention(args, limits, MutableBytes(block.data(), block.size()),
                                   engine.create_options()));
-  Deliver(options.call, output, weights ? &*weights : nullptr,
-          {options.query, options.key, options.value});
+  const std::string key_header = keys ? NpyHeader(keys->shape) : "";
+  const std::string value_header = values ? NpyHeader(values->shape) : "";
+  std::vector<Output> present;
+  if (!options.present_key.empty()) {
+    present.push_back({options.present_key, {key_header, keys->memory.text()}});
+  }
+  if (!options.present_value.empty()) {
+    present.push_back({options.present_value, {value_header, values->memory.text()}});
+  }
+  Deliver(call, output, weights ? &*weights : nullptr,
+          {options.query, options.key, options.value, options.past_key, options.past_value},
+          present);
 }
 
 }  // namespace
@@ -136,6 +215,16 @@ void AddSdpa(CLI::App& program) {
   AddText(command, "--query", &options->query, "[B, H, Sq, D] .npy of floats")->required();
   AddText(command, "--key", &options->key, "[B, H_kv, Sk, D]")->required();
   AddText(command, "--value", &options->value, "[B, H_kv, Sk, D_v]")->required();
+  CLI::Option* past_key =
+      AddText(command, "--past-key", &options->past_key,
+              "[B, H_kv, P, D]: keys before those of --key; the first query then stands at P");
+  CLI::Option* past_value = AddText(command, "--past-value", &options->past_value,
+                                    "[B, H_kv, P, D_v]");
+  past_key->needs(past_value);
+  past_value->needs(past_key);
+  AddText(command, "--present-key", &options->present_key,
+          "writes the keys of past and call, [B, H_kv, P + Sk, D]");
+  AddText(command, "--present-value", &options->present_value, "the same of values");
   CLI::Option* heads = AddInteger(command, "--heads", &options->heads,
                                   "H: inputs and output are [B, S, H * D] instead");
   AddInteger(command, "--kv-heads", &options->kv_heads, "H_kv (default: H)")->needs(heads);

@@ -4,7 +4,7 @@
 
 static void zeros_are_defaults(void) {
   small_layer* d = make_small_layer();  /* most of limits and config is 0 */
-  const heed_limits spelled_out = {sizeof(heed_limits), 1, kSmallLen, kSmallLen, 1};
+  const heed_limits spelled_out = {sizeof(heed_limits), 1, kSmallLen, kSmallLen, 1, 0};
   CHECK(heed_workspace_bytes(&d->config, &spelled_out) == d->block_bytes);
   heed_attention_config resolved = HEED_ATTENTION_CONFIG_INIT;
   CHECK_OK(heed_resolve_config(&d->config, &resolved));

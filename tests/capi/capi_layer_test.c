@@ -61,7 +61,7 @@ static void compare(const char* name, const layer_data* layer, heed_forward_args
   const double* mean = naive_average(weights, n.batch, n.heads, per_head);
 
   const heed_limits limits = {sizeof limits, (uint32_t)n.batch, (uint32_t)n.query_len,
-                              (uint32_t)n.key_len, 4};
+                              (uint32_t)n.key_len, 4, 0};
   const size_t block_bytes = heed_workspace_bytes(c, &limits);
   CHECK(block_bytes != 0);
   void* block = aligned(block_bytes);

@@ -82,11 +82,23 @@ AT(heed_offsets, data, 0, 0);
 AT(heed_offsets, count, 8, 4);
 SIZE(heed_offsets, 16, 8);
 
+AT(heed_positions, data, 0, 0);
+AT(heed_positions, batch, 8, 4);
+AT(heed_positions, length, 16, 8);
+SIZE(heed_positions, 24, 12);
+
+AT(heed_new_rows, data, 0, 0);
+AT(heed_new_rows, count, 8, 4);
+SIZE(heed_new_rows, 16, 8);
+
 AT(heed_weights, storage, 0, 0);
 SIZE(heed_weights, 256, 256);
 
 AT(heed_attention, storage, 0, 0);
 SIZE(heed_attention, 64, 64);
+
+AT(heed_kv_cache, storage, 0, 0);
+SIZE(heed_kv_cache, 512, 512);
 
 /* These may get new fields at their end. */
 AT(heed_attention_config, size, 0, 0);
@@ -107,14 +119,32 @@ AT(heed_attention_config, add_bias_kv, 44, 44);
 AT(heed_attention_config, add_zero_attn, 45, 45);
 AT(heed_attention_config, weights, 48, 48);
 AT(heed_attention_config, core, 52, 52);
-SIZE(heed_attention_config, 56, 56);
+AT(heed_attention_config, rope_style, 56, 56);
+AT(heed_attention_config, rope_dims, 60, 60);
+AT(heed_attention_config, rope_factor, 64, 64);
+AT(heed_attention_config, norm_eps, 68, 68);
+AT(heed_attention_config, q_norm, 72, 72);
+AT(heed_attention_config, k_norm, 73, 73);
+AT(heed_attention_config, reserved, 74, 74);
+SIZE(heed_attention_config, 76, 76);
 
 AT(heed_limits, size, 0, 0);
 AT(heed_limits, max_batch, 4, 4);
 AT(heed_limits, max_query_len, 8, 8);
 AT(heed_limits, max_key_len, 12, 12);
 AT(heed_limits, max_workers, 16, 16);
-SIZE(heed_limits, 20, 20);
+AT(heed_limits, cached, 20, 20);
+SIZE(heed_limits, 24, 24);
+
+AT(heed_cache_limits, size, 0, 0);
+AT(heed_cache_limits, max_batch, 4, 4);
+AT(heed_cache_limits, capacity, 8, 8);
+AT(heed_cache_limits, max_new_rows, 12, 12);
+AT(heed_cache_limits, window, 16, 16);
+AT(heed_cache_limits, first_keys, 20, 20);
+AT(heed_cache_limits, type, 24, 24);
+AT(heed_cache_limits, value_type, 28, 28);
+SIZE(heed_cache_limits, 32, 32);
 
 AT(heed_create_options, size, 0, 0);
 AT(heed_create_options, target, 8, 4);
@@ -145,7 +175,12 @@ AT(heed_forward_args, attention_weights, 608, 312);
 AT(heed_forward_args, average_weights, 672, 344);
 AT(heed_forward_args, executor, 680, 348);
 AT(heed_forward_args, window_right, 688, 352);
-SIZE(heed_forward_args, 696, 360);
+AT(heed_forward_args, positions, 696, 360);
+AT(heed_forward_args, cache, 720, 372);
+AT(heed_forward_args, memory, 728, 376);
+AT(heed_forward_args, new_rows, 736, 380);
+AT(heed_forward_args, first_keys, 752, 388 + kPadding);
+SIZE(heed_forward_args, 760, 396 + kPadding);
 
 AT(heed_explanation, size, 0, 0);
 AT(heed_explanation, target, 8, 4);
@@ -191,7 +226,8 @@ AT(heed_sdpa_args, attention_weights, 616, 320);
 AT(heed_sdpa_args, average_weights, 680, 352);
 AT(heed_sdpa_args, executor, 688, 356);
 AT(heed_sdpa_args, window_right, 696, 360);
-SIZE(heed_sdpa_args, 704, 368);
+AT(heed_sdpa_args, first_keys, 704, 368);
+SIZE(heed_sdpa_args, 712, 376);
 
 AT(heed_layer_tensors, size, 0, 0);
 AT(heed_layer_tensors, q_weight, 8, 4);
@@ -204,6 +240,9 @@ AT(heed_layer_tensors, v_bias, 56, 28);
 AT(heed_layer_tensors, out_bias, 64, 32);
 AT(heed_layer_tensors, bias_k, 72, 36);
 AT(heed_layer_tensors, bias_v, 80, 40);
-SIZE(heed_layer_tensors, 88, 44);
+AT(heed_layer_tensors, rope_frequencies, 88, 44);
+AT(heed_layer_tensors, q_norm_weight, 96, 48);
+AT(heed_layer_tensors, k_norm_weight, 104, 52);
+SIZE(heed_layer_tensors, 112, 56);
 
 int main(void) { return 0; }

@@ -11,6 +11,9 @@ static heed_explanation explanation = HEED_EXPLANATION_INIT;
 static float sdpa_output[kKeys * kDim];
 static unsigned char* sdpa_block;
 static size_t sdpa_block_bytes;
+static heed_cache_limits cache_limits = HEED_CACHE_LIMITS_INIT;
+static unsigned char* cache_block;
+static size_t cache_block_bytes;
 
 static void prepare(void) {
   const heed_sdpa_args no_args = HEED_SDPA_ARGS_INIT;
@@ -24,6 +27,10 @@ static void prepare(void) {
   sdpa_limits.max_head_dim = kDim;
   sdpa_block_bytes = heed_sdpa_workspace_bytes(&sdpa_limits);
   sdpa_block = (unsigned char*)aligned(sdpa_block_bytes);
+  cache_limits.max_batch = 2;
+  cache_limits.capacity = kKeys;
+  cache_block_bytes = heed_kv_cache_bytes(&d->config, &cache_limits);
+  cache_block = (unsigned char*)aligned(cache_block_bytes);
 }
 
 /* What functions that return bytes would have answered. */
@@ -57,6 +64,20 @@ static heed_status config_of_file(void* o) {
 static heed_status config_expected(void* o) {
   return heed_attention_create_checked((heed_attention_config*)o, &d->limits, &d->weights,
                                        d->block, d->block_bytes, &d->layer, NULL);
+}
+static heed_status config_cache(void* o) {
+  heed_kv_cache cache;
+  return heed_kv_cache_init((heed_attention_config*)o, &cache_limits, cache_block,
+                            cache_block_bytes, &cache);
+}
+static heed_status config_attach(void* o) {
+  heed_kv_cache cache;
+  return heed_kv_cache_attach((heed_attention_config*)o, cache_block, cache_block_bytes, &cache);
+}
+static heed_status limits_cache(void* o) {
+  heed_kv_cache cache;
+  return heed_kv_cache_init(&d->config, (heed_cache_limits*)o, cache_block, cache_block_bytes,
+                            &cache);
 }
 static heed_status tensors_pack(void* o) {
   return heed_pack_weights(&d->config, (heed_layer_tensors*)o, d->file, d->file_bytes);
@@ -125,9 +146,10 @@ static heed_status call(heed_status (*function)(void*), unsigned char* object, u
   return status;
 }
 
-/* good[bytes] is an object of the newest size; `older` is another released one, or 0. */
+/* good[bytes] is an object of the newest size; `older` and `oldest` are other released ones, or 0.
+ */
 static void sizes(const char* name, heed_status (*function)(void*), const void* good, size_t bytes,
-                  const char* argument, size_t older) {
+                  const char* argument, size_t older, size_t oldest) {
   const int failures_before = failures;
   const uint32_t known = (uint32_t)bytes;
   unsigned char* object = (unsigned char*)aligned(2 * kLargest);
@@ -138,7 +160,7 @@ static void sizes(const char* name, heed_status (*function)(void*), const void* 
 
   for (uint32_t size = 0; size < known; ++size) {
     const heed_status status = call(function, object, size);
-    if (size != 0 && size == older) {
+    if (size != 0 && (size == older || size == oldest)) {
       CHECK_OK(status);
       continue;
     }
@@ -163,39 +185,49 @@ static void sizes(const char* name, heed_status (*function)(void*), const void* 
   CHECK_REFUSED(call(function, object, 0xffffffffu), HEED_BAD_VALUE, argument);
   if (failures != failures_before) printf("  in %s\n", name);
 }
-#define SIZES(function, good, argument) SIZES_SINCE(function, good, argument, 0)
-#define SIZES_SINCE(function, good, argument, older) \
-  sizes(#function, function, &(good), sizeof(good), argument, older)
+#define SIZES(function, good, argument) SIZES_SINCE(function, good, argument, 0, 0)
+#define SIZES_SINCE(function, good, argument, older, oldest) \
+  sizes(#function, function, &(good), sizeof(good), argument, older, oldest)
 
 static void every_struct(void) {
   const heed_create_options options = HEED_CREATE_OPTIONS_INIT;
   const heed_executor executor = HEED_EXECUTOR_INIT;
   const heed_explanation no_explanation = HEED_EXPLANATION_INIT;
   const heed_attention_config no_config = HEED_ATTENTION_CONFIG_INIT;
-  SIZES(config_packed_bytes, d->config, "config.size");
-  SIZES(config_workspace, d->config, "config.size");
-  SIZES(config_check, d->config, "config.size");
-  SIZES(config_resolve, d->config, "config.size");
-  SIZES(config_resolved, no_config, "resolved.size");
-  SIZES(config_pack, d->config, "config.size");
-  SIZES(config_of_file, no_config, "config.size");
-  SIZES(config_expected, d->config, "expected.size");
-  SIZES(tensors_pack, d->tensors, "tensors.size");
-  SIZES(limits_create, d->limits, "limits.size");
-  SIZES(limits_checked, d->limits, "limits.size");
+  /* Fields that came after the first libraries of this ABI: the right side of windows, then caches
+   * and positions. */
+  const size_t config = offsetof(heed_attention_config, rope_style);
+  const size_t limits_before = offsetof(heed_limits, cached);
+  const size_t forward = offsetof(heed_forward_args, positions);
+  const size_t first_forward = offsetof(heed_forward_args, window_right);
+  const size_t sdpa = offsetof(heed_sdpa_args, first_keys);
+  const size_t first_sdpa = offsetof(heed_sdpa_args, window_right);
+  const size_t tensors = offsetof(heed_layer_tensors, rope_frequencies);
+  SIZES_SINCE(config_packed_bytes, d->config, "config.size", config, 0);
+  SIZES_SINCE(config_workspace, d->config, "config.size", config, 0);
+  SIZES_SINCE(config_check, d->config, "config.size", config, 0);
+  SIZES_SINCE(config_resolve, d->config, "config.size", config, 0);
+  SIZES_SINCE(config_resolved, no_config, "resolved.size", config, 0);
+  SIZES_SINCE(config_pack, d->config, "config.size", config, 0);
+  SIZES_SINCE(config_of_file, no_config, "config.size", config, 0);
+  SIZES_SINCE(config_expected, d->config, "expected.size", config, 0);
+  SIZES_SINCE(config_cache, d->config, "config.size", config, 0);
+  SIZES_SINCE(config_attach, d->config, "config.size", config, 0);
+  SIZES_SINCE(tensors_pack, d->tensors, "tensors.size", tensors, 0);
+  SIZES_SINCE(limits_create, d->limits, "limits.size", limits_before, 0);
+  SIZES_SINCE(limits_checked, d->limits, "limits.size", limits_before, 0);
+  SIZES(limits_cache, cache_limits, "limits.size");
   SIZES(options_create, options, "options.size");
   SIZES(options_sdpa, options, "options.size");
   SIZES(options_explain, options, "options.size");
-  /* Windows got their right side after the first libraries of this ABI. */
-  const size_t forward_args = offsetof(heed_forward_args, window_right);
-  SIZES_SINCE(args_forward, d->args, "args.size", forward_args);
-  SIZES_SINCE(args_explain, d->args, "args.size", forward_args);
+  SIZES_SINCE(args_forward, d->args, "args.size", forward, first_forward);
+  SIZES_SINCE(args_explain, d->args, "args.size", forward, first_forward);
   SIZES(executor_forward, executor, "executor.size");
   SIZES(executor_sdpa, executor, "executor.size");
   SIZES(explanation_layer, no_explanation, "explanation.size");
   SIZES(explanation_sdpa, no_explanation, "explanation.size");
-  SIZES_SINCE(sdpa_args_run, sdpa_args, "args.size", offsetof(heed_sdpa_args, window_right));
-  SIZES_SINCE(sdpa_args_explain, sdpa_args, "args.size", offsetof(heed_sdpa_args, window_right));
+  SIZES_SINCE(sdpa_args_run, sdpa_args, "args.size", sdpa, first_sdpa);
+  SIZES_SINCE(sdpa_args_explain, sdpa_args, "args.size", sdpa, first_sdpa);
   SIZES(sdpa_limits_run, sdpa_limits, "limits.size");
   SIZES(sdpa_limits_explain, sdpa_limits, "limits.size");
 
@@ -237,6 +269,8 @@ static void both_forms(void) {
   size_t size;
   heed_weights weights;
   heed_attention layer;
+  heed_kv_cache cache;
+  const uint32_t map[2] = {1, 0};
   heed_attention_config config = d->config, read = HEED_ATTENTION_CONFIG_INIT;
   for (int which = 0; which < 2; ++which) { /* accepted, refused */
     heed_weights* to = which == 0 ? &weights : NULL;
@@ -264,6 +298,14 @@ static void both_forms(void) {
     more.window = -which;
     FORMS(heed_sdpa, &more, &sdpa_limits, sdpa_block, sdpa_block_bytes, NULL);
     FORMS(heed_sdpa_explain, &more, &sdpa_limits, &explanation, NULL);
+    const uint32_t entry = which == 0 ? 1 : 2; /* of two */
+    const size_t cache_bytes = cache_block_bytes - (size_t)which;
+    FORMS(heed_kv_cache_init, &d->config, &cache_limits, cache_block, cache_bytes, &cache);
+    FORMS(heed_kv_cache_attach, &d->config, cache_block, cache_bytes, &cache);
+    FORMS(heed_kv_cache_truncate, &cache, entry, 0);
+    FORMS(heed_kv_cache_copy_entry, &cache, 0, entry);
+    FORMS(heed_kv_cache_reorder, &cache, map, (size_t)entry + 1);
+    FORMS(heed_kv_cache_reset, which == 0 ? &cache : NULL);
   }
 }
 

@@ -393,5 +393,38 @@ TEST_CASE("positions of rows come from a file, and are cut like the rows") {
   plain.Wrong(with("<i8", {6}, std::vector<double>(6)), {"positions", "no rotary positions"}, 1);
 }
 
+TEST_CASE("stories260K's layers, named as Meta names them, give its outputs whole and in pieces") {
+  const std::string root = HEED_SHARED_DATA_DIR "/stories260K/";
+  std::string bytes;
+  if (!ReadFile(root + "layer0/y.npy", &bytes)) {
+    MESSAGE("skipped: no ", root);
+    return;
+  }
+  for (size_t number = 0; number < 5; ++number) {
+    const std::string from = root + "layer" + std::to_string(number) + "/";
+    const Folder folder;
+    std::vector<SavedTensor> tensors;
+    for (const std::string name : {"wq", "wk", "wv", "wo"}) {
+      const Array array = ReadNpy(from + name + ".npy");
+      tensors.push_back({name + ".weight", "F32", array.shape, BytesOf(array.Floats())});
+    }
+    const std::string layer = folder.Path("layer.heed");
+    const std::string said =
+        HeedOk({"pack", folder.Write("in.safetensors", Safetensors(tensors)), layer, "--heads",
+                "8", "--kv-heads", "4", "--rope-theta", "10000"});
+    CHECK(said.find("positions: rotary, interleaved, theta 10000, dims 8\n") != said.npos);
+    const Array y = ReadNpy(from + "y.npy");
+    const Words run = {"run", layer, "--query", from + "x.npy", "--causal", "--output",
+                       folder.Path("y.npy")};
+    HeedOk(run);
+    CheckNpy(folder.Path("y.npy"), y.shape, y.Doubles());
+    const std::string whole = folder.Read("y.npy");
+    for (const std::string rows : {"1", "17"}) {
+      HeedOk(run + Words{"--stream", rows});
+      CHECK((folder.Read("y.npy") == whole));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace heed::test

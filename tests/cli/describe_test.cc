@@ -1,6 +1,7 @@
 // tests/cli/describe_test.cc: what the program says of files and of itself: `pack --list`, `info`,
 // `targets`, `selftest`, --version and --help.
 #include <algorithm>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -247,11 +248,81 @@ TEST_CASE("selftest finds bits equal on every FMA target") {
 
 TEST_CASE("--version and every --help succeed") {
   CHECK(HeedOk({"--version"}) == "heed " HEED_VERSION_STRING "\n");
-  for (const std::string command : {"pack", "info", "run", "sdpa", "targets", "selftest"}) {
+  for (const std::string command : {"pack", "info", "run", "sdpa", "size", "report", "targets", "selftest",
+                                    "help"}) {
     CHECK(Contains(HeedOk({"--help"}), command));
     CHECK(!HeedOk({command, "--help"}).empty());
+    CHECK(HeedOk({"help", command}) == HeedOk({command, "--help"}));
   }
   CHECK(Contains(HeedOk({"pack", "-h"}), "--kv-heads"));
+  CHECK(HeedOk({"help"}) == HeedOk({"--help"}));
+  CheckError(Heed({"help", "nope"}), 2, {"help", "nope"});
+}
+
+TEST_CASE("size and info say what the library's size functions say") {
+  AttentionConfig config = AttentionConfig::GroupedQuery(24, 4, 2, 8);
+  config.weights = WeightType::kInt8;
+  const auto wanted = [&](const Limits& limits, size_t cache_bytes, size_t layers) {
+    const size_t file = layers * PackedWeightsBytes(config), plans = layers * PlanBytes(config);
+    const size_t workspace = SharedWorkspaceBytes(config, limits), caches = layers * cache_bytes;
+    return std::vector<std::pair<std::string, size_t>>{
+        {"file_bytes", file},    {"plan_bytes", plans},
+        {"workspace_bytes", workspace}, {"cache_bytes", caches},
+        {"ram_bytes", plans + workspace + caches}};
+  };
+  const auto check = [&](const std::string& out, const auto& rows) {
+    std::map<std::string, size_t> found;
+    for (const std::string& line : Lines(out)) {
+      std::istringstream words(line);
+      std::string name;
+      words >> name;
+      words >> found[name];
+    }
+    for (const auto& [name, bytes] : rows) {
+      CAPTURE(name);
+      CHECK(found[name] == bytes);
+    }
+  };
+  const Words size = {"size",      "--embed", "24", "--heads",   "4",   "--kv-heads", "2",
+                      "--head-dim", "8",      "--length", "100", "--weights", "int8"};
+  check(HeedOk(size), wanted(Limits{1, 100}, 0, 1));
+  check(HeedOk(size + Words{"--max-batch", "3", "--workers", "2", "--layers", "12"}),
+        wanted(Limits{3, 100, 0, 2}, 0, 12));
+  CacheLimits cache;
+  cache.max_batch = 3;
+  cache.capacity = 100;
+  cache.max_new_rows = 5;
+  cache.type = CacheType::kBf16;
+  const Words cached = {"--cache", "bf16", "--max-batch", "3", "--max-new-rows", "5"};
+  const auto rows = wanted(Limits{3, 5, 0, 1, true}, KvCacheBytes(config, cache), 1);
+  check(HeedOk(size + cached), rows);
+  Random random(14);
+  const Folder folder;
+  const std::string path = WriteLayer(folder, NormalLayer(config, random));
+  check(HeedOk(Words{"info", path, "--max-length", "100"} + cached), rows);
+  const auto json =
+      nlohmann::json::parse(HeedOk(Words{"info", path, "--json", "--max-length", "100"} + cached));
+  for (const auto& [name, bytes] : rows) CHECK(json[name] == bytes);
+  CHECK(!Contains(HeedOk({"info", path}), "plan_bytes"));
+}
+
+TEST_CASE("sizes out of range are refused by name") {
+  const Words size = {"size", "--embed", "24", "--heads", "4", "--length", "100"};
+  for (const std::string option : {"--max-batch", "--workers", "--layers", "--kv-heads",
+                                   "--head-dim"}) {
+    for (const std::string bad : {"0", "-1", "1048577"}) {
+      CheckError(Heed(size + Words{option + "=" + bad}), 1, {option, bad});
+    }
+    CheckError(Heed(size + Words{option, "x"}), 2, {option, "x"});
+  }
+  CheckError(Heed(size + Words{"--kv-heads", "3"}), 1, {"num_kv_heads", "3"});
+  CheckError(Heed(size + Words{"--max-new-rows", "3"}), 1, {"--max-new-rows", "--cache"});
+  CheckError(Heed(size + Words{"--cache", "f32", "--max-new-rows", "101"}), 1,
+             {"--max-new-rows", "100", "101"});
+  CheckError(Heed(size + Words{"--cache", "f32", "--core", "int8"}), 1, {"--cache", "int8", "f32"});
+  CheckError(Heed(size + Words{"--ffn", "3"}), 2, {"--ffn"});
+  CheckError(Heed({"size", "--embed", "24", "--heads", "4"}), 2, {"--length", "required"});
+  CheckError(Heed({"info", "x", "--cache", "f32"}), 2, {"--cache", "--max-length"});
 }
 
 TEST_CASE("a full disk under stdout is an error") {

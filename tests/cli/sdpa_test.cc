@@ -250,5 +250,74 @@ TEST_CASE("without --output sdpa prints the shape and CRC-32C of what the file w
   CHECK(HeedOk(call.words()) == wanted);
 }
 
+// Keys [first, first + rows) of an array [B, H, S, D] of the folder.
+std::string KeysOf(const Folder& folder, const std::string& name, size_t first, size_t rows) {
+  const Array array = ReadNpy(folder.Path(name));
+  const std::vector<float> all = array.Floats();
+  const Dims& s = array.shape;
+  std::vector<float> part;
+  for (size_t head = 0; head < s[0] * s[1]; ++head) {
+    const auto begin = all.begin() + static_cast<ptrdiff_t>((head * s[2] + first) * s[3]);
+    part.insert(part.end(), begin, begin + static_cast<ptrdiff_t>(rows * s[3]));
+  }
+  return NpyFloats({s[0], s[1], rows, s[3]}, part);
+}
+
+TEST_CASE("past keys come before the call's own, and both are written as the present") {
+  const SdpaCall call({2, 4, 2, 5, 9, 6, 3}, 61);
+  const Folder& folder = call.folder();
+  const auto bytes_of = [&](const Words& words) {
+    HeedOk(words + Words{"--output", folder.Path("y.npy"), "--attention-weights",
+                         folder.Path("a.npy")});
+    return folder.Read("y.npy") + folder.Read("a.npy");
+  };
+  const Words present = {"--present-key", folder.Path("pk.npy"), "--present-value",
+                         folder.Path("pv.npy")};
+  MaskOptions masks(folder, 62);
+  masks.AddFlags("--keep-mask", "|b1", {5, 9}, {1, 1, 5, 9});
+  for (const size_t past : {0, 1, 4, 9}) {
+    CAPTURE(past);
+    const Words split = {"sdpa", "--query", folder.Path("query.npy"), "--past-key",
+                         folder.Write("1.npy", KeysOf(folder, "key.npy", 0, past)), "--past-value",
+                         folder.Write("2.npy", KeysOf(folder, "value.npy", 0, past)), "--key",
+                         folder.Write("3.npy", KeysOf(folder, "key.npy", past, 9 - past)),
+                         "--value",
+                         folder.Write("4.npy", KeysOf(folder, "value.npy", past, 9 - past))};
+    const std::string offset = std::to_string(past);
+    CHECK((bytes_of(split + present + masks.words()) == bytes_of(call.words() + masks.words())));
+    CHECK((ReadNpy(folder.Path("pk.npy")).Floats() == ReadNpy(folder.Path("key.npy")).Floats()));
+    CHECK((ReadNpy(folder.Path("pv.npy")).Floats() == ReadNpy(folder.Path("value.npy")).Floats()));
+    CHECK((ReadNpy(folder.Path("pv.npy")).shape == Dims{2, 2, 9, 3}));
+    // The first query stands after the past, unless an offset is given.
+    CHECK((bytes_of(split + Words{"--causal"}) ==
+           bytes_of(call.words() + Words{"--causal", "--causal-offset", offset})));
+    CHECK((bytes_of(split + Words{"--window", "2,1"}) ==
+           bytes_of(call.words() + Words{"--window", "2,1", "--causal-offset", offset})));
+    CHECK((bytes_of(split + Words{"--causal", "--causal-offset", "2"}) ==
+           bytes_of(call.words() + Words{"--causal", "--causal-offset", "2"})));
+  }
+}
+
+TEST_CASE("past keys of another shape, or without their values, are refused by name") {
+  const SdpaCall call({2, 4, 2, 5, 9, 6, 3}, 63);
+  const Folder& folder = call.folder();
+  const std::string key = folder.Path("key.npy"), value = folder.Path("value.npy");
+  const auto refused = [&](const Words& more, const Words& words, int exit_code = 1) {
+    CheckRefused(folder, call.words() + more + Words{"--output", folder.Path("y.npy")}, exit_code,
+                 words, "y.npy");
+  };
+  refused({"--past-key", key}, {"--past-key", "--past-value"}, 2);
+  refused({"--past-value", key}, {"--past-key", "--past-value"}, 2);
+  refused({"--past-key", key, "--past-value", key}, {"key.npy", "past value", "3", "6"});
+  refused({"--past-key", folder.Path("query.npy"), "--past-value", value},
+          {"query.npy", "past key: heads", "2", "4"});
+  refused({"--past-key", key, "--past-value",
+           folder.Write("short.npy", KeysOf(folder, "value.npy", 0, 8))},
+          {"short.npy", "past value: length", "9", "8"});
+  refused({"--past-key", folder.Write("flat.npy", NpyFloats({2, 9, 12}, std::vector<float>(216))),
+           "--past-value", value}, {"flat.npy", "[2, 9, 12]"});
+  refused({"--present-key", key}, {"key.npy", "input"});
+}
+
 }  // namespace
 }  // namespace heed::test

@@ -94,6 +94,7 @@ void CheckStruct(const Struct& init) {
 TEST_CASE("every struct accepts its released sizes, and its macro sets the newest in C++ too") {
   CheckStruct<heed_attention_config>(HEED_ATTENTION_CONFIG_INIT);
   CheckStruct<heed_limits>(HEED_LIMITS_INIT);
+  CheckStruct<heed_cache_limits>(HEED_CACHE_LIMITS_INIT);
   CheckStruct<heed_create_options>(HEED_CREATE_OPTIONS_INIT);
   CheckStruct<heed_executor>(HEED_EXECUTOR_INIT);
   CheckStruct<heed_forward_args>(HEED_FORWARD_ARGS_INIT);

@@ -1,5 +1,5 @@
-// tests/unit/kv_cache_test.cc: the block of a cache: its size, its entries, and what moves, cuts and
-// copies them, against models in plain code.
+// tests/unit/kv_cache_test.cc: the block of a cache: its size, its entries, and the calls that move,
+// cut and copy them, against models in plain code.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -543,7 +543,7 @@ TEST_CASE("a cache in use refuses other calls, and writes nothing") {
 
 TEST_CASE("a call checks that a cache is of its layer's shape and still what it was") {
   AttentionConfig config = Resolved(kConfig.WithRope(RopeStyle::kHalf));
-  config.k_norm = true;
+  config.q_norm = config.k_norm = true;
   config.norm_eps = 1e-5f;
   Home home(config, Linear(2, 200));
   Append(home, 1, 200);
@@ -569,7 +569,7 @@ TEST_CASE("a call checks that a cache is of its layer's shape and still what it 
   differs("config.k_norm", [](AttentionConfig& c) { c.k_norm = false; });
   differs("config.norm_eps", [](AttentionConfig& c) { c.norm_eps = 1e-6f; });
   AttentionConfig other = config;  // these say nothing of keys and values
-  other.q_norm = true;
+  other.q_norm = false;
   other.num_heads = 3;
   other.embed_dim = other.kdim = other.vdim = 12;
   other.weights = WeightType::kInt8;
@@ -592,7 +592,7 @@ TEST_CASE("a call checks that a cache is of its layer's shape and still what it 
   CHECK(Names(CacheAccess::Check(none, config, "memory"), "memory"));
 }
 
-TEST_CASE("a ring holds 2^20 positions with rotary positions and 2^29 without, linear its capacity") {
+TEST_CASE("a ring ends at position 2^20 if it turns and at 2^29 if not, linear at its capacity") {
   CHECK(CacheAccess::MaxLength(Home(kConfig, Ring(9, 1, 0)).cache) == 1u << 29);
   CHECK(CacheAccess::MaxLength(Home(kConfig.WithRope(RopeStyle::kHalf), Ring(9, 1, 0)).cache) ==
         1u << 20);

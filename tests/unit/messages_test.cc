@@ -920,6 +920,8 @@ std::vector<Case> CasesOfForward() {
 
       {check, "\"window_right\"", "bad value: window_right: expected at least -1, got -2",
        with([](Args& a, Things&) { a.window_right = -2; })},
+      {check, "\"first_keys\", \"at least\"", "bad value: first_keys: expected at least 0, got -1",
+       with([](Args& a, Things&) { a.first_keys = -1; })},
       {"core/call.cc", "kOverLimit",
        "over limit: query: expected a batch dimension of at most limits.max_batch = 2, got 3",
        with([](Args& a, Things&) { a.query.batch = 3; })},
@@ -1175,6 +1177,28 @@ std::vector<Case> CasesOfC() {
        c([] { return heed_attention_forward(nullptr, nullptr); })},
       {file, "Null(\"layer\")", null + "layer" + address,
        c([] { return heed_attention_explain(nullptr, nullptr, nullptr); })},
+      {file, "Null(\"layer\")", null + "layer" + address,
+       c([] {
+         return heed_attention_remember(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
+       })},
+      {file, "Null(\"key\")", null + "key" + address,
+       c([] {
+         return heed_attention_remember(&layer, nullptr, nullptr, nullptr, nullptr, nullptr);
+       })},
+      {file, "Null(\"cache\")", null + "cache" + address,
+       c([config] {
+         const heed_cache_limits cache_limits = HEED_CACHE_LIMITS_INIT;
+         return heed_kv_cache_init(&config, &cache_limits, bytes, 64, nullptr);
+       })},
+      {file, "Null(\"cache\")", null + "cache" + address,
+       c([config] { return heed_kv_cache_attach(&config, bytes, 64, nullptr); })},
+      {"capi/convert.cc", "name, \"an address\"", null + "cache" + address,
+       c([] { return heed_kv_cache_reset(nullptr); })},
+      {"capi/convert.cc", "an attached cache", null + "cache: expected an attached cache",
+       c([] {
+         heed_kv_cache none = {};
+         return heed_kv_cache_reset(&none);
+       })},
       {file, "Null(\"config\")", null + "config" + address,
        c([] { return heed_resolve_config(nullptr, nullptr); })},
       {file, "Null(\"file\")", null + "file" + address,
@@ -1242,10 +1266,212 @@ std::vector<Case> CasesOfC() {
   };
 }
 
+// Makes a cache in the memory of things, and lets an edit spoil the arguments.
+template <typename Edit>
+Status InitCache(Things& t, const Edit& edit) {
+  AttentionConfig config = t.layer.config;
+  CacheLimits limits;
+  limits.max_batch = 2;
+  limits.capacity = 70;
+  MutableBytes block = t.memory.bytes();
+  edit(config, limits, block);
+  KvCache cache;
+  return KvCache::Init(config, limits, block, &cache);
+}
+
+// Makes a cache of two entries, or a ring of them, and calls it.
+template <typename Call>
+Status OnCache(Things& t, bool is_ring, const Call& call) {
+  CacheLimits limits;
+  limits.max_batch = 2;
+  if (is_ring) {
+    limits.window = limits.max_new_rows = 10;
+  } else {
+    limits.capacity = 70;
+  }
+  KvCache cache;
+  REQUIRE(KvCache::Init(t.layer.config, limits, t.memory.bytes(), &cache).ok());
+  return call(cache);
+}
+
+// Attaches a cache of two entries after an edit of its header, whose CRC is made right again.
+template <typename Edit>
+Status AttachCache(Things& t, const Edit& edit, bool is_ring = false, bool repair = true) {
+  return OnCache(t, is_ring, [&](KvCache&) {
+    CacheHeader header;
+    memcpy(&header, t.memory.data(), sizeof(header));
+    MutableBytes block = t.memory.bytes();
+    edit(header, block);
+    header.crc = 0;
+    header.crc = repair ? Crc32c(&header, sizeof(header)) : 0x0badcafe;
+    memcpy(t.memory.data(), &header, sizeof(header));
+    KvCache attached;
+    return KvCache::Attach(t.layer.config, block, &attached);
+  });
+}
+
+std::vector<Case> CasesOfCache() {
+  const char* const file = "core/cache.cc";
+  using Config = AttentionConfig;
+  return {
+      {file, "a library that is built with caches", "", nullptr},
+      {file, "kBusy", "busy: cache: expected no other call of this cache at the same time",
+       [](Things& t) {
+         return OnCache(t, false, [](KvCache& cache) {
+           *CacheAccess::Busy(cache) = 1;
+           return cache.Reset();
+         });
+       }},
+      {file, "int8, as the core is int8",
+       "unsupported: limits.type: expected int8, as the core is int8",
+       [](Things& t) {
+         return InitCache(t, [](Config& c, CacheLimits&, MutableBytes&) {
+           c.core = CoreType::kInt8;
+         });
+       }},
+      {file, "f32, bf16 or int8",
+       "unsupported: limits.value_type: expected f32, bf16 or int8, got 9",
+       [](Things& t) {
+         return InitCache(t, [](Config&, CacheLimits& l, MutableBytes&) {
+           l.value_type = static_cast<CacheType>(9);
+         });
+       }},
+      {file, "at most limits.capacity",
+       "bad value: limits.max_new_rows: expected at most limits.capacity = 70, got 71",
+       [](Things& t) {
+         return InitCache(t, [](Config&, CacheLimits& l, MutableBytes&) { l.max_new_rows = 71; });
+       }},
+      {file, "without limits.window",
+       "bad value: limits.first_keys: expected without limits.window 0, got 4",
+       [](Things& t) {
+         return InitCache(t, [](Config&, CacheLimits& l, MutableBytes&) { l.first_keys = 4; });
+       }},
+      {file, "\"with limits.window\"",
+       "bad value: limits.capacity: expected with limits.window 0, got 70",
+       [](Things& t) {
+         return InitCache(t, [](Config&, CacheLimits& l, MutableBytes&) { l.window = 5; });
+       }},
+      {file, "\"limits.first_keys\", \"at most\"",
+       "bad value: limits.first_keys: expected at most 1048576, got 1048577",
+       [](Things& t) {
+         return InitCache(t, [](Config&, CacheLimits& l, MutableBytes&) {
+           l.capacity = 0;
+           l.window = l.max_new_rows = 5;
+           l.first_keys = kMaxDimension + 1;
+         });
+       }},
+      {file, "a cache that fits the address space",
+       "bad value: limits: expected a cache that fits the address space",
+       [](Things& t) {
+         return InitCache(t, [](Config& c, CacheLimits& l, MutableBytes&) {
+           c = Config::GroupedQuery(kMaxDimension, kMaxDimension, kMaxDimension);
+           c.weights = WeightType::kF32;
+           c.kdim = c.vdim = c.embed_dim = 1;
+           c.head_dim = 1;
+           l.max_batch = l.capacity = kMaxDimension;
+         });
+       }},
+      {file, "kNullPointer, \"cache\", \"an address\"",
+       "null pointer: cache: expected an address",
+       [](Things& t) { return KvCache::Init(t.layer.config, {1, 5}, t.memory.bytes(), nullptr); }},
+      {file, "kNullPointer, \"cache\", \"an address\"",
+       "null pointer: cache: expected an address",
+       [](Things& t) { return KvCache::Attach(t.layer.config, t.memory.bytes(), nullptr); }},
+      {file, "an attached cache", "null pointer: cache: expected an attached cache",
+       [](Things&) { return KvCache().Reset(); }},
+      {file, "a block whose header",
+       "bad header: cache: expected a block whose header stays as it was",
+       [](Things& t) {
+         return OnCache(t, false, [&t](KvCache& cache) {
+           memset(t.memory.data(), 0, 64);
+           return cache.Reset();
+         });
+       }},
+      {file, "the bytes of a header",
+       "block too small: block: expected the bytes of a header, at least 128, got 127",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader&, MutableBytes& block) { block.size = 127; });
+       }},
+      {file, "the first bytes",
+       "not a heed file: block: expected the first bytes 'HEKV', got 'HEED'",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader& h, MutableBytes&) { memcpy(h.magic, "HEED", 4); });
+       }},
+      {file, "\"version\"", "bad version: block: expected version 1, got 2",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader& h, MutableBytes&) { h.version = 2; });
+       }},
+      {file, "a header with CRC-32C", "",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader&, MutableBytes&) {}, false, false);
+       }},
+      {file, "the cache to hold",
+       "config mismatch: config.head_dim: expected the cache to hold 4, got 5",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader& h, MutableBytes&) { h.head_dim = 5; });
+       }},
+      {file, "limits that Init takes", "bad header: block: expected limits that Init takes",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader& h, MutableBytes&) { h.capacity = 0; });
+       }},
+      {file, "follows from its limits",
+       "bad header: block: expected a header that follows from its limits",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader& h, MutableBytes&) { h.block_bytes -= 64; });
+       }},
+      {"support/check_memory.cc", "kBlockTooSmall",
+       "block too small: block: expected the size that its header tells, " +
+           to_string(KvCacheBytes(Shape(8, 2), {2, 70})) + ", got 1000",
+       [](Things& t) {
+         return AttachCache(t, [](CacheHeader&, MutableBytes& block) { block.size = 1000; });
+       }},
+      {file, "lengths of at most",
+       "bad payload: block: expected lengths of at most 70, got 71",
+       [](Things& t) {
+         return AttachCache(t, [&t](CacheHeader&, MutableBytes&) {
+           t.memory.data()[sizes::kAlignment * 2] = std::byte{71};
+         });
+       }},
+      {file, "an oldest block",
+       "bad payload: block: expected an oldest block of at most 0, got 1",
+       [](Things& t) {
+         return AttachCache(t, [&t](CacheHeader&, MutableBytes&) {
+           t.memory.data()[sizes::kAlignment * 3] = std::byte{1};
+         }, true);
+       }},
+      {file, "below limits.max_batch",
+       "bad value: entry: expected below limits.max_batch = 2, got 2",
+       [](Things& t) {
+         return OnCache(t, false, [](KvCache& cache) { return cache.Truncate(2, 0); });
+       }},
+      {file, "at most the entry's length",
+       "bad value: n: expected at most the entry's length = 0, got 1",
+       [](Things& t) {
+         return OnCache(t, false, [](KvCache& cache) { return cache.Truncate(0, 1); });
+       }},
+      {file, "kOverwritten",
+       "overwritten: n: expected a row whose window begins at or after 192, got 141",
+       [](Things& t) {
+         return OnCache(t, true, [](KvCache& cache) {
+           CacheAccess::NoteOverwriting(cache, 1, 300);
+           CacheAccess::Lengths(cache)[1] = 300;
+           return cache.Truncate(1, 150);
+         });
+       }},
+      {file, "\"count\"", "bad value: count: expected at most limits.max_batch = 2, got 3",
+       [](Things& t) {
+         return OnCache(t, false, [](KvCache& cache) {
+           const uint32_t map[3] = {};
+           return cache.Reorder(map, 3);
+         });
+       }},
+  };
+}
+
 std::vector<Case> AllCases() {
   std::vector<Case> all;
   for (auto cases : {CasesOfWeights(), CasesOfMemory(), CasesOfCreate(), CasesOfForward(),
-                     CasesOfCachedCalls(), CasesOfSdpa(), CasesOfC()}) {
+                     CasesOfCachedCalls(), CasesOfSdpa(), CasesOfCache(), CasesOfC()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;
@@ -1286,7 +1512,8 @@ TEST_CASE("checksums are told in hexadecimal, the one of the file and the one th
     bool is_told = false;
     for (const std::string part :
          {"a header", "a payload", "a section table", "tagged fields", "a section"}) {
-      is_told |= Text(status) == "bad checksum: file: expected " + part + wanted;
+      is_told |= Text(status) ==
+                 "bad checksum: " + std::string(status.argument) + ": expected " + part + wanted;
     }
     CHECK_MESSAGE(is_told, Text(status));
     if (strstr(status.expectation, "header")) CHECK(status.expected == 0x0badcafe);
