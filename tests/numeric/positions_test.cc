@@ -219,7 +219,7 @@ TEST_CASE("queries turn by their offset or given positions beside keys that turn
   }
 }
 
-TEST_CASE("positions with one batch dimension serve all entries, and shifted ones keep all scores") {
+TEST_CASE("positions of one batch dimension serve all entries, and shifted ones keep all scores") {
   Random random(301);
   const AttentionConfig config =
       AttentionConfig::GroupedQuery(16, 2, 1, 8).WithRope(RopeStyle::kInterleaved);

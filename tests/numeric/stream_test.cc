@@ -122,7 +122,7 @@ TEST_CASE("caches of any type have the same bits for any pieces, executor and ta
   }
 }
 
-TEST_CASE("a cache cut off at any key of a block goes on with other rows as if they had come first") {
+TEST_CASE("a cache cut at any key of a block goes on with other rows as if they had come first") {
   constexpr size_t kLen = 75;
   for (const StreamTypes& types : {kTypes[0], kTypes[1]}) {
     for (const CacheType type : kCacheTypes) {
