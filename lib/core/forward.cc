@@ -307,6 +307,20 @@ Status ProjectInputs(const Plan& plan, const Call& call) {
   return RunProjections(plan, request.executor, jobs, num_jobs);
 }
 
+// The steps after the keys and values are in place.
+Status AttendAndProject(const Plan& plan, const Executor* given, Call* call) {
+  AttendPlan& attend = call->attend;
+  const Executor* executor = ExecutorFor(given, attend.multiply_adds());
+  const size_t num_tasks = attend.Split(NumWorkers(executor));
+  const auto run = [&](size_t task, size_t worker) {
+    AttendTask(attend, task, plan.workers[worker]);
+  };
+  HEED_RETURN_IF_ERROR(RunTasks(executor, num_tasks, run));
+  if (HasBackend(plan)) return ProjectOutputByBackend(plan, call->request.output);
+  Projection output = OutputJob(plan, *call);
+  return RunProjections(plan, given, &output, 1);
+}
+
 Status NotBusy(const BusyWord& word, const char* name, const char* expectation) {
   return word.is_mine() ? Status() : Fail(StatusCode::kBusy, name, expectation);
 }
@@ -354,15 +368,14 @@ Status Attention::Forward(const ForwardArgs& args) const {
     }
     attend.masks.is_appended = true;
   }
-  const Executor* executor = ExecutorFor(args.executor, attend.multiply_adds());
-  const size_t num_tasks = attend.Split(NumWorkers(executor));
-  const auto run = [&](size_t task, size_t worker) {
-    AttendTask(attend, task, plan.workers[worker]);
-  };
-  HEED_RETURN_IF_ERROR(RunTasks(executor, num_tasks, run));
-  if (HasBackend(plan)) return ProjectOutputByBackend(plan, call.request.output);
-  Projection output = OutputJob(plan, call);
-  return RunProjections(plan, args.executor, &output, 1);
+  const Status status = AttendAndProject(plan, args.executor, &call);
+  if (has_cache && !status.ok()) {
+    uint32_t* const lengths = CacheAccess::Lengths(*args.cache);
+    for (size_t b = 0; b < args.query.batch; ++b) {
+      lengths[b] -= static_cast<uint32_t>(attend.masks.RowsOf(b));
+    }
+  }
+  return status;
 }
 
 Status Attention::Remember(const ConstTensorView& key, const ConstTensorView& value,

@@ -1,6 +1,6 @@
 // tests/numeric/positions_test.cc: random layers with rotary positions, norms of heads, softcap,
-// windows with first keys, biases, masks, added keys, grouped heads, all weight types, both cores and
-// all types of caches, in one call and streamed, against the oracle in double.
+// windows with first keys, biases, masks, added keys, grouped heads, all weight types, both cores
+// and all types of caches, in one call and streamed, against the oracle in double.
 //
 // The oracle gets the weights as the file holds them. Bounds:
 //   - Floats everywhere: 1e-5 of the largest result. The layers are those of differential_test.cc,
@@ -93,7 +93,7 @@ void Add(const Outputs& got, const oracle::Result& exact, WeightsWanted wanted, 
   tally->Add(got.weights, wanted == WeightsWanted::kAverage ? exact.average : exact.weights);
 }
 
-TEST_CASE("layers with positions, norms, caches and masks of every kind give what the oracle gives") {
+TEST_CASE("layers with positions, norms, caches and masks of every kind equal the oracle") {
   Tally floats, rounded, int8_core, integer_weights;
   for (uint64_t seed = 1; seed <= Effort(108, 27); ++seed) {
     CAPTURE(seed);
@@ -168,7 +168,7 @@ TEST_CASE("layers with positions, norms, caches and masks of every kind give wha
 }
 
 // Where a call has keys, those turn by their index, whatever the positions of the queries.
-TEST_CASE("queries turn by their offset or the positions given, beside keys that turn by their index") {
+TEST_CASE("queries turn by their offset or given positions beside keys that turn by their index") {
   for (uint64_t seed = 201; seed <= 200 + Effort(60, 20); ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -219,7 +219,7 @@ TEST_CASE("queries turn by their offset or the positions given, beside keys that
   }
 }
 
-TEST_CASE("positions with one batch dimension serve all entries, and shifted ones change no score") {
+TEST_CASE("positions of one batch dimension serve all entries, and shifted ones keep all scores") {
   Random random(301);
   const AttentionConfig config =
       AttentionConfig::GroupedQuery(16, 2, 1, 8).WithRope(RopeStyle::kInterleaved);

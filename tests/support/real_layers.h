@@ -14,14 +14,29 @@ namespace heed::test {
 struct RealLayer {
   LayerData layer;
   size_t batch = 0, len = 0;
+  bool causal = false;
   std::vector<float> x, y;  // y: of the model's own engine
-  std::vector<double> y64;
+  std::vector<double> y64;  // empty where the folder has none
 
   ForwardArgs args() const;
 };
 
 // Fails the test where a file is missing.
 RealLayer LoadRealLayer(const std::string& folder, uint32_t num_heads);
+
+// The real layers in HEED_SHARED_DATA_DIR.
+struct RealModel {
+  const char* name;
+  size_t num_layers;
+  uint32_t num_heads;
+};
+inline constexpr RealModel kRealModels[] = {{"kwt1", 12, 1},
+                                            {"ppocrv4_rec", 2, 8},
+                                            {"silero_vad31", 4, 2},
+                                            {"stories260K", 5, 8}};
+std::string FolderOf(const RealModel& model, size_t layer);
+// With rotary positions and causal where the model is so.
+RealLayer LoadRealLayer(const RealModel& model, size_t layer);
 
 }  // namespace heed::test
 

@@ -206,8 +206,7 @@ void Feeder::MoveTo(AlignedBytes block) {
 void Feeder::Step(const std::vector<size_t>& counts, const Executor* executor) {
   const size_t batch = counts.size(), columns = stream_.layer.config.embed_dim;
   const size_t most = *std::max_element(counts.begin(), counts.end());
-  const size_t room = runner_->config().embed_dim == 0 ? 0 : cache_.limits().max_new_rows;
-  const size_t rows = std::min(room, most + (calls_ % 3 == 2 ? 2 : 0));
+  const size_t rows = std::min<size_t>(cache_.limits().max_new_rows, most + (calls_ % 3) / 2 * 2);
   std::vector<size_t> first;
   std::vector<int32_t> new_rows, lengths, positions;
   size_t keys = 0;
@@ -233,7 +232,8 @@ void Feeder::Step(const std::vector<size_t>& counts, const Executor* executor) {
   args.output = TensorView(y.data(), batch, rows, columns);
   args.cache = &cache_;
   args.executor = executor;
-  const bool are_all = std::all_of(counts.begin(), counts.end(), [&](size_t n) { return n == rows; });
+  const bool are_all =
+      std::all_of(counts.begin(), counts.end(), [&](size_t n) { return n == rows; });
   if (!are_all || calls_ % 2 == 1) args.new_rows = NewRows(new_rows.data(), batch);
   if (calls_ % 4 == 1) args.lengths = Lengths(lengths.data(), batch);
   if (!stream_.positions.empty()) args.positions = Positions(positions.data(), batch, rows);

@@ -59,8 +59,8 @@ void DrawRows(Random& random, size_t entry, size_t first, Stream* stream);
 Outputs RunWhole(const Stream& stream, const char* target = nullptr,
                  const Executor* executor = nullptr);
 
-// A layer and a cache, to which the rows of a stream are fed in order. Outputs are kept by position,
-// [batch][len], and look like those of RunWhole once every entry is at its end.
+// A layer and a cache, to which the rows of a stream are fed in order. Outputs are kept by
+// position, [batch][len], and look like those of RunWhole once every entry is at its end.
 class Feeder {
  public:
   // The stream may change between calls; its shape may not.
