@@ -34,7 +34,7 @@ class KvMemory {
   KvBlock block() const { return store_.view().Block(0, 0, 0); }
 
  private:
-  Buffer keys_, values_;  // large enough for every form but bytes
+  Buffer keys_, values_;  // large enough for every form
   std::byte non_finite_[1] = {};
   KvStore store_;
 };

@@ -41,7 +41,7 @@ std::unique_ptr<Contestant> Make(const Candidate& candidate, const Problem& prob
 
 bool PrintLatency(const Shape& shape, const Setting& setting, const std::vector<Candidate>& layers,
                   size_t steps) {
-  if (!shape.is_cold()) Fail("--latency: " + shape.name + " is no single row", kWrongUsage);
+  if (!shape.is_step()) Fail("--latency: " + shape.name + " has no cache", kWrongUsage);
   const Problem problem(shape);
   Floats y(problem.x().size());
   bool all_even = true;

@@ -150,7 +150,9 @@ Operations AttendOperations(const KernelTable& table) {
     operations.push_back(operation);
   };
   const auto add = [&](const char* name, const TileShape& tile_shape) {
-    for (const auto& [ending, mask] : masks) add_masked(std::string(name) + ending, tile_shape, mask);
+    for (const auto& [ending, mask] : masks) {
+      add_masked(std::string(name) + ending, tile_shape, mask);
+    }
   };
   shape = TileShape();
   add("tile f32", shape);

@@ -8,7 +8,7 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include <cstring>
 
 #include "lib/kernels/few_rows-inl.h"
@@ -89,9 +89,8 @@ void AddWeightedValues(const TileArgs& tile) {
   });
 }
 
-// Does the same over visible keys alone, which lie key_stride floats apart: 0 times a hidden NaN
-// would be NaN. A key has `num_values` values.
-void AddVisibleValues(const TileArgs& tile, size_t key_stride, size_t num_values) {
+// Does the same where values are rows, over visible keys alone: 0 times a hidden NaN would be NaN.
+void AddVisibleRows(const TileArgs& tile) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t columns = tile.value_panels * kPanelColumns;
@@ -101,13 +100,12 @@ void AddVisibleValues(const TileArgs& tile, size_t key_stride, size_t num_values
     for (size_t c = 0; c < columns; c += lanes) {
       float* accumulator = tile.accumulator + r * columns + c;
       auto sum = hn::Zero(d);
-      const float* values = VectorOfPanels(static_cast<const float*>(tile.kv.values),
-                                           tile.kv.value_panel_stride, c);
+      const float* values = static_cast<const float*>(tile.kv.values) + c;
       for (size_t j = 0; j < tile.num_keys; ++j) {
         if ((visible >> j & 1) == 0) continue;
         const auto probability = hn::Set(d, tile.scores[r * kKeyBlock + j]);
-        const float* value = values + j * key_stride;
-        const size_t count = num_values - Min(c, num_values);
+        const float* value = values + j * tile.kv.row_stride;
+        const size_t count = tile.head_dim - Min(c, tile.head_dim);
         const auto v = count >= lanes ? hn::LoadU(d, value) : hn::LoadN(d, value, count);
         sum = hn::MulAdd(probability, v, sum);
       }
@@ -187,79 +185,18 @@ HWY_NOINLINE void Softmax(const TileArgs& tile) {
   ScoresToProbabilities(tile);
 }
 
-namespace {
-
-// Calls body(row, rows, range) for few rows at a time and the keys that they see; for all rows at
-// once where they see all keys.
-template <class Body>
-HWY_INLINE void ForFewRows(const TileArgs& tile, size_t few, const Body& body) {
-  if (tile.visible == nullptr) few = tile.rows;
-  for (size_t row = 0; row < tile.rows; row += few) {
-    const size_t rows = Min(few, tile.rows - row);
-    const KeyRange range =
-        tile.visible == nullptr ? KeyRange{0, tile.num_keys} : RangeOf(tile, row, rows);
-    if (range.begin < range.end) body(row, rows, range);
-  }
-}
-
-// Number `index` of a side of a block.
-HWY_INLINE const void* NumberAt(const void* block, size_t index, const FewRowsForm& form) {
-  return static_cast<const uint8_t*>(block) + index * form.number_bytes;
-}
-
-}  // namespace
-
-void DotKeysOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
-  ForFewRows(tile, kFewRows, [&](size_t row, size_t rows, KeyRange range) {
-    const size_t begin = range.begin / kPanelColumns * kPanelColumns;
-    const void* const end = NumberAt(tile.kv.keys, kKeyBlock * tile.head_dim, form);
-    FewRowsCall call;
-    call.a = tile.query + row * tile.query_stride;
-    call.a_stride = tile.query_stride;
-    call.b = NumberAt(tile.kv.keys, begin * tile.head_dim, form);
-    call.b_panel_stride = tile.head_dim * kPanelColumns;
-    call.scales = static_cast<const float*>(end) + begin;
-    call.depth = tile.head_dim;
-    call.columns = sizes::RoundUp(range.end, kPanelColumns) - begin;
-    call.out = tile.scores + row * kKeyBlock + begin;
-    call.out_stride = kKeyBlock;
-    form.run(call, rows);
-  });
-}
-
-void AddValuesOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
-  // 0 times a hidden NaN would be NaN: then each row reads the values alone that it sees.
-  const bool alone = tile.visible != nullptr && tile.kv.value_kind == kNonFiniteValues;
-  ForFewRows(tile, alone ? 1 : kFewRows, [&](size_t row, size_t rows, KeyRange range) {
-    FewRowsCall call;
-    call.columns = tile.value_panels * kPanelColumns;
-    const void* const end = NumberAt(tile.kv.values, kKeyBlock * call.columns, form);
-    call.a = tile.scores + row * kKeyBlock + range.begin;
-    call.a_stride = kKeyBlock;
-    call.b = NumberAt(tile.kv.values, range.begin * kPanelColumns, form);
-    call.b_panel_stride = tile.kv.value_panel_stride;
-    call.scales = static_cast<const float*>(end) + range.begin;
-    call.depth = range.end - range.begin;
-    if (alone) call.visible = tile.visible[row] >> range.begin;
-    call.factors = tile.factors + row;
-    call.out = tile.accumulator + row * call.columns;
-    call.out_stride = call.columns;
-    form.run(call, rows);
-  });
-}
-
-// More rows fill the register tile.
+// So many rows leave a register tile waiting for its own sums; more fill it.
 constexpr size_t kFewF32Rows = 3;
 
 void DotKeysF32(const TileArgs& tile) {
-  if (tile.rows <= kFewF32Rows) return DotKeysOfFewRows(tile, FormOf<Numbers::kF32>());
+  if (tile.rows <= kFewF32Rows) return DotKeysOfFewRows(tile, FewRowsFormOf<Numbers::kF32>());
   QueryDotKeys(tile);
 }
 
 void AddValuesF32(const TileArgs& tile) {
   const bool hides_values = tile.visible != nullptr && tile.kv.value_kind == kNonFiniteValues;
   if (tile.rows <= kFewF32Rows || hides_values) {
-    AddValuesOfFewRows(tile, FormOf<Numbers::kF32>());
+    AddValuesOfFewRows(tile, FewRowsFormOf<Numbers::kF32>());
   } else {
     AddWeightedValues(tile);
   }
@@ -301,7 +238,7 @@ void AttendRows(const TileArgs& tile) {
   if (HWY_UNLIKELY(tile.large->any || HoldsLargeValue(tile))) {
     SpareLargeValues(tile, tile.kv.row_stride, tile.head_dim);
   }
-  AddVisibleValues(tile, tile.kv.row_stride, tile.head_dim);
+  AddVisibleRows(tile);
 }
 
 void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args) {
@@ -348,4 +285,4 @@ void TanhArray(const float* input, float* output, size_t count) {
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS

@@ -1,5 +1,5 @@
-// lib/kernels/attend_cache.cc: one tile of attention to keys and values that a cache keeps as bf16 or
-// as bytes (heed/detail/kv_form.h), or one of both as floats. The results are those of attend.cc
+// lib/kernels/attend_cache.cc: one tile of attention to keys and values that a cache keeps as bf16
+// or as bytes (heed/detail/kv_form.h), or one of both as floats. The results are those of attend.cc
 // for blocks of the same numbers as floats.
 #include "lib/kernels/ops.h"
 
@@ -8,7 +8,7 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include "lib/kernels/few_rows-inl.h"
 #include "lib/support/large_numbers.h"
 
@@ -25,16 +25,17 @@ namespace {
 
 void DotKeys(const TileArgs& tile) {
   switch (tile.kv.key_form) {
-    case KvForm::kBf16Blocks: return DotKeysOfFewRows(tile, FormOf<Numbers::kBf16>());
-    case KvForm::kByteBlocks: return DotKeysOfFewRows(tile, FormOf<Numbers::kBytesOfKeys>());
+    case KvForm::kBf16Blocks: return DotKeysOfFewRows(tile, FewRowsFormOf<Numbers::kBf16>());
+    case KvForm::kByteBlocks: return DotKeysOfFewRows(tile, FewRowsFormOf<Numbers::kBytesOfKeys>());
     default: return DotKeysF32(tile);
   }
 }
 
 void AddValues(const TileArgs& tile) {
   switch (tile.kv.value_form) {
-    case KvForm::kBf16Blocks: return AddValuesOfFewRows(tile, FormOf<Numbers::kBf16>());
-    case KvForm::kByteBlocks: return AddValuesOfFewRows(tile, FormOf<Numbers::kBytesOfValues>());
+    case KvForm::kBf16Blocks: return AddValuesOfFewRows(tile, FewRowsFormOf<Numbers::kBf16>());
+    case KvForm::kByteBlocks:
+      return AddValuesOfFewRows(tile, FewRowsFormOf<Numbers::kBytesOfValues>());
     default: return AddValuesF32(tile);
   }
 }
@@ -57,4 +58,4 @@ void ProbabilitiesCached(const TileArgs& tile, const ProbabilityArgs& args) {
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS

@@ -8,6 +8,7 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include "lib/kernels/floats-inl.h"
 #include "lib/kernels/row_groups-inl.h"
 #include "lib/kernels/row_scales-inl.h"
 #include "lib/kernels/softmax-inl.h"
@@ -15,13 +16,14 @@
 #include "lib/support/core_i8.h"
 #include "lib/support/large_numbers.h"
 
-HWY_BEFORE_NAMESPACE();
-namespace heed::HWY_NAMESPACE {
-
-// attend.cc has these for every form.
+// attend.cc has these for every form. Two targets may declare them, so they have none here.
+namespace heed::HEED_FLOATS {
 void UpdateMaximum(const TileArgs& tile);
 void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args);
+}  // namespace heed::HEED_FLOATS
 
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
 namespace {
 
 // False if all scales are below `limit`; it may be true for what lies after them in their arrays,
@@ -220,7 +222,7 @@ void AddWeightedValues(const TileArgs& reference) {
 
 void AttendInt8(const TileArgs& tile) {
   QueryDotKeys(tile);
-  UpdateMaximum(tile);
+  HEED_FLOATS::UpdateMaximum(tile);
   RowsToScaledProbabilities(tile);
   const float* const value_scales =
       Int8Values(static_cast<const int8_t*>(tile.kv.values), tile.value_panels).scales;
@@ -233,7 +235,7 @@ void AttendInt8(const TileArgs& tile) {
 
 void ProbabilitiesInt8(const TileArgs& tile, const ProbabilityArgs& args) {
   QueryDotKeys(tile);
-  WriteProbabilities(tile, args);
+  HEED_FLOATS::WriteProbabilities(tile, args);
 }
 
 }  // namespace heed::HWY_NAMESPACE

@@ -16,7 +16,7 @@ void MakeMaskWords(const MaskWordsArgs& args,
 }  // namespace heed::kernels
 #endif  // HEED_LIB_KERNELS_MASK_WORDS_CC_
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include <cstring>
 
 #include "lib/kernels/vector-inl.h"
@@ -83,7 +83,7 @@ void MaskWords(const MaskWordsArgs& args) {
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS
 
 #if HWY_ONCE
 #include "lib/support/bits.h"

@@ -18,7 +18,7 @@ void ForEachHead(const NormRotateArgs& args, NormRotateHeadFunction* function);
 }  // namespace heed::kernels
 #endif  // HEED_LIB_KERNELS_NORM_ROTATE_CC_
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/vector-inl.h"
 #include "lib/support/kernel_table.h"
@@ -96,7 +96,9 @@ HWY_INLINE float InverseNorm(const NormRotateArgs& args, const float* HWY_RESTRI
   }
   const hn::FixedTag<float, 4> d4;
   const auto head_dim = hn::Set(d4, static_cast<float>(static_cast<int32_t>(args.head_dim)));
-  const auto mean = Divide(d4, SumsOf16(sums, sums, sums, sums), head_dim);
+  // Scalable vectors have more lanes than four, and their zeros must not become divisors.
+  const auto sum = hn::Set(d4, hn::GetLane(SumsOf16(sums, sums, sums, sums)));
+  const auto mean = Divide(d4, sum, head_dim);
   const auto eps = hn::Set(d4, args.norm_eps * factor * factor);
   return hn::GetLane(Divide(d4, hn::Set(d4, 1.0f), SquareRootOf(d4, hn::Add(mean, eps))));
 }
@@ -172,7 +174,7 @@ void NormRotate(const NormRotateArgs& args) { kernels::ForEachHead(args, NormRot
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS
 
 #if HWY_ONCE
 namespace heed::kernels {

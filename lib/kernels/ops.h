@@ -8,6 +8,12 @@
 // Valid after hwy/foreach_target.h.
 #define HEED_IS_VECTOR_TARGET (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
 
+// True if the target takes the kernels of floats from AVX3, which is built too: AVX3_DL adds
+// instructions for integers alone. Files of such kernels compile where HEED_HAS_FLOAT_KERNELS is
+// true, and who calls them from outside of these files writes HEED_FLOATS:: before their names.
+#define HEED_SHARES_FLOATS (HWY_TARGET == HWY_AVX3_DL && (HWY_TARGETS & HWY_AVX3) != 0)
+#define HEED_HAS_FLOAT_KERNELS (HEED_IS_VECTOR_TARGET && !HEED_SHARES_FLOATS)
+
 #define HEED_IS_NEON64 (HWY_TARGET_IS_NEON && HWY_ARCH_ARM_A64)
 // True if integer products also have forms with sdot and smmla: the CPU is asked at run time, or
 // the compiler's flags promise both.

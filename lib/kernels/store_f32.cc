@@ -7,7 +7,7 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_IS_VECTOR_TARGET
+#if HEED_HAS_FLOAT_KERNELS
 #include "lib/kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -80,4 +80,4 @@ void PutValuesF32(const PutArgs& args) {
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS

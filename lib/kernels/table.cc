@@ -24,13 +24,10 @@ struct TargetTables {
 
 #if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/dot4-inl.h"
+#include "lib/kernels/floats-inl.h"
 
-HWY_BEFORE_NAMESPACE();
-namespace heed::HWY_NAMESPACE {
-
-void ProjectRows(const ProjectArgs& args);
-void QuantizeRows(const QuantizeArgs& args);
-void QuantizeQuery(const QuantizeArgs& args);
+// Without a target of their own: two targets may declare them.
+namespace heed::HEED_FLOATS {
 void PutKeysF32(const PutArgs& args);
 void PutValuesF32(const PutArgs& args);
 void AttendF32(const TileArgs& tile);
@@ -43,15 +40,23 @@ void PutKeysBytes(const PutArgs& args);
 void PutValuesBytes(const PutArgs& args);
 void AttendCached(const TileArgs& tile);
 void ProbabilitiesCached(const TileArgs& tile, const ProbabilityArgs& args);
-void PutKeysInt8(const PutArgs& args);
-void PutValuesInt8(const PutArgs& args);
-void AttendInt8(const TileArgs& tile);
-void ProbabilitiesInt8(const TileArgs& tile, const ProbabilityArgs& args);
 void NormRotate(const NormRotateArgs& args);
 void MaskWords(const MaskWordsArgs& args);
 void Finish(const FinishArgs& args);
 void Exp2Array(const float* input, float* output, size_t count);
 void TanhArray(const float* input, float* output, size_t count);
+}  // namespace heed::HEED_FLOATS
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::HWY_NAMESPACE {
+
+void ProjectRows(const ProjectArgs& args);
+void QuantizeRows(const QuantizeArgs& args);
+void QuantizeQuery(const QuantizeArgs& args);
+void PutKeysInt8(const PutArgs& args);
+void PutValuesInt8(const PutArgs& args);
+void AttendInt8(const TileArgs& tile);
+void ProbabilitiesInt8(const TileArgs& tile, const ProbabilityArgs& args);
 void TileSize(uint32_t* rows, uint32_t* columns);
 
 namespace {
@@ -62,14 +67,18 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
   table.tile_size = TileSize;
   table.project_rows = ProjectRows;
   if constexpr (built::kF32) {
-    table.kv[Index(KvForm::kRows)] = {PutRows, PutRows, AttendRows, ProbabilitiesRows};
-    table.kv[Index(KvForm::kF32Blocks)] = {PutKeysF32, PutValuesF32, AttendF32, ProbabilitiesF32};
+    table.kv[Index(KvForm::kRows)] = {PutRows, PutRows, HEED_FLOATS::AttendRows,
+                                      HEED_FLOATS::ProbabilitiesRows};
+    table.kv[Index(KvForm::kF32Blocks)] = {HEED_FLOATS::PutKeysF32, HEED_FLOATS::PutValuesF32,
+                                           HEED_FLOATS::AttendF32, HEED_FLOATS::ProbabilitiesF32};
   }
   if constexpr (built::kF32 && built::kCache) {
-    table.kv[Index(KvForm::kBf16Blocks)] = {PutKeysBf16, PutValuesBf16, AttendCached,
-                                            ProbabilitiesCached};
-    table.kv[Index(KvForm::kByteBlocks)] = {PutKeysBytes, PutValuesBytes, AttendCached,
-                                            ProbabilitiesCached};
+    table.kv[Index(KvForm::kBf16Blocks)] = {HEED_FLOATS::PutKeysBf16, HEED_FLOATS::PutValuesBf16,
+                                            HEED_FLOATS::AttendCached,
+                                            HEED_FLOATS::ProbabilitiesCached};
+    table.kv[Index(KvForm::kByteBlocks)] = {HEED_FLOATS::PutKeysBytes, HEED_FLOATS::PutValuesBytes,
+                                            HEED_FLOATS::AttendCached,
+                                            HEED_FLOATS::ProbabilitiesCached};
   }
   if constexpr (built::kInt8) {
     table.kv[Index(KvForm::kInt8Blocks)] = {PutKeysInt8, PutValuesInt8, AttendInt8,
@@ -78,11 +87,11 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
     table.quantize_rows = QuantizeRows;
     table.quantize_query = QuantizeQuery;
   }
-  if constexpr (built::kPositions) table.norm_rotate = NormRotate;
-  table.mask_words = MaskWords;
-  table.finish = Finish;
-  table.exp2 = Exp2Array;
-  table.tanh = TanhArray;
+  if constexpr (built::kPositions) table.norm_rotate = HEED_FLOATS::NormRotate;
+  table.mask_words = HEED_FLOATS::MaskWords;
+  table.finish = HEED_FLOATS::Finish;
+  table.exp2 = HEED_FLOATS::Exp2Array;
+  table.tanh = HEED_FLOATS::TanhArray;
   return table;
 }
 

@@ -71,9 +71,9 @@ struct ProjectArgs {
 
 // Puts rows of k or v of one head into a block: row r becomes key first_key + r of the block. A put
 // of keys that begins at the first key of a panel makes zeros of the keys that follow in it, and a
-// put of values of kInt8Blocks at the first key of the block those that follow in the block, so that
-// they can be read as a whole. Any other put changes its own keys alone, and of a block of
-// kInt8Blocks the sums. Columns from `columns` up to the end of a panel become zeros too.
+// put of values of kInt8Blocks at the first key of the block those that follow in the block, so
+// that they can be read as a whole. Any other put changes its own keys alone, and the sums of a
+// block of kInt8Blocks. Columns from `columns` up to the end of a panel become zeros too.
 struct PutArgs {
   const float* source = nullptr;  // [rows][columns], rows source_stride apart
   size_t source_stride = 0;

@@ -241,9 +241,10 @@ void DeriveRope(const FoundLayer& found, const LayerOptions& options, const Mode
   const auto place = found.tensors.find(Role::kRopeFrequencies);
   const Tensor* stored = place == found.tensors.end() ? nullptr : place->second;
   if (!options.rope_theta && !model.has_rope && stored == nullptr) {
-    const std::pair<const char*, bool> given[] = {{"--rope-style", !options.rope_style.empty()},
-                                                  {"--rope-dims", options.rope_dims.has_value()},
-                                                  {"--rope-scaling", !options.rope_scaling.empty()}};
+    const std::pair<const char*, bool> given[] = {
+        {"--rope-style", !options.rope_style.empty()},
+        {"--rope-dims", options.rope_dims.has_value()},
+        {"--rope-scaling", !options.rope_scaling.empty()}};
     for (const auto& [name, is_given] : given) {
       if (!is_given) continue;
       Fail(name, ": expected rotary positions (--rope-theta, --config with rope_theta, or a tensor "

@@ -31,8 +31,8 @@ struct Layer {
   LayerShapes shapes;
   std::map<Role, std::vector<float>> numbers;
   std::vector<float> rope_frequencies;  // [rope_dims / 2]; empty without rotary positions
-  // A line on each thing that neither shapes nor options tell: it is of config.json, or follows from
-  // names.
+  // A line on each thing that neither shapes nor options tell: it is of config.json, or follows
+  // from names.
   std::vector<std::string> notes;
 
   LayerTensors tensors() const;

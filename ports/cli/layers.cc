@@ -343,8 +343,8 @@ const FoundLayer& ChooseLayer(const Safetensors& file, const std::vector<FoundLa
   const std::string& path = file.input.path();
   if (layers.empty()) {
     Fail(path, ": expected an attention layer (query_linear.weight, in_proj_weight, ",
-         "q_proj.weight, wq.weight or self.query.weight under some prefix), got ", file.tensors.size(),
-         " other tensors");
+         "q_proj.weight, wq.weight or self.query.weight under some prefix), got ",
+         file.tensors.size(), " other tensors");
   }
   const FoundLayer* chosen = nullptr;
   if (!prefix.has_value()) {

@@ -32,7 +32,8 @@ double Llama3(double frequency, const RopeScaling& s) {
 
 // Pairs that turn beta_fast times or more in the training's positions are kept, those that turn
 // beta_slow times or less are stretched, with a straight ramp from pair to pair between them.
-void ScaleAsYarn(double theta, size_t dims, const RopeScaling& s, std::vector<double>* frequencies) {
+void ScaleAsYarn(double theta, size_t dims, const RopeScaling& s,
+                 std::vector<double>* frequencies) {
   const double last = static_cast<double>(dims) - 1.0;
   const auto pair_with_turns = [&](double turns) {
     return static_cast<double>(dims) *

@@ -110,7 +110,8 @@ void CheckUsage(const Options& options, const AttentionConfig& config) {
                          {"--load-cache", !options.load_cache.empty()},
                          {"--ring", options.ring}});
     if (!options.memory_padding.empty()) {
-      exclude("--memory-key-padding-mask", {{"--key-padding-mask", !call.key_padding_mask.empty()}});
+      exclude("--memory-key-padding-mask",
+              {{"--key-padding-mask", !call.key_padding_mask.empty()}});
     }
   } else if (options.has_cache()) {
     const char* const name = options.streams()             ? "--stream"

@@ -77,7 +77,9 @@ TEST_CASE("masks are given for the whole sequence, and cut by rows") {
   };
   const size_t b = 2, h = 4, s = 9;
   same([&](MaskOptions* m) { m->AddFlags("--keep-mask", "|b1", {s, s}, {1, 1, s, s}); });
-  same([&](MaskOptions* m) { m->AddFlags("--ignore-mask", "|u1", {b, h, s, s}, {b, h, s, s}, 30); });
+  same([&](MaskOptions* m) {
+    m->AddFlags("--ignore-mask", "|u1", {b, h, s, s}, {b, h, s, s}, 30);
+  });
   same([&](MaskOptions* m) { m->AddFlags("--keep-mask", "<i8", {b, s}, {b, 1, 1, s}); });
   same([&](MaskOptions* m) { m->AddFlags("--keep-mask", "|b1", {s, 1}, {1, 1, s, 1}); });
   same([&](MaskOptions* m) {
@@ -154,7 +156,8 @@ TEST_CASE("bf16 and int8 caches are near the whole, the same in any pieces, and 
 
 TEST_CASE("a ring keeps the window and the first keys, and goes on from a file") {
   const StreamedCall call(DecoderLayer(219), {1, 300}, 220);
-  for (const Words& window : {Words{"--window", "20"}, Words{"--window", "70", "--first-keys", "5"}}) {
+  for (const Words& window :
+       {Words{"--window", "20"}, Words{"--window", "70", "--first-keys", "5"}}) {
     call.SameInPieces(window, {1, 50}, {"--ring"}, false);
   }
   call.Wrong({"--window", "3", "--stream", "2", "--ring", "--attention-weights", "a"},
@@ -250,7 +253,8 @@ TEST_CASE("with a cache of a file, masks and attention weights have its keys and
     }
   }
   // Lengths are those at the end of the call, cached keys included.
-  const std::string lengths = folder.Write("lengths.npy", Npy("<i8", {2}, NumberBytes({10, 4}, "<i8")));
+  const std::string lengths =
+      folder.Write("lengths.npy", Npy("<i8", {2}, NumberBytes({10, 4}, "<i8")));
   run(4, 6, {"--load-cache", folder.Path("state"), "--stream", "2", "--key-lengths", lengths});
   const std::vector<float> y2 = ReadNpy(folder.Path("y2.npy")).Floats();
   for (size_t i = 0; i < 72; ++i) {

@@ -248,8 +248,8 @@ TEST_CASE("selftest finds bits equal on every FMA target") {
 
 TEST_CASE("--version and every --help succeed") {
   CHECK(HeedOk({"--version"}) == "heed " HEED_VERSION_STRING "\n");
-  for (const std::string command : {"pack", "info", "run", "sdpa", "size", "report", "targets", "selftest",
-                                    "help"}) {
+  for (const std::string command : {"pack", "info", "run", "sdpa", "size", "report", "targets",
+                                    "selftest", "help"}) {
     CHECK(Contains(HeedOk({"--help"}), command));
     CHECK(!HeedOk({command, "--help"}).empty());
     CHECK(HeedOk({"help", command}) == HeedOk({command, "--help"}));

@@ -1,5 +1,5 @@
-// tests/cli/model_config_test.cc: `heed pack` takes positions, norms, scale, softcap and window from
-// options and from config.json, and refuses what it does not know of them.
+// tests/cli/model_config_test.cc: `heed pack` takes positions, norms, scale, softcap and window
+// from options and from config.json, and refuses what it does not know of them.
 #include <doctest/doctest.h>
 
 #include "tests/cli/files.h"
@@ -232,7 +232,7 @@ TEST_CASE("a scaling that is not known, or lacks a number, is refused by name") 
                  {"rope_scaling", "rope_parameters"});
 }
 
-TEST_CASE("rope options without rotary positions are refused, and so is a theta that is no number") {
+TEST_CASE("rope options without rotary positions are refused, and so is a theta of 0") {
   const Packer packer;
   packer.Refused(kTwo + Words{"--rope-style", "half"}, "", {"--rope-style", "--rope-theta"});
   packer.Refused(kTwo + Words{"--rope-dims", "4"}, "", {"--rope-dims", "--rope-theta"});
@@ -449,7 +449,8 @@ TEST_CASE("a key that may change attention and is not known is refused, unless i
     packer.Packs(layer, {"--ignore-config", key}, With("\"" + key + "\": 1"));
     packer.Packs(layer, {}, With("\"" + key + "\": null"));
   }
-  packer.Packs(layer, {}, With(R"("attn_pdrop": 0.1, "scale_attn_weights": true, "rope_scaling": null,
+  packer.Packs(layer, {}, With(R"("attn_pdrop": 0.1, "scale_attn_weights": true,
+      "rope_scaling": null,
       "attention_dropout": 0.0, "_attn_implementation": "eager", "scale_embedding": true,
       "logit_scale": 0.1, "vocab_size": 5, "quantization_config": {"bits": 4},
       "use_bidirectional_attention": false)"));
@@ -473,7 +474,8 @@ TEST_CASE("a hostile config.json is refused in a sentence") {
   const std::string deep = std::string(100000, '[');
   for (const std::string& text :
        {std::string(), std::string("[]"), std::string("{"), std::string("null"), std::string("{]"),
-        std::string("{\"a\": NaN}"), std::string("{\"a\": 1e999}"), std::string("{\"a\": \"\x80\"}"),
+        std::string("{\"a\": NaN}"), std::string("{\"a\": 1e999}"),
+        std::string("{\"a\": \"\x80\"}"),
         std::string("{\"a\": 1} x"), std::string("{\"a\": 1}\0", 9), "{\"a\": " + deep,
         "{\"a\": " + deep + std::string(100000, ']') + "}", std::string("\x89PNG"),
         "{\"" + std::string(50000, 'a') + "attn\": 1}"}) {
@@ -483,8 +485,8 @@ TEST_CASE("a hostile config.json is refused in a sentence") {
   for (const std::string value : {"0", "-1", "1.5", "true", "\"2\"", "[2]", "{}", "1048577",
                                   "18446744073709551615", "1e3"}) {
     packer.Refused({}, "{\"num_attention_heads\": " + value + "}", {"num_attention_heads"});
-    packer.Refused(kTwo, "{\"sliding_window_pattern\": " + value + ", \"sliding_window\": " + value +
-                             "}", {"sliding_window"});
+    packer.Refused(kTwo, "{\"sliding_window_pattern\": 1, \"sliding_window\": " + value + "}",
+                   {"sliding_window"});
   }
   for (const std::string key : {"rope_theta", "query_pre_attn_scalar", "attn_logit_softcapping",
                                 "rms_norm_eps", "rope_local_base_freq"}) {

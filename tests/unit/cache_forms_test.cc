@@ -204,7 +204,7 @@ void MakeHostile(Random& random, size_t dim, Floats* rows) {
 
 constexpr KvForm kCacheForms[] = {KvForm::kF32Blocks, KvForm::kBf16Blocks, KvForm::kByteBlocks};
 
-TEST_CASE("a tile of bf16 or bytes has the bits of the tile of its numbers as floats, on every target") {
+TEST_CASE("a tile of bf16 or bytes has the bits of a tile of its numbers as floats") {
   for (uint64_t seed = 4000; seed < 4000 + Effort(700, 150); ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -234,9 +234,9 @@ TEST_CASE("a tile of bf16 or bytes has the bits of the tile of its numbers as fl
           Floats numbers;
           for (size_t j = 0; j < num_keys; ++j) {
             for (size_t d = 0; d < block.dim; ++d) {
-              const size_t index =
-                  are_keys ? (j / kPanelColumns * columns + d) * kPanelColumns + j % kPanelColumns
-                           : (d / kPanelColumns * kKeyBlock + j) * kPanelColumns + d % kPanelColumns;
+              const size_t row = are_keys ? j / kPanelColumns * columns + d
+                                          : d / kPanelColumns * kKeyBlock + j;
+              const size_t index = row * kPanelColumns + (are_keys ? j : d) % kPanelColumns;
               numbers.push_back(NumberOf(block.form, block.memory.data(), columns, index, j));
             }
           }
@@ -286,8 +286,9 @@ struct Cache {
 
   struct Memory {
     Memory(KvForm form, size_t dim, size_t capacity, bool are_keys)
-        : bytes(sizes::DivideUp(capacity, kKeyBlock) * (are_keys ? sizes::KeyBlockBytes(form, dim)
-                                                                 : sizes::ValueBlockBytes(form, dim)),
+        : bytes(sizes::DivideUp(capacity, kKeyBlock) *
+                    (are_keys ? sizes::KeyBlockBytes(form, dim)
+                              : sizes::ValueBlockBytes(form, dim)),
                 0xff) {}
     AlignedBytes bytes;
   };
