@@ -142,7 +142,7 @@ constexpr SameBitsCases MakeCases() {
   const RopeStyle half = RopeStyle::kHalf, interleaved = RopeStyle::kInterleaved;
   {
     SameBitsCase& c =
-        add("rope half, norms", placed(Heads(32, 4, 2, 8), half, 0, true), 2, 67);
+        add("rope half, norms", placed(Heads(32, 4, 2, 8), half, 0, true), 1, 67);
     c.causal = true;
     c.weights = WeightsWanted::kPerHead;
     AttentionConfig config = placed(Heads(30, 2, 1, 15), interleaved, 8, false);

@@ -95,7 +95,7 @@ void Add(const Outputs& got, const oracle::Result& exact, WeightsWanted wanted, 
 
 TEST_CASE("layers with positions, norms, caches and masks of every kind equal the oracle") {
   Tally floats, rounded, int8_core, integer_weights;
-  for (uint64_t seed = 1; seed <= Effort(108, 27); ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(72, 27); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const Stream stream = RandomStream(random, kTypes[seed % 9]);
