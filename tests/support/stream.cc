@@ -313,7 +313,7 @@ void Feeder::FeedTo(Random& random, size_t most_rows, size_t end, const Executor
                                                               : random.Between(1, most_rows)));
     }
     if (is_at_end) return;
-    while (counts.back() == 0 && random.Chance(70)) counts.pop_back();
+    while (!counts.empty() && counts.back() == 0 && random.Chance(70)) counts.pop_back();
     if (counts.empty()) continue;
     Step(counts, executor);
   }
