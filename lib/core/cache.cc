@@ -16,7 +16,7 @@
 namespace heed {
 namespace {
 
-Status Absent() {
+[[maybe_unused]] Status Absent() {
   return Fail(StatusCode::kUnsupported, "cache", "a library that is built with caches");
 }
 

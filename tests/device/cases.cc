@@ -131,6 +131,62 @@ constexpr SameBitsCases MakeCases() {
     config.window = 20;
     add("int8 core, softcap and window", config, 2, 130).bias = true;
   }
+
+  // Positions, then caches.
+  const auto placed = [](AttentionConfig config, RopeStyle style, uint32_t rope_dims, bool norms) {
+    config.rope_style = style;
+    config.rope_dims = rope_dims;
+    config.q_norm = config.k_norm = norms;
+    return config;
+  };
+  const RopeStyle half = RopeStyle::kHalf, interleaved = RopeStyle::kInterleaved;
+  {
+    SameBitsCase& c =
+        add("rope half, norms", placed(Heads(32, 4, 2, 8), half, 0, true), 1, 67);
+    c.causal = true;
+    c.weights = WeightsWanted::kPerHead;
+    AttentionConfig config = placed(Heads(30, 2, 1, 15), interleaved, 8, false);
+    config.rope_factor = 1.25f;
+    SameBitsCase& first = add("rope interleaved, window and first keys", config, 1, 130);
+    first.window = 20;
+    first.first_keys = 5;
+    config = placed(quantized(Heads(24, 3, 1, 8), WeightType::kInt8, int8), half, 4, true);
+    add("int8 core, rope, norms", config, 1, 70).causal = true;
+  }
+  const auto stream = [&add](const char* name, const AttentionConfig& config, size_t batch,
+                             size_t query_len, size_t prompt, size_t step) -> SameBitsCase& {
+    SameBitsCase& c = add(name, config, batch, query_len);
+    c.causal = true;
+    c.prompt = prompt;
+    c.step = step;
+    if (config.core == CoreType::kInt8) c.cache_keys = c.cache_values = CacheType::kInt8;
+    return c;
+  };
+  stream("cache, a prompt and steps", placed(Heads(24, 4, 2, 6), interleaved, 0, true), 2, 75, 61,
+         1);
+  {
+    AttentionConfig config = placed(Heads(20, 3, 3, 9), half, 6, false);
+    config.softcap = 1.5f;
+    config.add_bias_kv = config.add_zero_attn = true;
+    stream("cache, chunks of 9, bias, added keys", config, 1, 70, 9, 9).bias = true;
+  }
+  {
+    SameBitsCase& c = stream("cache, a ring with first keys", placed(Heads(16, 2, 1, 8), half, 0,
+                                                                     false), 2, 210, 30, 7);
+    c.window = 20;
+    c.first_keys = 5;
+    c.ring = true;
+    SameBitsCase& mixed = stream("cache of bf16 keys and int8 values",
+                                 placed(Heads(24, 2, 1, 12), half, 0, true), 1, 70, 60, 1);
+    mixed.cache_keys = CacheType::kBf16;
+    mixed.cache_values = CacheType::kInt8;
+  }
+  stream("int8 core, cache, steps",
+         placed(quantized(Heads(24, 4, 2, 6), WeightType::kInt4, int8), interleaved, 0, true), 2,
+         72, 62, 1);
+  stream("int8 core, cache, chunks of 11",
+         quantized(Heads(24, 4, 1, 20), WeightType::kInt8, int8), 1, 70, 11, 11)
+      .padding = true;
   return cases;
 }
 
@@ -168,6 +224,19 @@ class Numbers {
     return Bell(rows * columns, deviation);
   }
   float* Vector(bool wanted, size_t count) { return wanted ? Bell(count, 0.125f) : nullptr; }
+  float* NormWeight(bool wanted, size_t count) {
+    float* const values = Vector(wanted, count);
+    for (size_t i = 0; wanted && fits_ && i < count; ++i) values[i] += 1.0f;
+    return values;
+  }
+  // From 1 to 2^-13.
+  float* Frequencies(size_t pairs) {
+    float* const values = Take<float>(pairs);
+    for (size_t i = 0; fits_ && i < pairs; ++i) {
+      values[i] = 1.0f / static_cast<float>(1u << (14 * i / pairs));
+    }
+    return values;
+  }
   uint8_t* Flags(size_t count, size_t percent) {
     uint8_t* const flags = Take<uint8_t>(count);
     for (size_t i = 0; fits_ && i < count; ++i) flags[i] = random_.Chance(percent) ? 1 : 0;
@@ -211,6 +280,7 @@ void SetMasks(const SameBitsCase& c, size_t heads, size_t key_len, Numbers* numb
   args->causal = c.causal;
   args->offset = c.offset;
   args->window = c.window;
+  args->first_keys = c.first_keys;
 }
 
 // Room for output and attention weights; false where there is none.
@@ -233,11 +303,35 @@ bool TakeResults(const SameBitsCase& c, size_t output_count, size_t heads, size_
   return true;
 }
 
+// The most rows of a call with a cache.
+uint32_t MostRows(const SameBitsCase& c) {
+  return static_cast<uint32_t>(c.prompt > c.step ? c.prompt : c.step);
+}
+
+CacheLimits CacheLimitsOf(const SameBitsCase& c) {
+  CacheLimits limits;
+  limits.max_batch = static_cast<uint32_t>(c.batch);
+  limits.max_new_rows = MostRows(c);
+  limits.type = c.cache_keys;
+  limits.value_type = c.cache_values;
+  if (c.ring) {
+    limits.window = static_cast<uint32_t>(c.window);
+    limits.first_keys = static_cast<uint32_t>(c.first_keys);
+  } else {
+    limits.capacity = static_cast<uint32_t>(c.query_len);
+  }
+  return limits;
+}
+
 Limits LimitsOf(const SameBitsCase& c, size_t key_len, const Executor* executor) {
   Limits limits;
   limits.max_batch = static_cast<uint32_t>(c.batch);
   limits.max_query_len = static_cast<uint32_t>(c.query_len);
   limits.max_key_len = static_cast<uint32_t>(key_len);
+  if (c.prompt != 0) {
+    limits.max_query_len = limits.max_key_len = MostRows(c);
+    limits.cached = true;
+  }
   if (executor != nullptr && executor->num_workers != 0) {
     limits.max_workers = static_cast<uint32_t>(executor->num_workers);
   }
@@ -261,9 +355,45 @@ Status PackLayer(const AttentionConfig& c, Numbers* numbers, MutableBytes* file)
   tensors.out_bias = numbers->Vector(c.out_bias, c.embed_dim);
   tensors.bias_k = numbers->Vector(c.add_bias_kv, kv_dim);
   tensors.bias_v = numbers->Vector(c.add_bias_kv, kv_dim);
+  tensors.rope_frequencies =
+      c.rope_style == RopeStyle::kNone ? nullptr : numbers->Frequencies(c.rope_dims / 2);
+  tensors.q_norm_weight = numbers->NormWeight(c.q_norm, c.head_dim);
+  tensors.k_norm_weight = numbers->NormWeight(c.k_norm, c.head_dim);
   if (!numbers->fits()) return Status();
   numbers->Rewind(used);
   return PackWeights(c, tensors, *file);
+}
+
+// Rows [begin, end) of a mask whose keys go up to `end`.
+template <typename View>
+void Cut(size_t begin, size_t end, View* mask) {
+  if (!mask->present()) return;
+  if (mask->key_len != 1) mask->key_len = end;
+  if (mask->query_len == 1) return;
+  mask->query_len = end - begin;
+  mask->data += begin * mask->query_stride;
+}
+
+// Feeds the rows of a call to a cache.
+Status RunSteps(const SameBitsCase& c, const Attention& layer, const ForwardArgs& all,
+                KvCache* cache) {
+  size_t end = 0;
+  for (size_t begin = 0; begin < c.query_len; begin = end) {
+    end = begin + (begin == 0 ? c.prompt : c.step);
+    if (end > c.query_len) end = c.query_len;
+    ForwardArgs args = all;
+    args.cache = cache;
+    args.query.rows = args.output.rows = end - begin;
+    args.query.data += begin * args.query.row_stride;
+    args.output.data += begin * args.output.row_stride;
+    Cut(begin, end, &args.keep);
+    Cut(begin, end, &args.ignore);
+    Cut(begin, end, &args.key_padding);
+    Cut(begin, end, &args.bias);
+    const Status status = layer.Forward(args);
+    if (!status.ok()) return status;
+  }
+  return Status();
 }
 
 CaseResult RunAsLayer(const SameBitsCase& c, const CaseOptions& options, Numbers* numbers) {
@@ -287,6 +417,8 @@ CaseResult RunAsLayer(const SameBitsCase& c, const CaseOptions& options, Numbers
   args.executor = options.executor;
   const Limits limits = LimitsOf(c, key_len, options.executor);
   const MutableBytes block = numbers->TakeBytes(WorkspaceBytes(config, limits));
+  const MutableBytes cache_block =
+      numbers->TakeBytes(c.prompt == 0 ? 0 : KvCacheBytes(config, CacheLimitsOf(c)));
   args.output = TensorView(nullptr, c.batch, c.query_len, config.embed_dim);
   if (!TakeResults(c, c.batch * c.query_len * config.embed_dim, config.num_heads,
                    key_len + sizes::AddedKeys(config), numbers, &args, &result)) {
@@ -301,7 +433,14 @@ CaseResult RunAsLayer(const SameBitsCase& c, const CaseOptions& options, Numbers
   if (result.status.ok()) {
     result.status = Attention::Create(limits, weights, block, &layer, create);
   }
-  if (result.status.ok()) result.status = layer.Forward(args);
+  if (!result.status.ok()) return result;
+  if (c.prompt == 0) {
+    result.status = layer.Forward(args);
+    return result;
+  }
+  KvCache cache;
+  result.status = KvCache::Init(config, CacheLimitsOf(c), cache_block, &cache);
+  if (result.status.ok()) result.status = RunSteps(c, layer, args, &cache);
   return result;
 }
 
@@ -353,7 +492,8 @@ uint32_t InputChecksum(const SameBitsCase& c) {
 double BoundWithoutFma(const SameBitsCase& c) {
   const bool has_integers = c.config.core == CoreType::kInt8 ||
                             c.config.weights == WeightType::kInt8 ||
-                            c.config.weights == WeightType::kInt4;
+                            c.config.weights == WeightType::kInt4 ||
+                            c.cache_keys != CacheType::kF32 || c.cache_values != CacheType::kF32;
   return has_integers ? 5e-3 : 2e-5;
 }
 

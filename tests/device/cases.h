@@ -25,8 +25,12 @@ struct SameBitsCase {
   size_t keep_percent = 0;                       // 0: no such mask
   size_t ignore_percent = 0;
   bool padding = false, bias = false, lengths = false, causal = false;
-  int64_t offset = 0, window = 0;
+  int64_t offset = 0, window = 0, first_keys = 0;
   WeightsWanted weights = WeightsWanted::kNone;
+  // With a cache: the rows of the first call and of each later one. 0: no cache, one call.
+  size_t prompt = 0, step = 0;
+  CacheType cache_keys = CacheType::kF32, cache_values = CacheType::kF32;
+  bool ring = false;  // of the window and the first keys
 };
 
 struct SameBitsCases {

@@ -3,16 +3,15 @@
 // and all types of caches, in one call and streamed, against the oracle in double.
 //
 // The oracle gets the weights as the file holds them. Bounds:
-//   - Floats everywhere: 1e-5 of the largest result. The layers are those of differential_test.cc,
-//     which needs 4e-6; a norm divides by the root of a mean that may be a tenth of the usual one,
-//     and makes the error of that head so much larger.
+//   - Floats everywhere: 4e-6 of the largest result, as in differential_test.cc, whose layers are
+//     as small as these.
 //   - A rounded number (a cache that is not f32, int8 attention, inputs of integer weights) may lie
 //     so close to the middle between two steps that float and double round it to different ones.
 //     That is rare, and changes one number by 1/127 or 1/256 of its row; nearly all results have
 //     none and keep the bound of floats.
 //   - Int8 attention also rounds probabilities to 255 steps, which the oracle does not: ||error||
-//     is 0.1 to 0.4 % of ||y|| where results are means of many values. Inputs of integer weights
-//     are rounded by row, which it does not know either.
+//     is 0.1 to 0.4 % of ||y||. Inputs of integer weights are rounded by row, which it does not
+//     know either; that is up to 2 % of such small layers.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -41,7 +40,7 @@ constexpr StreamTypes kTypes[] = {{WeightType::kF32, CoreType::kF32},
                                   {WeightType::kInt4, CoreType::kInt8},
                                   {WeightType::kInt4, CoreType::kF32}};
 constexpr CacheType kCacheTypes[] = {CacheType::kF32, CacheType::kBf16, CacheType::kInt8};
-constexpr double kFloatBound = 1e-5;
+constexpr double kFloatBound = 4e-6;
 
 // The layer with its weights as the packed file holds them.
 LayerData AsPacked(const LayerData& layer) {
@@ -95,7 +94,7 @@ void Add(const Outputs& got, const oracle::Result& exact, WeightsWanted wanted, 
 
 TEST_CASE("layers with positions, norms, caches and masks of every kind equal the oracle") {
   Tally floats, rounded, int8_core, integer_weights;
-  for (uint64_t seed = 1; seed <= Effort(108, 27); ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(72, 27); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const Stream stream = RandomStream(random, kTypes[seed % 9]);
@@ -162,9 +161,9 @@ TEST_CASE("layers with positions, norms, caches and masks of every kind equal th
   report("integer weights", integer_weights);
   CHECK(floats.far == 0);
   CHECK(rounded.worst <= 0.01);
-  CHECK(rounded.far * 2 <= rounded.count);
-  CHECK(int8_core.worst <= 0.02);
-  CHECK(integer_weights.worst <= 0.1);
+  CHECK(rounded.far * 4 <= rounded.count);
+  CHECK(int8_core.worst <= 0.01);
+  CHECK(integer_weights.worst <= 0.04);
 }
 
 // Where a call has keys, those turn by their index, whatever the positions of the queries.

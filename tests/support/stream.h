@@ -32,7 +32,7 @@ struct Stream {
   size_t batch = 1, len = 0;
   std::vector<float> x;  // [batch][len][embed_dim]
   bool causal = true;    // a window in its place is causal, too
-  int64_t window = 0, first_keys = 0;
+  int64_t window = 0, window_right = 0, first_keys = 0;
   StreamMask<uint8_t> keep, ignore, padding;
   StreamMask<float> bias;
   std::vector<int32_t> positions;  // absent, or [batch][len]
@@ -68,12 +68,13 @@ class Feeder {
          uint32_t max_workers = 1);
   Feeder(const Stream& stream, const CacheLimits& limits, const char* target = nullptr);
 
-  // One call with the next counts[b] rows of the first entries. Rows that do not count, and what
-  // lies in masks beyond an entry's keys, are NaN. Fails the test where the call is refused, where
-  // lengths are not what was appended, or where rows that do not count give anything but the bias.
+  // One call with the next counts[b] rows of the first entries. Rows that do not count, gaps
+  // between rows, and what lies in masks beyond an entry's keys, are NaN; some calls run in place.
+  // Fails the test where the call is refused, where lengths are not what was appended, or where
+  // rows that do not count give anything but the bias.
   void Step(const std::vector<size_t>& counts, const Executor* executor = nullptr);
   // Feeds every entry up to its first `end` rows: 1 to most_rows rows of each at a time, and none
-  // for some entries.
+  // for some entries; some calls leave the last entries out.
   void FeedTo(Random& random, size_t most_rows, size_t end, const Executor* executor = nullptr);
 
   KvCache& cache() { return cache_; }
