@@ -46,7 +46,8 @@ Cache::Cache(const AttentionConfig& config, const std::string& path) : config_(c
   InputFile file(path);
   const size_t header_bytes = file.Append(detail::kCacheHeaderBytes, &memory_);
   Status status = KvCache::Attach(config_, BytesOf(&memory_), &cache_);
-  // A good header has one fault: the rest of the file is not there yet. One byte more shows its end.
+  // A good header has one fault: the rest of the file is not there yet. One byte more shows where
+  // the file ends.
   if (header_bytes == detail::kCacheHeaderBytes && status.code == StatusCode::kBlockTooSmall) {
     file.Append(static_cast<uint64_t>(status.expected) - header_bytes + 1, &memory_);
     status = KvCache::Attach(config_, BytesOf(&memory_), &cache_);
