@@ -61,6 +61,7 @@ class TileMemory {
     args_.kv = kv_.block();
     args_.num_keys = shape.num_keys;
     args_.scores = scores_.data();
+    args_.large = &large_;
     args_.accumulator = accumulator_.data();
     args_.maximum = maximum_;
     args_.factors = factors_;
@@ -114,6 +115,7 @@ class TileMemory {
   alignas(64) float query_scales_[kQueryBlock] = {};
   alignas(64) float probability_scales_[kQueryBlock] = {};
   alignas(64) float probability_inverses_[kQueryBlock] = {};
+  LargeValues large_;
   TileArgs args_;
 };
 

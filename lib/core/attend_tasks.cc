@@ -145,6 +145,26 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
   args->bias_key_stride = bias.key_stride;
 }
 
+// Few rows wait for the memory of a cache. A tile reads several panels side by side, which memory
+// gives at 10 to 17 GB/s where lines in order come at 29 (Zen 4, pages of 4 KB); so what fits into
+// the first-level cache is read in order before. With int8 attention and 2048 keys of 12 heads a
+// step takes 0.60 of the time, with bf16 0.68, with floats, whose keys alone fit, 0.92. Prefetching
+// the next block in order, by instructions, gave half of that.
+constexpr size_t kFewRowsOfTile = 4;
+constexpr size_t kFirstLevelBytes = size_t{24} << 10;
+
+void ReadInOrder(const void* block, size_t bytes) {
+  const volatile std::byte* const lines = static_cast<const std::byte*>(block);
+  for (size_t i = 0; i < bytes; i += sizes::kAlignment) (void)lines[i];
+}
+
+void FetchBlock(const KvView& kv, const TileArgs& tile) {
+  if (kv.lengths == nullptr || tile.rows > kFewRowsOfTile) return;
+  const size_t keys = kv.keys.block_stride, values = kv.values.block_stride;
+  if (keys <= kFirstLevelBytes) ReadInOrder(tile.kv.keys, keys);
+  if (keys + values <= kFirstLevelBytes) ReadInOrder(tile.kv.values, values);
+}
+
 const KvKernels& KernelsOf(const AttendPlan& plan, const KvView& kv) {
   return plan.kernels->Attending(kv.key_form, kv.value_form);
 }
@@ -163,6 +183,7 @@ void AttendBlock(const AttendPlan& plan, const Block& block, TileWalk* walk, Til
   walk->Begin(block.head);
   for (Tile tile; walk->Next(&tile);) {
     SetKeys(plan, block, tile, joined_words, args);
+    if constexpr (built::kCache) FetchBlock(plan.kv, *args);
     KernelsOf(plan, plan.kv).attend(*args);
   }
 }

@@ -56,6 +56,8 @@ struct KvView {
     return result;
   }
 
+  size_t block_bytes_keys() const { return keys.block_stride; }
+  size_t block_bytes_values() const { return values.block_stride; }
   // Where a block lies among those of its head.
   size_t PlaceOf(size_t block) const {
     if (ring_blocks == 0 || block < first_blocks) return block;
