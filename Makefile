@@ -48,10 +48,10 @@ build/release/layer0.heed: all
 	@build/release/bin/heed pack $(SAMPLE)/layer0.safetensors $@ --heads 8
 
 test-baremetal-aarch64: ## 64-bit ARM without an operating system, in QEMU
-	@.ci/cross baremetal-aarch64 baremetal-aarch64:f32 baremetal-aarch64:int8
+	@.ci/cross baremetal-aarch64 baremetal-aarch64:none baremetal-aarch64:f32 baremetal-aarch64:int8
 
 test-cortex-m: ## Cortex-M4F without an operating system, in QEMU
-	@.ci/cross cortex-m4 cortex-m4:f32 cortex-m4:int8
+	@.ci/cross cortex-m4 cortex-m4:none cortex-m4:f32 cortex-m4:int8
 
 test-wasm: ## WebAssembly with SIMD128, in Node
 	@.ci/cross wasm
@@ -62,7 +62,7 @@ cross: ## every port that can run here: installs its tools, builds, tests, print
 cross-%: ## one row of it: make cross-linux-armv7
 	@.ci/cross $*
 
-sizes: ## bytes of the library for every port: all types, f32 alone, int8 alone
+sizes: ## bytes of the library for every port: whole, and without types and parts
 	@.ci/sizes
 
 limits: all ## what the archive needs, its size, the dependency rule, headers, installation

@@ -34,9 +34,9 @@ constexpr const char* kHelp =
   --check              exit 1 where heed misses a target of bench/shapes.h; also with --latency
   --operations         heed's operations one by one instead of layers, on each --target, for
                        --seconds each
-  --latency            how evenly steps with a cache run: p50, p99 and max of heed and of plain reads of the
-                       same bytes, one after the other; --shapes (default: dec768-512 and
-                       dec2048-2048) and --contestants choose among f32 and int8
+  --latency            how evenly steps with a cache run: p50, p99 and max of heed and of plain
+                       reads of the same bytes, one after the other; --shapes (default: dec768-512
+                       and dec2048-2048) and --contestants choose among f32 and int8
   --steps N            of each in --latency (default 10000)
   --no-machine         leaves out the machine's peaks and bandwidths
   --benchmark_...      Google Benchmark's: --benchmark_out=FILE.json, --benchmark_filter, ...

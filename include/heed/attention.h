@@ -203,13 +203,13 @@ struct ForwardArgs {
   // Rotary positions of the rows of query; absent: by their order (heed/positions.h).
   Positions positions = {};
   // A cache (heed/kv_cache.h). The rows of query become keys and values, and are appended; then
-  // each row attends to what its entry holds, up to its own position if `causal` or a window is set.
-  // The call has no key, and no offset: a row's position is its entry's length plus its index.
+  // each row attends to what its entry holds, up to its own position if `causal` or a window is
+  // set. The call has no key, and no offset: a row's position is its entry's length plus its index.
   // Masks, bias and attention_weights have as many key columns as the longest entry of the batch
   // has keys after the call, by absolute position; attention weights are 0 from an entry's end on.
-  // If lengths are given, they must be those of the entries after the call.
-  // A call that is refused leaves the cache as it was. Where a backend or executor fails later, its
-  // lengths stay as they were, and appending goes on from there.
+  // If lengths are given, they must be those of the entries after the call. A call that is refused
+  // leaves the cache as it was. Where a backend or executor fails later, its lengths stay as they
+  // were, and appending goes on from there.
   KvCache* cache = nullptr;
   // Keys and values that Remember made; the call has no key. It only reads them, as other calls may
   // at the same time. Masks have as many key columns as the longest entry has keys; lengths, if

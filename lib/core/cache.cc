@@ -91,10 +91,20 @@ uint32_t CrcOf(CacheHeader header) {
   return Crc32c(&header, sizeof(header));
 }
 
+bool AreSame(const CacheHeader& a, const CacheHeader& b) {
+  constexpr size_t kWords = sizeof(CacheHeader) / sizeof(uint32_t);
+  uint32_t a_words[kWords], b_words[kWords];
+  memcpy(a_words, &a, sizeof(a));
+  memcpy(b_words, &b, sizeof(b));
+  uint32_t difference = 0;
+  for (size_t i = 0; i < kWords; ++i) difference |= a_words[i] ^ b_words[i];
+  return difference == 0;
+}
+
 CacheHeader HeaderOf(const AttentionConfig& c, const CacheLimits& filled,
                      const detail::CacheShape& shape, size_t block_bytes) {
   CacheHeader header = {};
-  memcpy(header.magic, "HEKV", sizeof(header.magic));
+  header.magic = kCacheMagic;
   header.version = kCacheVersion;
   header.header_bytes = sizeof(header);
   header.block_bytes = block_bytes;
@@ -214,8 +224,8 @@ Status CacheAccess::CheckIntact(const KvCache& cache, const char* name) {
   if (!cache.is_attached()) return Fail(StatusCode::kNullPointer, name, "an attached cache");
   CacheHeader header;
   memcpy(&header, cache.block_.data, offsetof(CacheHeader, block_bytes));
-  if (memcmp(header.magic, "HEKV", sizeof(header.magic)) != 0 ||
-      header.version != kCacheVersion || header.crc != cache.header_crc_) {
+  if (header.magic != kCacheMagic || header.version != kCacheVersion ||
+      header.crc != cache.header_crc_) {
     return Fail(StatusCode::kBadHeader, name, "a block whose header stays as it was");
   }
   return Status();
@@ -309,13 +319,10 @@ Status KvCache::Attach(const AttentionConfig& config, MutableBytes block, KvCach
   }
   CacheHeader header;
   memcpy(&header, block.data, sizeof(header));
-  uint32_t expected, actual;
-  memcpy(&expected, "HEKV", sizeof(expected));
-  memcpy(&actual, header.magic, sizeof(actual));
-  if (actual != expected) {
+  if (header.magic != kCacheMagic) {
     return Fail(StatusCode::kBadMagic, "block", "the first bytes",
-                Number(expected, NumberForm::kCharacters),
-                Number(actual, NumberForm::kCharacters));
+                Number(kCacheMagic, NumberForm::kCharacters),
+                Number(header.magic, NumberForm::kCharacters));
   }
   if (header.version != kCacheVersion) {
     return Fail(StatusCode::kBadVersion, "block", "version", kCacheVersion, header.version);
@@ -335,7 +342,7 @@ Status KvCache::Attach(const AttentionConfig& config, MutableBytes block, KvCach
   CacheAccess::Fill(resolved, limits, block, &made);
   made.header_crc_ = crc;
   const CacheHeader right = HeaderOf(resolved, limits, made.shape_, bytes);
-  if (memcmp(&header, &right, sizeof(header)) != 0) {
+  if (!AreSame(header, right)) {
     return Fail(StatusCode::kBadHeader, "block", "a header that follows from its limits");
   }
   HEED_RETURN_IF_ERROR(CheckMemory("block", block, "the size that its header tells,", bytes));

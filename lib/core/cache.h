@@ -14,7 +14,7 @@ namespace heed {
 // The first bytes of a block, little-endian. The other parts follow as heed/detail/cache_map.h lays
 // them out. A change to what either of them draws takes a new version.
 struct CacheHeader {
-  char magic[4];  // "HEKV"
+  uint32_t magic;  // kCacheMagic
   uint32_t version;
   uint32_t header_bytes;
   uint32_t crc;  // CRC-32C of the header with this field zero
@@ -29,6 +29,7 @@ struct CacheHeader {
 };
 static_assert(sizeof(CacheHeader) == detail::kCacheHeaderBytes, "no padding");
 
+inline constexpr uint32_t kCacheMagic = 0x564b4548;  // "HEKV"
 inline constexpr uint32_t kCacheVersion = 1;
 
 // What the core may do with a KvCache. The lengths lie in memory that others may write at any time:

@@ -5,6 +5,7 @@
 #include "lib/reference/attend_row.h"
 #include "lib/reference/linear.h"
 #include "lib/reference/norm_rotate.h"
+#include "lib/support/built.h"
 #include "lib/support/log2_units.h"
 #include "lib/support/turns.h"
 
@@ -105,7 +106,7 @@ void Layer(const AttentionConfig& config, const LayerTensors& tensors, const For
     Apply(project.q, RowsOf(query, b), buffers.query, width);
     Apply(project.k, RowsOf(key, b), buffers.key, kv_width);
     Apply(project.v, RowsOf(value, b), buffers.value, kv_width);
-    if (HasPositions(c)) {
+    if (built::kPositions && HasPositions(c)) {
       const Positions& given = args.positions;
       const int32_t* positions =
           given.present() ? given.data + (given.batch == 1 ? 0 : b) * given.length : nullptr;

@@ -213,8 +213,8 @@ struct NormRotateArgs {
   float norm_eps = 0.0f;
   RopeStyle style = RopeStyle::kNone;
   size_t rope_dims = 0;
-  // Null, or [rows][rope_dims] without a gap: the cosines of a row's rope_dims / 2 pairs, then their
-  // sines.
+  // Null, or [rows][rope_dims] without a gap: the cosines of a row's rope_dims / 2 pairs, then
+  // their sines.
   const float* turns = nullptr;
   float scale = 1.0f;
 };

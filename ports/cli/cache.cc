@@ -44,10 +44,19 @@ Cache::Cache(const AttentionConfig& config, const CacheLimits& limits)
 
 Cache::Cache(const AttentionConfig& config, const std::string& path) : config_(config) {
   InputFile file(path);
-  file.Append(UINT64_MAX, &memory_);
-  Check(KvCache::Attach(config_, BytesOf(&memory_), &cache_), path);
-  if (cache_.block().size != memory_.size()) {
-    Fail(path, ": size: expected ", cache_.block().size, " bytes, got ", memory_.size());
+  const size_t header_bytes = file.Append(detail::kCacheHeaderBytes, &memory_);
+  Status status = KvCache::Attach(config_, BytesOf(&memory_), &cache_);
+  // A good header has one fault: the rest of the file is not there yet. One byte more shows where
+  // the file ends.
+  if (header_bytes == detail::kCacheHeaderBytes && status.code == StatusCode::kBlockTooSmall) {
+    file.Append(static_cast<uint64_t>(status.expected) - header_bytes + 1, &memory_);
+    status = KvCache::Attach(config_, BytesOf(&memory_), &cache_);
+  }
+  Check(status, path);
+  const size_t bytes = KvCacheBytes(config_, cache_.limits());
+  if (memory_.size() != bytes) {
+    Fail(path, ": size: expected ", bytes, " bytes, got ",
+         file.size() ? std::to_string(*file.size()) : "more");
   }
 }
 

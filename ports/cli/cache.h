@@ -29,7 +29,8 @@ class Cache {
  public:
   // An empty one.
   Cache(const AttentionConfig& config, const CacheLimits& limits);
-  // One that a file holds. Fails where the file is not a whole cache of this shape of layer.
+  // One that a file holds. Fails where the file is not a whole cache of this shape of layer. Reads
+  // its header, and then no more than the header asks for, and one byte.
   Cache(const AttentionConfig& config, const std::string& path);
   Cache(const Cache&) = delete;
   Cache& operator=(const Cache&) = delete;

@@ -50,9 +50,9 @@ struct OtherTensors {
   // These lie under the layer's prefix. Two kinds are left out: tensors under a child of the prefix
   // that leads to another whole layer, and BERT's output.LayerNorm, which follows the layer.
   std::vector<const Tensor*> inside;
-  // These lie outside, and are named as positions are (rotary, inv_freq, alibi, relative_... and the
-  // like): in a module that holds the layer, so that they act on it; or in another one, where the
-  // layer has none of the same name.
+  // These lie outside, and are named as positions are (rotary, inv_freq, alibi, relative_... and
+  // the like): in a module that holds the layer, so that they act on it; or in another one, where
+  // the layer has none of the same name.
   std::vector<const Tensor*> above;
   std::vector<const Tensor*> elsewhere;
 };

@@ -1,4 +1,5 @@
 // heed selftest: every usable target against the scalar reference, on this device.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -49,6 +50,7 @@ struct Case {
   AttentionConfig config;
   uint32_t batch, query_len, key_len;  // key_len 0: self-attention
   bool causal, masked, weights_asked;
+  uint32_t piece = 0;  // rows of a call, which has a cache; 0: all rows are one call without
 };
 
 AttentionConfig Config(uint32_t embed_dim, uint32_t heads, uint32_t kv_heads, uint32_t head_dim) {
@@ -70,6 +72,7 @@ std::vector<Case> Cases() {
       {"wide", Config(520, 8, 8, 65), 1, 66, 0, false, false, false},
       {"cross-attention, masks", Config(48, 3, 3, 16), 2, 37, 150, false, true, true},
       {"added keys, softcap, window", Config(40, 5, 5, 8), 1, 90, 0, false, false, true},
+      {"positions, norms, a cache", Config(36, 4, 2, 10), 2, 75, 0, true, false, false, 8},
   };
   cases[5].config.kdim = 30;
   cases[5].config.vdim = 17;
@@ -77,6 +80,8 @@ std::vector<Case> Cases() {
   last.add_bias_kv = last.add_zero_attn = true;
   last.softcap = 3.0f;
   last.window = 9;
+  cases[7].config = cases[7].config.WithRope(RopeStyle::kHalf, 6);
+  cases[7].config.q_norm = cases[7].config.k_norm = true;
   const std::vector<Case> shapes = cases;
   for (const WeightType type : {WeightType::kBf16, WeightType::kInt8, WeightType::kInt4}) {
     for (Case c : shapes) {
@@ -113,6 +118,10 @@ class Layer {
                               &tensors.v_bias, &tensors.out_bias, &tensors.bias_k,
                               &tensors.bias_v};
     for (size_t i = 0; i < 10; ++i) *fields[i] = tensors_of[i].data();
+    const std::vector<float> frequencies = random.Vector(config_.rope_dims / 2 + 1);
+    const std::vector<float> norms = random.Vector(config_.head_dim);
+    tensors.rope_frequencies = frequencies.data();
+    tensors.q_norm_weight = tensors.k_norm_weight = norms.data();
     packed_.Resize(PackedWeightsBytes(config_));
     Check(PackWeights(config_, tensors, MutableBytes(packed_.data(), packed_.size())), c.name);
 
@@ -142,6 +151,7 @@ class Layer {
     limits.max_query_len = c.query_len;
     limits.max_key_len = static_cast<uint32_t>(key_len);
     limits.max_workers = kWorkers;
+    limits.cached = c.piece != 0;
     Memory block(WorkspaceBytes(config_, limits));
     CreateOptions options;
     options.target = target;
@@ -171,11 +181,36 @@ class Layer {
                                           config_.num_heads, c.query_len, columns);
     }
     args.executor = executor;
-    Check(layer.Forward(args), c.name);
+    if (c.piece == 0) {
+      Check(layer.Forward(args), c.name);
+    } else {
+      RunInPieces(layer, args);
+    }
     return results;
   }
 
  private:
+  // Gives the rows of a call to a layer with an empty cache.
+  void RunInPieces(const Attention& layer, ForwardArgs args) const {
+    CacheLimits limits;
+    limits.max_batch = case_.batch;
+    limits.capacity = case_.query_len;
+    const bool is_int8 = config_.core == CoreType::kInt8;
+    limits.type = is_int8 ? CacheType::kInt8 : CacheType::kBf16;
+    Memory block(KvCacheBytes(config_, limits));
+    KvCache cache;
+    Check(KvCache::Init(config_, limits, MutableBytes(block.data(), block.size()), &cache),
+          case_.name);
+    args.cache = &cache;
+    for (uint32_t first = 0; first < case_.query_len; first += case_.piece) {
+      const size_t rows = std::min(case_.piece, case_.query_len - first);
+      args.query.rows = args.output.rows = rows;
+      Check(layer.Forward(args), case_.name);
+      args.query.data += rows * config_.embed_dim;
+      args.output.data += rows * config_.embed_dim;
+    }
+  }
+
   Case case_;
   AttentionConfig config_;
   Memory packed_;

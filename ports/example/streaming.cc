@@ -1,6 +1,6 @@
-// ports/example/streaming.cc: a stack of twelve layers that gets one row at a time. The layers share
-// one workspace, each has a cache of its own, and there is no heap. Its weights make each row the
-// mean of the rows up to its own, twelve times over.
+// ports/example/streaming.cc: a stack of twelve layers that gets one row at a time. The layers
+// share one workspace, each has a cache of its own, and there is no heap. Its weights make each row
+// the mean of the rows up to its own, twelve times over.
 #include <cstddef>
 #include <cstdio>
 

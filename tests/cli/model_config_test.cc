@@ -485,8 +485,8 @@ TEST_CASE("a hostile config.json is refused in a sentence") {
   for (const std::string value : {"0", "-1", "1.5", "true", "\"2\"", "[2]", "{}", "1048577",
                                   "18446744073709551615", "1e3"}) {
     packer.Refused({}, "{\"num_attention_heads\": " + value + "}", {"num_attention_heads"});
-    packer.Refused(kTwo, "{\"sliding_window_pattern\": 1, \"sliding_window\": " + value + "}",
-                   {"sliding_window"});
+    packer.Refused(kTwo, "{\"sliding_window\": 9, \"sliding_window_pattern\": " + value + "}",
+                   {"sliding_window_pattern"});
   }
   for (const std::string key : {"rope_theta", "query_pre_attn_scalar", "attn_logit_softcapping",
                                 "rms_norm_eps", "rope_local_base_freq"}) {

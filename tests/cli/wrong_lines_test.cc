@@ -22,7 +22,7 @@ TEST_CASE("a wrong command line is answered with one line in words") {
   Random random(62);
   const LayerCall call(NormalLayer(Shape(8, 2), random), CallSizes{1, 3, 4, true}, 61);
   const std::string packed = call.packed(), query = call.folder().Path("query.npy");
-  const std::string all = "pack, info, run, sdpa, report, targets, selftest";
+  const std::string all = "pack, info, run, sdpa, size, report, targets, selftest, help";
   const std::string usage = " (see heed --help)";
   const std::string long_name(5000, 'a');
   const std::string cut = "'" + std::string(60, 'a') + "...'";

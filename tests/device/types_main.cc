@@ -1,5 +1,6 @@
-// tests/device/types_main.cc: what a library says of types that it is built without (HEED_TYPES):
-// Open and PackWeights answer kUnsupported and name the type; what it is built with runs.
+// tests/device/types_main.cc: what a library says of types and parts that it is built without
+// (HEED_TYPES, HEED_FEATURES): Open, PackWeights, KvCache::Init and CheckConfig answer kUnsupported
+// and name it; what it is built with runs.
 #include <cstddef>
 
 #include "board/board.h"
@@ -18,6 +19,19 @@ constexpr bool kHasF32 = false, kHasInt8 = true, kHasOthers = false;
 #else
 constexpr bool kHasF32 = true, kHasInt8 = true, kHasOthers = true;
 #endif
+
+#if defined(HEED_WITHOUT_CACHE)
+constexpr bool kHasCache = false;
+#else
+constexpr bool kHasCache = true;
+#endif
+#if defined(HEED_WITHOUT_POSITIONS)
+constexpr bool kHasPositions = false;
+#else
+constexpr bool kHasPositions = true;
+#endif
+constexpr CoreType kCore = kHasF32 ? CoreType::kF32 : CoreType::kInt8;
+constexpr WeightType kWeights = kHasF32 ? WeightType::kF32 : WeightType::kInt8;
 
 alignas(64) std::byte memory[kInt8LayerBytes];  // the larger one
 bool all_good = true;
@@ -73,6 +87,30 @@ void Pack(const char* name, WeightType weights, CoreType core, bool is_built, co
   Report(name, is_built ? status.ok() : untouched && Misses(status, argument, type), status);
 }
 
+AttentionConfig SmallConfig() {
+  return AttentionConfig::GroupedQuery(4, 1, 1).WithTypes(kWeights, kCore);
+}
+
+void MakeCache() {
+  CacheLimits limits;
+  limits.capacity = 1;
+  if (kCore == CoreType::kInt8) limits.type = CacheType::kInt8;
+  memory[0] = std::byte{1};
+  KvCache cache;
+  const Status status =
+      KvCache::Init(SmallConfig(), limits, MutableBytes(memory, sizeof(memory)), &cache);
+  const bool is_refused = status.code == StatusCode::kUnsupported && !cache.is_attached() &&
+                          strcmp(status.argument, "cache") == 0 && memory[0] == std::byte{1};
+  Report("cache", kHasCache ? status.ok() && cache.is_attached() : is_refused, status);
+}
+
+void CheckPositions(const char* argument, const AttentionConfig& config) {
+  const Status status = CheckConfig(config);
+  const bool is_refused =
+      status.code == StatusCode::kUnsupported && strcmp(status.argument, argument) == 0;
+  Report(argument, kHasPositions ? status.ok() : is_refused, status);
+}
+
 }  // namespace
 
 int main() {
@@ -81,13 +119,16 @@ int main() {
   options.target = "REFERENCE";  // gives the bits on every CPU
   OpenAndRun("f32", kHasF32, kRealLayerChecksum, RunRealLayer(options, all));
   OpenAndRun("int8", kHasInt8, kInt8LayerChecksum, RunInt8Layer(options, all));
-  const CoreType core = kHasF32 ? CoreType::kF32 : CoreType::kInt8;
-  Pack("pack f32", WeightType::kF32, core, kHasF32, "config.weights", "f32");
-  Pack("pack bf16", WeightType::kBf16, core, kHasOthers, "config.weights", "bf16");
-  Pack("pack int8", WeightType::kInt8, core, kHasInt8, "config.weights", "int8");
-  Pack("pack int4", WeightType::kInt4, core, kHasOthers, "config.weights", "int4");
-  const WeightType weights = kHasF32 ? WeightType::kF32 : WeightType::kInt8;
-  Pack("pack, f32 core", weights, CoreType::kF32, kHasF32, "config.core", "f32");
-  Pack("pack, int8 core", weights, CoreType::kInt8, kHasInt8, "config.core", "int8");
+  Pack("pack f32", WeightType::kF32, kCore, kHasF32, "config.weights", "f32");
+  Pack("pack bf16", WeightType::kBf16, kCore, kHasOthers, "config.weights", "bf16");
+  Pack("pack int8", WeightType::kInt8, kCore, kHasInt8, "config.weights", "int8");
+  Pack("pack int4", WeightType::kInt4, kCore, kHasOthers, "config.weights", "int4");
+  Pack("pack, f32 core", kWeights, CoreType::kF32, kHasF32, "config.core", "f32");
+  Pack("pack, int8 core", kWeights, CoreType::kInt8, kHasInt8, "config.core", "int8");
+  MakeCache();
+  CheckPositions("config.rope_style", SmallConfig().WithRope(RopeStyle::kHalf));
+  AttentionConfig normed = SmallConfig();
+  normed.q_norm = true;
+  CheckPositions("config.q_norm", normed);
   return all_good ? 0 : 1;
 }

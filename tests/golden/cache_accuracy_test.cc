@@ -1,8 +1,8 @@
 // tests/golden/cache_accuracy_test.cc: how much caches of bf16 and int8 lose on trained layers with
 // real inputs, from HEED_SHARED_DATA_DIR, every row causal: ||y - y_f32|| / ||y_f32||, where
 // y_f32 comes from an f32 cache. The yardstick is the same rounding in double (one scale,
-// absmax / 127, for each token and head, after rotation). Where HEED_CACHE_TABLE names a file, the table goes there (`make
-// accuracy`).
+// absmax / 127, for each token and head, after rotation). Where HEED_CACHE_TABLE names a file, the
+// table goes there (`make accuracy`).
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>

@@ -146,6 +146,8 @@ refused "this is not Highway's release archive" -DHEED_FETCH_HIGHWAY=ON \
 refused "could not be downloaded" -DHEED_FETCH_HIGHWAY=ON -DHEED_HIGHWAY_URL=file:///nowhere
 refused "HEED_DISPATCH: expected dynamic or static, got both" -DHEED_DISPATCH=both
 refused "HEED_TYPES: expected all, f32 or int8, got f16" -DHEED_TYPES=f16
+refused "HEED_FEATURES: expected all, none, or a list of cache and positions, got caches" \
+  "-DHEED_FEATURES=cache;caches"
 
 [ ! -e "$user/called" ] || { cat "$user/called"; fail "a build called these"; }
 [ -z "$(find "$work/weights" -newer "$work/copied")" ] || fail "a build wrote into the sources"

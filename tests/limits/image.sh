@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# image.sh NM IMAGE PROCESSOR TYPES: what a firmware image of one layer holds. No heap and no C
-# library, heed within 104 KB (128 KB on x86-64, 64 KB with f32 or int8 alone), and on Cortex-M the
-# FPU's own fused multiply-add.
+# image.sh NM IMAGE PROCESSOR TYPES ABSENT: what a firmware image of one layer holds. No heap and no
+# C library, heed within 104 KB (128 KB on x86-64, 64 KB with f32 or int8 alone) and 16 KB more
+# unless caches and positions are left out, and on Cortex-M the FPU's own fused multiply-add.
 set -euo pipefail
-nm=$1 image=$2 processor=$3 types=$4
+nm=$1 image=$2 processor=$3 types=$4 absent=$5
 objdump=${nm%nm}objdump
 map=$(find . -name "$(basename "$image").map")
 [ -f "$map" ] || { echo "no link map of $image below $PWD"; exit 1; }
@@ -41,6 +41,7 @@ case $types/$processor in
   all/x86_64) limit=131072 ;;  # instructions of AVX-512 are longer
   all/*) limit=106496 ;;
 esac
+[ "$absent" = "CACHE;POSITIONS" ] || limit=$((limit + 16384))
 [ "$text" -le $limit ] || { echo "heed's text: at most $limit bytes, got $text"; exit 1; }
 "${nm%nm}size" -A "$image" | awk -v text="$text" -v limit=$limit '
   $1 ~ /^\.(text|rodata|data|bss|stack)$/ { printf "%-8s %8d bytes\n", $1, $2 }

@@ -1,5 +1,5 @@
-// tests/unit/cache_stack_test.cc: a stack of twelve layers that streams: one workspace, a plan and a
-// cache for each layer. Guard pages lie around each cache, and no layer touches another's.
+// tests/unit/cache_stack_test.cc: a stack of twelve layers that streams: one workspace, a plan and
+// a cache for each layer. Guard pages lie around each cache, and no layer touches another's.
 #include <doctest/doctest.h>
 
 #include <algorithm>

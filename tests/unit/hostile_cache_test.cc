@@ -80,12 +80,7 @@ void Use(KvCache* cache, Random& random) {
     (void)CacheAccess::Check(*cache, Resolved(kConfig)).ok();
     const KvStore store = CacheAccess::StoreOf(*cache, reference::kKernels);
     const uint32_t length = CacheAccess::Length(*cache, entry);
-    const auto& kernels = reference::kKernels.kv;
-    if (length >= CacheAccess::MaxLength(*cache) ||
-        kernels[Index(store.view().key_form)].put_keys == nullptr ||
-        kernels[Index(store.view().value_form)].put_values == nullptr) {
-      continue;
-    }
+    if (length >= CacheAccess::MaxLength(*cache)) continue;
     const float row[4] = {1, 2, 3, 4};
     KvRows rows;
     rows.data = row;

@@ -1395,7 +1395,7 @@ std::vector<Case> CasesOfCache() {
       {file, "the first bytes",
        "not a heed file: block: expected the first bytes 'HEKV', got 'HEED'",
        [](Things& t) {
-         return AttachCache(t, [](CacheHeader& h, MutableBytes&) { memcpy(h.magic, "HEED", 4); });
+         return AttachCache(t, [](CacheHeader& h, MutableBytes&) { memcpy(&h.magic, "HEED", 4); });
        }},
       {file, "\"version\"", "bad version: block: expected version 1, got 2",
        [](Things& t) {
