@@ -106,7 +106,7 @@ TEST_CASE("more heads on one key than a tile has rows stream the bits of the who
       stream.layer = BellLayer(
           AttentionConfig::GroupedQuery(8, 2 * group, 2, 3).WithTypes(types.weights, types.core),
           random);
-      stream.len = 70;
+      stream.len = Effort(70, 20);
       stream.x = BellVector(random, stream.len * 8);
       stream.bias = {1, 2 * group, 1, stream.len, BellVector(random, 2 * group * stream.len)};
       ForEachTarget([&](const char* target) {
