@@ -51,11 +51,13 @@ int __wrap_posix_memalign(void** pointer, size_t alignment, size_t size) {
 
 namespace heed::test {
 
-TEST_CASE("Open, Create, Forward and sdpa never call the allocator") {
+TEST_CASE("Open, Create, Forward, caches and sdpa never call the allocator") {
   Random random(1);
   AttentionConfig config = Shape(40, 4);
   config.core = EachCore();
   config.add_bias_kv = true;
+  config.rope_style = RopeStyle::kHalf;
+  config.q_norm = config.k_norm = true;
   const LayerData data = NormalLayer(config, random);
   const AlignedBytes file = Pack(data);
   Limits limits;
@@ -69,6 +71,17 @@ TEST_CASE("Open, Create, Forward and sdpa never call the allocator") {
   args.output = TensorView(y.data(), 2, 70, 40);
   args.attention_weights = TensorView(weights.data(), 2, 4, 70, 71);
   args.causal = true;
+  CacheLimits cache_limits;
+  cache_limits.max_batch = 2;
+  cache_limits.capacity = 150;
+  cache_limits.type = config.core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
+  const AlignedBytes cache_block(KvCacheBytes(config, cache_limits));
+  KvCache cache, attached;
+  ForwardArgs appending = args, asking = args;
+  appending.attention_weights = asking.attention_weights = {};
+  appending.cache = &attached;
+  asking.memory = &attached;
+  const uint32_t map[] = {1, 0};
   SdpaLimits sdpa_limits;
   sdpa_limits.max_key_len = 70;
   sdpa_limits.max_head_dim = 10;
@@ -88,6 +101,13 @@ TEST_CASE("Open, Create, Forward and sdpa never call the allocator") {
   bool ok = Weights::Open(file.bytes(), &opened).ok() && opened.Verify().ok();
   ok = ok && Attention::Create(limits, opened, block.bytes(), &layer).ok();
   ok = ok && layer.Forward(args).ok();
+  ok = ok && KvCache::Init(config, cache_limits, cache_block.bytes(), &cache).ok();
+  ok = ok && KvCache::Attach(config, cache_block.bytes(), &attached).ok();
+  ok = ok && layer.Forward(appending).ok() && layer.Forward(appending).ok();
+  ok = ok && attached.Truncate(0, 99).ok() && attached.CopyEntry(0, 1).ok();
+  ok = ok && attached.Reorder(map, 2).ok() && attached.Reset().ok();
+  ok = ok && layer.Remember(args.query, {}, {}, nullptr, &attached).ok();
+  ok = ok && layer.Forward(asking).ok();
   ok = ok && ScaledDotProductAttention(sdpa, sdpa_limits, sdpa_block.bytes()).ok();
   const int all_calls = calls;
   armed = false;

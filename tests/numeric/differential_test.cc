@@ -75,6 +75,7 @@ struct RandomMasks {
                            : random.Chance(10) ? INT64_MAX
                                                : random.BetweenSigned(1, 100);
     }
+    if (random.Chance(25)) args->first_keys = random.BetweenSigned(0, 100);
   }
 };
 

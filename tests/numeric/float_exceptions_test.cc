@@ -2,7 +2,6 @@
 // invalid operation or overflows, whatever lies in the memory that it was lent. So an application
 // may trap the three exceptions, and some do (where glibc can, these tests do, too).
 #include <algorithm>
-#include <cfenv>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include "heed/sdpa.h"
 #include "tests/support/compare.h"
 #include "tests/support/effort.h"
+#include "tests/support/float_exceptions.h"
 #include "tests/support/layer.h"
 #include "tests/support/targets.h"
 
@@ -23,49 +23,8 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// WebAssembly has no such flags.
-#if defined(FE_INVALID) && defined(FE_DIVBYZERO) && defined(FE_OVERFLOW)
-constexpr int kWatched = FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW;
-#else
-constexpr int kWatched = 0;
-#endif
-
-// Runs `call` and returns the exceptions that it raised, as text. After a run without any it runs
-// once more with traps, which catch an exception that is raised and cleared again.
-template <typename Call>
-std::string Raised(const Call& call) {
-  std::feclearexcept(FE_ALL_EXCEPT);
-  call();
-  [[maybe_unused]] const int raised = std::fetestexcept(kWatched);
-  std::feclearexcept(FE_ALL_EXCEPT);
-  std::string text;
-#if defined(FE_INVALID) && defined(FE_DIVBYZERO) && defined(FE_OVERFLOW)
-  if ((raised & FE_INVALID) != 0) text += " invalid";
-  if ((raised & FE_DIVBYZERO) != 0) text += " divide-by-zero";
-  if ((raised & FE_OVERFLOW) != 0) text += " overflow";
-#endif
-#if defined(__GLIBC__) && defined(__x86_64__)
-  if (text.empty()) {
-    feenableexcept(kWatched);
-    call();
-    fedisableexcept(kWatched);
-  }
-#endif
-  return text;
-}
-
-// Four bytes that fill memory before a call: a signalling NaN, a quiet one, infinity, the largest
-// float, bytes of 0xff and of 0x80.
-constexpr uint32_t kContents[] = {0x7fa00001, 0x7fc00000, 0xff800000,
-                                  0x7f7fffff, 0xffffffff, 0x80808080};
-const size_t kNumContents = Effort(6, 1);
-
 bool AllFinite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-}
-
-void Fill(const AlignedBytes& memory, uint32_t content) {
-  for (size_t i = 0; i + 4 <= memory.size(); i += 4) memcpy(memory.data() + i, &content, 4);
 }
 
 // A case does this to the rows of the input.

@@ -106,7 +106,7 @@ TEST_CASE("more heads on one key than a tile has rows stream the bits of the who
       stream.layer = BellLayer(
           AttentionConfig::GroupedQuery(8, 2 * group, 2, 3).WithTypes(types.weights, types.core),
           random);
-      stream.len = 70;
+      stream.len = Effort(70, 20);
       stream.x = BellVector(random, stream.len * 8);
       stream.bias = {1, 2 * group, 1, stream.len, BellVector(random, 2 * group * stream.len)};
       ForEachTarget([&](const char* target) {
@@ -115,6 +115,29 @@ TEST_CASE("more heads on one key than a tile has rows stream the bits of the who
         CheckSame(feeder.outputs(), RunWhole(stream, target));
       });
     }
+  }
+}
+
+TEST_CASE("masks over many blocks of keys are those of the whole, too") {
+  constexpr size_t kLen = kIsSlow ? 400 : 1300;
+  for (const StreamTypes& types : {kTypes[0], kTypes[1]}) {
+    Random random(61);
+    Stream stream;
+    stream.layer =
+        BellLayer(AttentionConfig::GroupedQuery(8, 4, 2, 4).WithTypes(types.weights, types.core),
+                  random);
+    stream.len = kLen;
+    stream.x = BellVector(random, kLen * 8);
+    stream.keep = {1, 1, kLen, kLen, FlagVector(random, kLen * kLen, 60)};
+    for (size_t i = 0; i < kLen * kLen; ++i) {  // whole blocks of keys that nobody sees, or all do
+      if (i % kLen / 64 % 3 != 0) stream.keep.values[i] = i % kLen / 64 % 3 == 1;
+    }
+    CacheLimits limits = LimitsOf(stream);
+    limits.max_new_rows = 150;
+    Feeder feeder(stream, limits);
+    feeder.FeedTo(random, 150, kLen - 20);
+    feeder.FeedTo(random, 1, kLen);
+    CheckSame(feeder.outputs(), RunWhole(stream));
   }
 }
 

@@ -285,7 +285,6 @@ TEST_CASE("a ring refuses what it does not keep") {
 
 TEST_CASE("a cache of another layer's shape or arithmetic, or no cache at all, is refused") {
   CachedCall call(LinearLimits());
-  const KvCache none;
   const char* const fields[] = {"config.num_kv_heads", "config.head_dim", "config.core"};
   AttentionConfig others[] = {kConfig, kConfig, kConfig};
   others[0].num_kv_heads = 1;
