@@ -41,13 +41,13 @@ void Multiply(std::vector<float>* values, float factor) {
 void CheckClose(const std::vector<float>& a, const std::vector<float>& b, double bound) {
   REQUIRE(a.size() == b.size());
   for (size_t i = 0; i < a.size(); ++i) {
-    CHECK(std::fabs(double{a[i]} - double{b[i]}) <= bound);
+    CHECK(std::fabs(static_cast<double>(a[i]) - static_cast<double>(b[i])) <= bound);
   }
 }
 
 bool AreClose(const std::vector<float>& a, const std::vector<float>& b, double bound) {
   for (size_t i = 0; i < a.size(); ++i) {
-    if (!(std::fabs(double{a[i]} - double{b[i]}) <= bound)) return false;
+    if (!(std::fabs(static_cast<double>(a[i]) - static_cast<double>(b[i])) <= bound)) return false;
   }
   return true;
 }
@@ -74,14 +74,14 @@ TEST_CASE("scores of a layer of two columns are those of turned pairs, computed 
     const Outputs made = RunPlain(layer, args, WeightsWanted::kPerHead);
 
     const auto turned = [&](size_t row, const std::vector<float>& weight, double* x, double* y) {
-      *x = double{rows[2 * row]};
-      *y = double{rows[2 * row + 1]};
+      *x = static_cast<double>(rows[2 * row]);
+      *y = static_cast<double>(rows[2 * row + 1]);
       if (has_norm) {
         const double inverse = 1.0 / std::sqrt((*x * *x + *y * *y) / 2 + 0.5);
-        *x *= inverse * double{weight[0]};
-        *y *= inverse * double{weight[1]};
+        *x *= inverse * static_cast<double>(weight[0]);
+        *y *= inverse * static_cast<double>(weight[1]);
       }
-      const double angle = positions[row] * double{0.3f};
+      const double angle = positions[row] * static_cast<double>(0.3f);
       const double c = 1.25 * std::cos(angle), s = 1.25 * std::sin(angle);
       const double old = *x;
       *x = old * c - *y * s;
@@ -99,7 +99,7 @@ TEST_CASE("scores of a layer of two columns are those of turned pairs, computed 
         CAPTURE(i);
         CAPTURE(j);
         // A score of 10 at most has an error of some 10 x 2^-24, and so has its probability.
-        CHECK(std::fabs(double{made.weights[i * 4 + j]} - weights[j] / sum) < 4e-6);
+        CHECK(std::fabs(static_cast<double>(made.weights[i * 4 + j]) - weights[j] / sum) < 4e-6);
       }
     }
   }

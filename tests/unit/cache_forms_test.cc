@@ -345,7 +345,8 @@ struct Rows {
 };
 
 TEST_CASE("after a truncation at any key, forgotten rows change no bit on any target") {
-  for (const auto& [key_form, value_form] : kPairs) {
+  for (const auto& pair : kPairs) {
+    const auto key_form = pair.first, value_form = pair.second;
     CAPTURE(Index(key_form));
     CAPTURE(Index(value_form));
     const detail::KvShape shape = {key_form, value_form, 1, 1, 9, 20, 2 * kKeyBlock};

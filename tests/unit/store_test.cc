@@ -148,7 +148,8 @@ detail::KvShape RandomShape(KvForm form, KvForm value_form, Random& random) {
 }
 
 TEST_CASE("puts of any first key and count write the scalar code's bytes on every target") {
-  for (const auto& [form, value_form] : kForms) {
+  for (const auto& forms : kForms) {
+    const auto form = forms.first, value_form = forms.second;
     CAPTURE(Index(form));
     CAPTURE(Index(value_form));
     for (uint64_t seed = 1; seed <= Effort(60, 15); ++seed) {
@@ -240,7 +241,8 @@ Floats Readable(const detail::KvShape& shape, const KvView& view, size_t length)
 }
 
 TEST_CASE("rows put in pieces, over others and after every truncation, read as rows put at once") {
-  for (const auto& [form, value_form] : kForms) {
+  for (const auto& forms : kForms) {
+    const auto form = forms.first, value_form = forms.second;
     CAPTURE(Index(form));
     CAPTURE(Index(value_form));
     const size_t capacity = form == KvForm::kRows ? 64 : 70;
