@@ -5,6 +5,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "heed/attention.h"
+
 namespace heed::test {
 
 inline constexpr const char* kReference = "REFERENCE";
@@ -16,6 +18,9 @@ inline bool HasFma(const char* target) {
   }
   return true;
 }
+
+// The same of the target that a layer takes unless told otherwise.
+inline bool BestTargetHasFma() { return TargetCount() == 0 || HasFma(TargetName(0)); }
 
 }  // namespace heed::test
 
