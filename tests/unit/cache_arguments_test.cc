@@ -355,8 +355,7 @@ TEST_CASE("outputs that lie in a cache or a memory are refused, and so are input
         },
         StatusCode::kOverlap, "attention_weights");
   }
-  call.ExpectRefused([=](ForwardArgs& a) { a.query.data = last - kDim; }, StatusCode::kOverlap,
-                     "query");
+  call.ExpectRefused([=](ForwardArgs& a) { a.query.data = first; }, StatusCode::kOverlap, "query");
 }
 
 TEST_CASE("calls without rows change nothing") {
