@@ -94,7 +94,7 @@ void Add(const Outputs& got, const oracle::Result& exact, WeightsWanted wanted, 
 
 TEST_CASE("layers with positions, norms, caches and masks of every kind equal the oracle") {
   Tally floats, rounded, int8_core, integer_weights;
-  for (uint64_t seed = 1; seed <= Effort(72, 27); ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(72, 14); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const Stream stream = RandomStream(random, kTypes[seed % 9]);
@@ -168,7 +168,7 @@ TEST_CASE("layers with positions, norms, caches and masks of every kind equal th
 
 // Where a call has keys, those turn by their index, whatever the positions of the queries.
 TEST_CASE("queries turn by their offset or given positions beside keys that turn by their index") {
-  for (uint64_t seed = 201; seed <= 200 + Effort(60, 20); ++seed) {
+  for (uint64_t seed = 201; seed <= 200 + Effort(60, 10); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     AttentionConfig config = AttentionConfig::GroupedQuery(10, 4, 2, 6);

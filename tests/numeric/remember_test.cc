@@ -148,7 +148,7 @@ constexpr Types kTypes[] = {{WeightType::kF32, CoreType::kF32, CacheType::kF32},
                             {WeightType::kBf16, CoreType::kF32, CacheType::kF32}};
 
 TEST_CASE("a memory gives the bits of calls with key and value, for the whole query and its rows") {
-  for (uint64_t seed = 1; seed <= Effort(60, 15); ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(60, 8); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const Types& types = kTypes[seed % 5];
@@ -218,7 +218,7 @@ TEST_CASE("lengths of a call hide more of a memory's keys") {
 TEST_CASE("memories of bf16 and int8 are as far from the oracle's rounding as floats are") {
   constexpr CacheType kCacheTypes[] = {CacheType::kF32, CacheType::kBf16, CacheType::kInt8};
   size_t far = 0, count = 0;
-  for (uint64_t seed = 201; seed <= 200 + Effort(45, 18); ++seed) {
+  for (uint64_t seed = 201; seed <= 200 + Effort(45, 9); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const CrossCall call(random, WeightType::kF32, CoreType::kF32);

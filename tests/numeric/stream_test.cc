@@ -52,7 +52,7 @@ void CheckSame(const Outputs& got, const Outputs& wanted) {
 }
 
 TEST_CASE("a sequence in any pieces has the bits of the whole, on every target") {
-  for (uint64_t seed = 1; seed <= Effort(56, 14); ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(56, 7); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const Stream stream = RandomStream(random, TypesOf(seed));
@@ -85,7 +85,7 @@ void Spoil(Random& random, Stream* stream) {
 }
 
 TEST_CASE("rows that are not finite or huge reach the rows of the whole that see them, no others") {
-  for (uint64_t seed = 51; seed <= 50 + Effort(42, 14); ++seed) {
+  for (uint64_t seed = 51; seed <= 50 + Effort(42, 7); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     Stream stream = RandomStream(random, TypesOf(seed));
@@ -238,7 +238,7 @@ TEST_CASE("a cache cut at any key of a block goes on with other rows as if they 
 }
 
 TEST_CASE("after random truncations and resets a cache goes on as a new one would") {
-  for (uint64_t seed = 401; seed <= 400 + Effort(40, 10); ++seed) {
+  for (uint64_t seed = 401; seed <= 400 + Effort(40, 7); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     Stream stream = RandomStream(random, TypesOf(seed));
@@ -314,7 +314,7 @@ std::vector<float> RowsFrom(const std::vector<float>& output, const Stream& stre
 }
 
 TEST_CASE("entries that were copied or reordered go on as those that they came from") {
-  for (uint64_t seed = 601; seed <= 600 + Effort(42, 14); ++seed) {
+  for (uint64_t seed = 601; seed <= 600 + Effort(42, 7); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     Stream stream = RandomStream(random, TypesOf(seed));
@@ -356,7 +356,7 @@ TEST_CASE("entries that were copied or reordered go on as those that they came f
 }
 
 TEST_CASE("a ring goes on for ever with the bits of a window and its first keys over the whole") {
-  for (uint64_t seed = 701; seed <= 700 + Effort(35, 14); ++seed) {
+  for (uint64_t seed = 701; seed <= 700 + Effort(35, 7); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     Stream stream = RandomStream(random, TypesOf(seed));
@@ -408,7 +408,7 @@ TEST_CASE("a ring goes on for ever with the bits of a window and its first keys 
 
 // Each call of a stream that is not causal sees all keys that its entry holds by then.
 TEST_CASE("calls that are not causal equal those that are given all keys so far") {
-  for (uint64_t seed = 801; seed <= 800 + Effort(42, 14); ++seed) {
+  for (uint64_t seed = 801; seed <= 800 + Effort(42, 7); ++seed) {
     CAPTURE(seed);
     Random random(seed);
     Stream stream = RandomStream(random, TypesOf(seed));
