@@ -15,6 +15,7 @@
 #include "lib/kernels/row_groups-inl.h"
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/tile-inl.h"
+#include "lib/support/built.h"
 #include "lib/support/large_numbers.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -89,8 +90,9 @@ void AddWeightedValues(const TileArgs& tile) {
   });
 }
 
-// Does the same where values are rows, over visible keys alone: 0 times a hidden NaN would be NaN.
-void AddVisibleRows(const TileArgs& tile) {
+// Does the same over visible keys alone, which lie key_stride floats apart: 0 times a hidden NaN
+// would be NaN. A key has `num_values` values.
+void AddVisibleValues(const TileArgs& tile, size_t key_stride, size_t num_values) {
   const TileTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t columns = tile.value_panels * kPanelColumns;
@@ -100,12 +102,13 @@ void AddVisibleRows(const TileArgs& tile) {
     for (size_t c = 0; c < columns; c += lanes) {
       float* accumulator = tile.accumulator + r * columns + c;
       auto sum = hn::Zero(d);
-      const float* values = static_cast<const float*>(tile.kv.values) + c;
+      const float* values = VectorOfPanels(static_cast<const float*>(tile.kv.values),
+                                           tile.kv.value_panel_stride, c);
       for (size_t j = 0; j < tile.num_keys; ++j) {
         if ((visible >> j & 1) == 0) continue;
         const auto probability = hn::Set(d, tile.scores[r * kKeyBlock + j]);
-        const float* value = values + j * tile.kv.row_stride;
-        const size_t count = tile.head_dim - Min(c, tile.head_dim);
+        const float* value = values + j * key_stride;
+        const size_t count = num_values - Min(c, num_values);
         const auto v = count >= lanes ? hn::LoadU(d, value) : hn::LoadN(d, value, count);
         sum = hn::MulAdd(probability, v, sum);
       }
@@ -188,15 +191,23 @@ HWY_NOINLINE void Softmax(const TileArgs& tile) {
 // So many rows leave a register tile waiting for its own sums; more fill it.
 constexpr size_t kFewF32Rows = 3;
 
+// Where nothing is cached, calls of one row are rare, and few_rows.cc is not linked.
 void DotKeysF32(const TileArgs& tile) {
-  if (tile.rows <= kFewF32Rows) return DotKeysOfFewRows(tile, FewRowsFormOf<Numbers::kF32>());
+  if constexpr (built::kCache) {
+    if (tile.rows <= kFewF32Rows) return DotKeysOfFewRows(tile, FewRowsFormOf<Numbers::kF32>());
+  }
   QueryDotKeys(tile);
 }
 
 void AddValuesF32(const TileArgs& tile) {
   const bool hides_values = tile.visible != nullptr && tile.kv.value_kind == kNonFiniteValues;
-  if (tile.rows <= kFewF32Rows || hides_values) {
-    AddValuesOfFewRows(tile, FewRowsFormOf<Numbers::kF32>());
+  if constexpr (built::kCache) {
+    if (tile.rows <= kFewF32Rows || hides_values) {
+      return AddValuesOfFewRows(tile, FewRowsFormOf<Numbers::kF32>());
+    }
+  }
+  if (hides_values) {
+    AddVisibleValues(tile, kPanelColumns, tile.value_panels * kPanelColumns);
   } else {
     AddWeightedValues(tile);
   }
@@ -238,7 +249,7 @@ void AttendRows(const TileArgs& tile) {
   if (HWY_UNLIKELY(tile.large->any || HoldsLargeValue(tile))) {
     SpareLargeValues(tile, tile.kv.row_stride, tile.head_dim);
   }
-  AddVisibleRows(tile);
+  AddVisibleValues(tile, tile.kv.row_stride, tile.head_dim);
 }
 
 void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args) {

@@ -147,7 +147,8 @@ void DeriveNorms(const FoundLayer& found, const LayerOptions& options, const Mod
     return;
   }
   if (options.norm_eps) {
-    config.norm_eps = static_cast<float>(CheckedPositive("--norm-eps", *options.norm_eps));
+    const double eps = CheckedPositive("--norm-eps", static_cast<double>(*options.norm_eps));
+    config.norm_eps = static_cast<float>(eps);
   } else if (model.norm_eps) {
     config.norm_eps = *model.norm_eps;
   }

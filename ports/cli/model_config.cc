@@ -101,7 +101,7 @@ class Section {
   }
   // `number` follows from the value of `key`.
   float Rounded(const char* key, double number) const {
-    constexpr double kLargest = std::numeric_limits<float>::max();
+    constexpr auto kLargest = static_cast<double>(std::numeric_limits<float>::max());
     const float rounded = number > kLargest ? 0.0f : static_cast<float>(number);
     if (rounded == 0.0f) Refuse(key, "a number in the range of float32", *Find(key));
     return rounded;

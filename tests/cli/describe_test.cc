@@ -278,9 +278,9 @@ TEST_CASE("size and info say what the library's size functions say") {
       words >> name;
       words >> found[name];
     }
-    for (const auto& [name, bytes] : rows) {
-      CAPTURE(name);
-      CHECK(found[name] == bytes);
+    for (const auto& row : rows) {
+      CAPTURE(row.first);
+      CHECK(found[row.first] == row.second);
     }
   };
   const Words size = {"size",      "--embed", "24", "--heads",   "4",   "--kv-heads", "2",
