@@ -8,7 +8,7 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_HAS_FLOAT_KERNELS
+#if HEED_IS_VECTOR_TARGET
 #include <cstring>
 
 #include "lib/kernels/few_rows-inl.h"
@@ -17,7 +17,9 @@
 #include "lib/kernels/tile-inl.h"
 #include "lib/support/built.h"
 #include "lib/support/large_numbers.h"
+#endif
 
+#if HEED_HAS_FLOAT_KERNELS
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {

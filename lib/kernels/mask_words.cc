@@ -16,13 +16,15 @@ void MakeMaskWords(const MaskWordsArgs& args,
 }  // namespace heed::kernels
 #endif  // HEED_LIB_KERNELS_MASK_WORDS_CC_
 
-#if HEED_HAS_FLOAT_KERNELS
+#if HEED_IS_VECTOR_TARGET
 #include <cstring>
 
 #include "lib/kernels/vector-inl.h"
 #include "lib/support/bits.h"
 #include "lib/support/kernel_table.h"
+#endif
 
+#if HEED_HAS_FLOAT_KERNELS
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {

@@ -18,12 +18,14 @@ void ForEachHead(const NormRotateArgs& args, NormRotateHeadFunction* function);
 }  // namespace heed::kernels
 #endif  // HEED_LIB_KERNELS_NORM_ROTATE_CC_
 
-#if HEED_HAS_FLOAT_KERNELS
+#if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/vector-inl.h"
 #include "lib/support/kernel_table.h"
 #include "lib/support/norm.h"
+#endif
 
+#if HEED_HAS_FLOAT_KERNELS
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {

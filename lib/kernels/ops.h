@@ -8,10 +8,14 @@
 // Valid after hwy/foreach_target.h.
 #define HEED_IS_VECTOR_TARGET (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
 
-// True if the target takes the kernels of floats from AVX3, which is built too: AVX3_DL adds
-// instructions for integers alone. Files of such kernels compile where HEED_HAS_FLOAT_KERNELS is
-// true, and who calls them from outside of these files writes HEED_FLOATS:: before their names.
-#define HEED_SHARES_FLOATS (HWY_TARGET == HWY_AVX3_DL && (HWY_TARGETS & HWY_AVX3) != 0)
+// True if the target takes the kernels of floats from another one that is built too: AVX3_DL from
+// AVX3, to which it adds instructions for integers alone, and NEON from NEON_WITHOUT_AES. Files of
+// such kernels define them where HEED_HAS_FLOAT_KERNELS is true. They include their headers for
+// every target, because the guard of a header for each target counts on it. Calls from outside of
+// these files write HEED_FLOATS:: before the names (floats-inl.h).
+#define HEED_SHARES_FLOATS                                         \
+  ((HWY_TARGET == HWY_AVX3_DL && (HWY_TARGETS & HWY_AVX3) != 0) || \
+   (HWY_TARGET == HWY_NEON && (HWY_TARGETS & HWY_NEON_WITHOUT_AES) != 0))
 #define HEED_HAS_FLOAT_KERNELS (HEED_IS_VECTOR_TARGET && !HEED_SHARES_FLOATS)
 
 #define HEED_IS_NEON64 (HWY_TARGET_IS_NEON && HWY_ARCH_ARM_A64)

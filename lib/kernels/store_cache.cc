@@ -7,10 +7,12 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_HAS_FLOAT_KERNELS
+#if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/quantize-inl.h"
 #include "lib/support/put_cache.h"
+#endif
 
+#if HEED_HAS_FLOAT_KERNELS
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {

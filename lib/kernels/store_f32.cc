@@ -7,9 +7,11 @@
 #include "hwy/foreach_target.h"  // re-includes this file; stays before highway.h
 #include "hwy/highway.h"
 
-#if HEED_HAS_FLOAT_KERNELS
+#if HEED_IS_VECTOR_TARGET
 #include "lib/kernels/transpose-inl.h"
+#endif
 
+#if HEED_HAS_FLOAT_KERNELS
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {
