@@ -47,7 +47,7 @@ T* RowOf(const BasicTensorView<T>& tensor, const Block& block, size_t head) {
 // The distance between the rows of a block.
 template <typename T>
 size_t RowStride(const AttendPlan& plan, const BasicTensorView<T>& tensor) {
-  return plan.joins_group ? tensor.head_stride : tensor.row_stride;
+  return plan.joins_heads() ? tensor.head_stride : tensor.row_stride;
 }
 
 // Points *args to the scaled query rows of a block: in place, or as a copy in scratch.
@@ -70,8 +70,8 @@ void SetQuery(const AttendPlan& plan, const Block& block, const WorkerScratch& s
     place.head_dim = plan.head_dim;
     place.scale = plan.query_scale;
     // Joined heads are the heads of one row.
-    place.rows = plan.joins_group ? 1 : block.rows;
-    place.heads = plan.joins_group ? block.rows : 1;
+    place.rows = plan.joins_heads() ? 1 : block.rows;
+    place.heads = plan.joins_heads() ? block.rows : 1;
     place.input_stride = query_stride;
     place.output_stride = plan.head_dim;
     return plan.query_positions.Run(block.batch, block.row_begin, place);
@@ -133,7 +133,7 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
                            tile.key_begin / kKeyBlock);
   args->num_keys = tile.num_keys;
   args->visible = tile.visible;
-  if (plan.joins_group && tile.visible != nullptr) {  // joined heads see the same keys
+  if (plan.joins_heads() && tile.visible != nullptr) {  // joined heads see the same keys
     for (size_t r = 0; r < block.rows; ++r) joined_words[r] = *tile.visible;
     args->visible = joined_words;
   }
@@ -141,7 +141,7 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
   if (bias.data == nullptr) return;
   args->bias = bias.data + block.batch * bias.batch_stride + block.head * bias.head_stride +
                block.row_begin * bias.query_stride + tile.key_begin * bias.key_stride;
-  args->bias_row_stride = plan.joins_group ? bias.head_stride : bias.query_stride;
+  args->bias_row_stride = plan.joins_heads() ? bias.head_stride : bias.query_stride;
   args->bias_key_stride = bias.key_stride;
 }
 
@@ -257,7 +257,7 @@ size_t AttendPlan::Split(size_t num_workers) {
   // With one row of query, the heads of a group read each of their keys once, together.
   joins_group = group > 1 && group <= kQueryBlock && query_len == 1 && !probabilities.present() &&
                 !masks.differs_by_head();
-  if (joins_group) {
+  if (joins_heads()) {
     heads_per_task = group;
   } else if (probabilities.present() && average_probabilities) {
     heads_per_task = heads;  // a task sums its heads in order
@@ -313,7 +313,7 @@ void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratc
   }
   TileWalk walk(plan.masks, plan.kernels->mask_words, batch, block.row_begin, block.rows,
                 scratch.mask_words(), scratch.num_mask_blocks());
-  if (plan.joins_group) {
+  if (plan.joins_heads()) {
     block.rows = plan.group;
     return AttendHead(plan, block, scratch, &walk);
   }

@@ -10,6 +10,7 @@
 #include "lib/core/mask_plan.h"
 #include "lib/core/row_positions.h"
 #include "lib/core/scratch.h"
+#include "lib/support/built.h"
 #include "lib/support/kernel_table.h"
 
 namespace heed {
@@ -45,6 +46,7 @@ struct AttendPlan {
   bool average_probabilities = false;
   size_t heads_per_task = 1;  // set by Split, as is this:
   bool joins_group = false;   // a tile has the rows of all heads that share a key/value head
+  bool joins_heads() const { return built::kCache && joins_group; }
 
   size_t num_query_blocks() const { return sizes::DivideUp(query_len, kQueryBlock); }
   // The rows of every query block but the last, where the query is not empty. Blocks are as even as

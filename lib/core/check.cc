@@ -1,5 +1,6 @@
 #include "lib/core/check.h"
 
+#include "lib/support/built.h"
 #include "lib/support/check_memory.h"
 #include "lib/support/fail.h"
 
@@ -166,13 +167,16 @@ Status MakeMaskPlan(const MaskArgs& args, size_t batch, size_t heads, size_t que
   if (args.first_keys < 0) {
     return Fail(StatusCode::kBadValue, "first_keys", "at least", 0, args.first_keys);
   }
+  if (!built::kCache && args.first_keys != 0) {
+    return Fail(StatusCode::kUnsupported, "first_keys", "0, as this library has no caches");
+  }
   p.key_len = key_len;
   p.query_len = query_len;
   p.window = args.window != 0 ? args.window : int64_t{default_window};
   p.window_right = args.causal ? 0 : args.window_right;
   p.is_banded = args.causal || p.window != 0 || p.window_right > 0;
   p.offset = args.offset;
-  if (p.window != 0) {
+  if (built::kCache && p.window != 0) {
     p.first_keys = args.first_keys < int64_t{INT32_MAX} ? static_cast<size_t>(args.first_keys)
                                                         : size_t{INT32_MAX};
   }

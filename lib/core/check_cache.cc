@@ -111,16 +111,17 @@ Status CheckMemory(const Plan& plan, const ForwardArgs& args, CallRequest* reque
 
 Status CheckCaches(const Plan& plan, const ForwardArgs& args, CallRequest* request) {
   const bool has_any = args.cache != nullptr || args.memory != nullptr;
+  if constexpr (!built::kCache) {
+    if (!has_any && !args.new_rows.present() && !plan.limits.cached) return Status();
+    return Fail(StatusCode::kUnsupported, args.memory != nullptr ? "memory" : "cache",
+                "none, as this library has no caches");
+  }
   if (args.new_rows.present() && args.cache == nullptr) {
     return Fail(StatusCode::kBadShape, "cache", "a cache, as new_rows are given");
   }
   if (!has_any) {
     if (!plan.limits.cached) return Status();
     return Fail(StatusCode::kBadShape, "cache", "a cache or a memory, as limits.cached is set");
-  }
-  if constexpr (!built::kCache) {
-    return Fail(StatusCode::kUnsupported, args.cache != nullptr ? "cache" : "memory",
-                "none, as this library has no caches");
   }
   if (args.cache != nullptr && args.memory != nullptr) {
     return Fail(StatusCode::kBadShape, "memory", "none, as a cache is given");

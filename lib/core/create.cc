@@ -70,8 +70,10 @@ void UseWorkspace(const detail::WorkspaceMap& map, Plan* plan) {
   plan->quantized_key = PlacesOf(map.quantized_key, type, base);
   plan->quantized_value = PlacesOf(map.quantized_value, type, base);
   plan->backend_rows = reinterpret_cast<float*>(base + map.backend_rows.offset);
-  plan->query_turns = reinterpret_cast<float*>(base + map.query_turns.offset);
-  plan->key_turns = reinterpret_cast<float*>(base + map.key_turns.offset);
+  if constexpr (built::kPositions) {
+    plan->query_turns = reinterpret_cast<float*>(base + map.query_turns.offset);
+    plan->key_turns = reinterpret_cast<float*>(base + map.key_turns.offset);
+  }
 }
 
 // The added keys and values: bias_k and bias_v, then the zero key and value. The packed file holds

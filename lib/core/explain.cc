@@ -150,7 +150,7 @@ void CountHead(const AttendPlan& plan, size_t batch, size_t head, Counts* counts
   const size_t rows = plan.query_block_rows();
   const size_t num_blocks = sizes::DivideUp(query_len, rows);
   const size_t last_begin = (num_blocks - 1) * rows;
-  if (plan.masks.differs_by_row() || plan.masks.first_keys != 0) {
+  if (plan.masks.differs_by_row() || plan.masks.has_first_keys()) {
     for (size_t row = 0; row < query_len; row += rows) {
       WalkTiles(plan, batch, head, row, Min(rows, query_len - row), counts);
     }
@@ -200,7 +200,7 @@ bool HaveSameMasks(const MaskPlan& masks, size_t first, size_t second) {
       masks.key_padding.batch_stride != 0 || masks.bias.batch_stride != 0) {
     return false;
   }
-  if (masks.held != nullptr && (masks.KeysHeld(first) != masks.KeysHeld(second) ||
+  if (built::kCache && masks.held != nullptr && (masks.KeysHeld(first) != masks.KeysHeld(second) ||
                                 masks.RowsOf(first) != masks.RowsOf(second))) {
     return false;
   }

@@ -328,54 +328,54 @@ Status LayerNotBusy(const BusyWord& word) {
   return NotBusy(word, "layer", "no other call of this layer at the same time");
 }
 
-}  // namespace
+// The steps of a call that was checked.
+Status Run(const Plan& plan, Call* call) {
+  AttendPlan& attend = call->attend;
+  const Executor* const executor = call->request.executor;
+  const size_t batch = call->request.query.batch;
+  const bool has_cache = built::kCache && call->cache != nullptr;
+  for (size_t b = 0; has_cache && b < batch; ++b) {
+    CacheAccess::NoteOverwriting(*call->cache, b, static_cast<uint32_t>(attend.masks.KeysHeld(b)));
+  }
+  if constexpr (built::kPositions) {
+    for (const TurnsOf* turns : {&call->query_turns, &call->key_turns}) {
+      if (turns->rows != 0) HEED_RETURN_IF_ERROR(FillTurns(*turns, executor));
+    }
+  }
+  HEED_RETURN_IF_ERROR(ProjectInputs(plan, *call));
+  if (!has_cache) return AttendAndProject(plan, executor, call);
+  uint32_t* const lengths = CacheAccess::Lengths(*call->cache);
+  for (size_t b = 0; b < batch; ++b) {
+    lengths[b] = static_cast<uint32_t>(attend.masks.KeysHeld(b));
+  }
+  attend.masks.is_appended = true;
+  const Status status = AttendAndProject(plan, executor, call);
+  for (size_t b = 0; !status.ok() && b < batch; ++b) {
+    lengths[b] -= static_cast<uint32_t>(attend.masks.RowsOf(b));
+  }
+  return status;
+}
 
-Status Attention::Forward(const ForwardArgs& args) const {
-  const Plan* found = nullptr;
-  HEED_RETURN_IF_ERROR(PlanOf(plan_, check_, &found));
-  const Plan& plan = *found;
-  uint32_t no_cache = 0;
-  const bool has_cache = built::kCache && args.cache != nullptr;
-  // Lengths are read by the check, so that the cache is taken before it.
-  const BusyWord cache_busy(has_cache ? CacheAccess::Busy(*args.cache) : &no_cache);
-  HEED_RETURN_IF_ERROR(
-      NotBusy(cache_busy, "cache", "no other call with this cache at the same time"));
+Status CheckAndRun(const Plan& plan, const ForwardArgs& args) {
   Call call;
   HEED_RETURN_IF_ERROR(CheckForward(plan, args, &call));
   if (args.query.batch == 0 || args.query.rows == 0) return Status();
   const BusyWord busy(&plan.busy);
   HEED_RETURN_IF_ERROR(LayerNotBusy(busy));
   const PoisonedGaps gaps([&plan] { return MapOf(plan); }, plan.workspace.data);
+  return Run(plan, &call);
+}
 
-  AttendPlan& attend = call.attend;
-  if (has_cache) {
-    for (size_t b = 0; b < args.query.batch; ++b) {
-      CacheAccess::NoteOverwriting(*args.cache, b,
-                                   static_cast<uint32_t>(attend.masks.KeysHeld(b)));
-    }
-  }
-  if (built::kPositions && call.query_turns.rows != 0) {
-    HEED_RETURN_IF_ERROR(FillTurns(call.query_turns, args.executor));
-  }
-  if (built::kPositions && call.key_turns.rows != 0) {
-    HEED_RETURN_IF_ERROR(FillTurns(call.key_turns, args.executor));
-  }
-  HEED_RETURN_IF_ERROR(ProjectInputs(plan, call));
-  if (has_cache) {
-    uint32_t* const lengths = CacheAccess::Lengths(*args.cache);
-    for (size_t b = 0; b < args.query.batch; ++b) {
-      lengths[b] = static_cast<uint32_t>(attend.masks.KeysHeld(b));
-    }
-    attend.masks.is_appended = true;
-  }
-  const Status status = AttendAndProject(plan, args.executor, &call);
-  if (has_cache && !status.ok()) {
-    uint32_t* const lengths = CacheAccess::Lengths(*args.cache);
-    for (size_t b = 0; b < args.query.batch; ++b) {
-      lengths[b] -= static_cast<uint32_t>(attend.masks.RowsOf(b));
-    }
-  }
-  return status;
+}  // namespace
+
+Status Attention::Forward(const ForwardArgs& args) const {
+  const Plan* plan = nullptr;
+  HEED_RETURN_IF_ERROR(PlanOf(plan_, check_, &plan));
+  if (!built::kCache || args.cache == nullptr) return CheckAndRun(*plan, args);
+  // The check reads lengths: the cache is taken before it.
+  const BusyWord busy(CacheAccess::Busy(*args.cache));
+  HEED_RETURN_IF_ERROR(NotBusy(busy, "cache", "no other call with this cache at the same time"));
+  return CheckAndRun(*plan, args);
 }
 
 Status Attention::Remember(const ConstTensorView& key, const ConstTensorView& value,

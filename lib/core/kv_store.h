@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "heed/detail/memory_map.h"
+#include "lib/support/built.h"
 #include "lib/support/kernel_table.h"
 
 namespace heed {
@@ -48,19 +49,17 @@ struct KvView {
     result.row_stride = row_stride;
     const size_t begin = block * kKeyBlock;
     // Integers of forgotten keys may follow those of a cache up to the end of the block.
-    result.num_keys = lengths == nullptr ? Min(kKeyBlock, capacity - Min(capacity, begin))
-                                         : kKeyBlock;
+    const bool is_cache = built::kCache && lengths != nullptr;
+    result.num_keys = is_cache ? kKeyBlock : Min(kKeyBlock, capacity - Min(capacity, begin));
     result.value_kind = value_kind.data == nullptr
                             ? kind_of_all
                             : static_cast<ValueKind>(*value_kind.At(batch, head, place));
     return result;
   }
 
-  size_t block_bytes_keys() const { return keys.block_stride; }
-  size_t block_bytes_values() const { return values.block_stride; }
   // Where a block lies among those of its head.
   size_t PlaceOf(size_t block) const {
-    if (ring_blocks == 0 || block < first_blocks) return block;
+    if (!built::kCache || ring_blocks == 0 || block < first_blocks) return block;
     return first_blocks + (block - first_blocks) % ring_blocks;
   }
 };

@@ -28,17 +28,18 @@ int64_t NearShift(int64_t shift) { return shift < -kFar ? -kFar : shift > kFar ?
 }  // namespace
 
 size_t MaskPlan::RowsOf(size_t batch) const {
-  return new_rows == nullptr ? query_len : Clamp(ReadOnce(new_rows[batch]), query_len);
+  if (!built::kCache || new_rows == nullptr) return query_len;
+  return Clamp(ReadOnce(new_rows[batch]), query_len);
 }
 
 size_t MaskPlan::KeysHeld(size_t batch) const {
-  if (held == nullptr) return key_len;
+  if (!built::kCache || held == nullptr) return key_len;
   const size_t keys = ReadOnce(held[batch]);
   return Min(key_len, keys + (appends && !is_appended ? RowsOf(batch) : 0));
 }
 
 int64_t MaskPlan::FirstPosition(size_t batch) const {
-  if (appends) {
+  if (built::kCache && appends) {
     const size_t keys = Min(size_t{ReadOnce(held[batch])}, key_len);
     return static_cast<int64_t>(is_appended ? keys - Min(keys, RowsOf(batch)) : keys);
   }
@@ -84,7 +85,7 @@ MaskPlan MaskPlan::OfKeys() const {
 KeyInterval MaskPlan::KeysOf(MaskWordsKernel kernel, size_t batch, size_t row_begin,
                              size_t row_end) const {
   KeyInterval keys = {Interval(batch, row_begin).begin, Interval(batch, row_end - 1).end};
-  keys.begin = first_keys != 0 ? 0 : keys.begin / kKeyBlock * kKeyBlock;
+  keys.begin = has_first_keys() ? 0 : keys.begin / kKeyBlock * kKeyBlock;
   if (!is_dense()) return keys;
   const MaskPlan of_keys = OfKeys();
   if (!of_keys.is_dense()) return keys;
@@ -144,7 +145,7 @@ TileWalk::TileWalk(const MaskPlan& masks, MaskWordsKernel kernel, size_t batch, 
       words_(words), keys_(masks.KeysOf(kernel, batch, row_begin, row_begin + rows)) {
   const KeyInterval first = masks.Interval(batch, row_begin);
   seen_by_all_ = {masks.Interval(batch, row_begin + rows - 1).begin, first.end};
-  if (masks.first_keys != 0) {
+  if (masks.has_first_keys()) {
     gap_ = {Max(keys_.begin, sizes::RoundUp(masks.first_keys, kKeyBlock)),
             Min(first.begin, keys_.end) / kKeyBlock * kKeyBlock};
   }
@@ -164,10 +165,10 @@ void TileWalk::MakeWords(size_t key_begin, size_t num_keys, uint64_t* words) con
   MaskWordsArgs args = masks_.WordsArgs(batch_, head_, row_begin_, rows_, key_begin, num_keys);
   args.words = words;
   const int64_t window_begin = args.begin;
-  const bool has_first_keys = key_begin < masks_.first_keys;
-  if (has_first_keys) args.begin = -kFar;
+  const bool shows_first_keys = masks_.has_first_keys() && key_begin < masks_.first_keys;
+  if (shows_first_keys) args.begin = -kFar;
   kernel_(args);
-  if (!has_first_keys) return;
+  if (!shows_first_keys) return;
   const uint64_t first = LowBits(Min(kKeyBlock, masks_.first_keys - key_begin));
   for (size_t r = 0; r < rows_; ++r) {
     const size_t before_window = Clamp(window_begin + static_cast<int64_t>(r), kKeyBlock);
@@ -177,7 +178,9 @@ void TileWalk::MakeWords(size_t key_begin, size_t num_keys, uint64_t* words) con
 
 bool TileWalk::Next(Tile* tile) {
   while (key_begin_ < keys_.end) {
-    if (key_begin_ == gap_.begin) key_begin_ = Max(gap_.end, key_begin_);
+    if (masks_.has_first_keys() && key_begin_ == gap_.begin) {
+      key_begin_ = Max(gap_.end, key_begin_);
+    }
     const size_t key_begin = key_begin_;
     if (key_begin >= keys_.end) break;
     const size_t num_keys = Min(kKeyBlock, keys_.end - key_begin);
@@ -186,7 +189,8 @@ bool TileWalk::Next(Tile* tile) {
     *tile = Tile{key_begin, num_keys, nullptr};
     const size_t key_end = key_begin + num_keys;
     const bool is_inside = key_end <= seen_by_all_.end &&
-                           (seen_by_all_.begin <= key_begin || key_end <= masks_.first_keys);
+                           (seen_by_all_.begin <= key_begin ||
+                            (masks_.has_first_keys() && key_end <= masks_.first_keys));
     if (is_inside && !masks_.is_dense()) return true;
     if (!has_words_) MakeWords(key_begin, num_keys, words);
     uint64_t any = 0;

@@ -12,6 +12,7 @@
 
 #include "heed/mask.h"
 #include "lib/support/bits.h"
+#include "lib/support/built.h"
 #include "lib/support/kernel_table.h"
 
 namespace heed {
@@ -38,8 +39,9 @@ struct MaskPlan {
   int64_t window = 0;                // 0: none
   int64_t window_right = 0;          // -1: no end
   // Keys before it are seen by every row that does not end before them, whatever the window says; 0
-  // where nothing is banded.
+  // where nothing is banded, and in a library without caches.
   size_t first_keys = 0;
+  bool has_first_keys() const { return built::kCache && first_keys != 0; }
 
   // With a cache or a memory, entries hold keys of their own number, at most key_len.
   const uint32_t* held = nullptr;  // [batch]: what each entry holds; null without

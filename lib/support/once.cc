@@ -24,15 +24,25 @@ detail::FileLayout FileLayoutOf(const AttentionConfig& config) {
 size_t PlanBytes(const AttentionConfig& config) { return heed::PlanBytes(config); }
 
 size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
-  return heed::SharedWorkspaceBytes(config, limits);
+  const detail::LayerShape shape = detail::LayerShapeOf(config, limits, false);
+  return detail::ShapeOk(shape) ? sizes::BytesOrZero(once::WorkspaceMapOf(shape).bytes) : 0;
 }
 
 size_t WorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   return sizes::SumOrZero(once::PlanBytes(config), once::SharedWorkspaceBytes(config, limits));
 }
 
-detail::WorkspaceMap WorkspaceMapOf(const detail::LayerShape& shape) {
-  return detail::WorkspaceMapOf(shape);
+// No checked shape has what the library leaves out. A compiler that sees the whole computation at
+// once drops what depends on it.
+__attribute__((flatten)) detail::WorkspaceMap WorkspaceMapOf(const detail::LayerShape& shape) {
+  detail::LayerShape known = shape;
+  known.config = built::Known(shape.config);
+  if constexpr (!built::kCache) known.is_cached = false;
+  if constexpr (!built::kPositions) {
+    known.config.rope_style = RopeStyle::kNone;
+    known.config.q_norm = known.config.k_norm = false;
+  }
+  return detail::WorkspaceMapOf(known);
 }
 
 size_t MeasureErrorBytes(const AttentionConfig& config, const Limits& limits) {

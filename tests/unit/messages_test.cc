@@ -918,6 +918,7 @@ std::vector<Case> CasesOfForward() {
          });
        }},
 
+      {check, "as this library has no caches", "", nullptr},
       {check, "\"window_right\"", "bad value: window_right: expected at least -1, got -2",
        with([](Args& a, Things&) { a.window_right = -2; })},
       {check, "\"first_keys\", \"at least\"", "bad value: first_keys: expected at least 0, got -1",
