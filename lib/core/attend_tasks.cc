@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "lib/support/built.h"
+#include "lib/support/cached_numbers.h"
 #include "lib/support/large_numbers.h"
 
 namespace heed {
@@ -145,11 +146,12 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
   args->bias_key_stride = bias.key_stride;
 }
 
-// Few rows wait for the memory of a cache. A tile reads several panels side by side, which memory
-// gives at 10 to 17 GB/s where lines in order come at 29 (Zen 4, pages of 4 KB); so what fits into
-// the first-level cache is read in order before. With int8 attention and 2048 keys of 12 heads a
-// step takes 0.60 of the time, with bf16 0.68, with floats, whose keys alone fit, 0.92. Prefetching
-// the next block in order, by instructions, gave half of that.
+// Few rows wait for the memory of a cache. A tile of panels reads several of them side by side,
+// which memory gives at 10 to 17 GB/s where lines in order come at 29 (Zen 4, pages of 4 KB); so
+// what fits into the first-level cache is read in order before. With int8 attention and 2048 keys
+// of 12 heads a step takes 0.60 of the time, with floats, whose keys alone fit, 0.92. Prefetching the
+// next block in order, by instructions, gave half of that. Forms of a cache alone lie in the order
+// of reading.
 constexpr size_t kFewRowsOfTile = 4;
 constexpr size_t kFirstLevelBytes = size_t{24} << 10;
 
@@ -160,7 +162,8 @@ void ReadInOrder(const void* block, size_t bytes) {
 
 void FetchBlock(const KvView& kv, const TileArgs& tile) {
   if (kv.lengths == nullptr || tile.rows > kFewRowsOfTile) return;
-  const size_t keys = kv.keys.block_stride, values = kv.values.block_stride;
+  const size_t keys = IsCached(kv.key_form) ? 0 : kv.keys.block_stride;
+  const size_t values = IsCached(kv.value_form) ? 0 : kv.values.block_stride;
   if (keys <= kFirstLevelBytes) ReadInOrder(tile.kv.keys, keys);
   if (keys + values <= kFirstLevelBytes) ReadInOrder(tile.kv.values, values);
 }

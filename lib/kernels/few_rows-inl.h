@@ -32,12 +32,13 @@ inline constexpr size_t kFewVectors =
 // The vectors of b that some rows are multiplied by, and k from begin to end.
 struct FewRowsTile {
   const float* a[kFewRows];  // the rows, [depth] each
-  const void* b;             // [panels][..][16] numbers
+  const void* b;             // vector v of k is k * k_stride + offsets[v] numbers after it
+  size_t k_stride;
   const float* scales;       // of bytes: of each column of keys, or of each k of values
   uint64_t visible;          // a single row leaves out each k whose bit k % 64 is not set
   size_t begin, end;
   size_t columns[kFewGroups * 4];  // the first column of each vector: after the last panel, of that
-  size_t offsets[kFewGroups * 4];  // where it lies in b
+  size_t offsets[kFewGroups * 4];
 };
 
 // How the numbers of a form become sums: chains [rows][vectors] for one row and kFewGroups * 4
@@ -46,6 +47,7 @@ struct FewRowsForm {
   void (*sum_one)(const FewRowsTile& tile, float* chains);
   void (*sum_four)(const FewRowsTile& tile, float* chains);  // null: rows go one by one
   size_t number_bytes;
+  bool is_f32;  // panels of 16; the other forms have columns side by side
 };
 
 enum class Numbers { kF32, kBf16, kBytesOfKeys, kBytesOfValues };
@@ -111,12 +113,15 @@ HWY_NOINLINE void SumFewRows(const FewRowsTile& tile, float* HWY_RESTRICT chains
 #undef HEED_ZERO
   V w0 = hn::Zero(d), w1 = w0, w2 = w0, w3 = w0;
   const size_t end = tile.end;
+  const size_t k_stride = kNumbers == Numbers::kF32 ? kPanelColumns
+                          : kNumbers == Numbers::kBytesOfKeys ? kKeyBlock
+                                                              : tile.k_stride;
   for (size_t k = tile.begin; k < end; ++k) {
     if constexpr (kRows == 1) {
       if (HWY_UNLIKELY((visible >> (k % 64) & 1) == 0)) continue;
     }
     const auto load = [&](size_t v) HWY_ATTR {
-      return LoadNumbers<kNumbers>(b[v] + k * kPanelColumns, [&]() HWY_ATTR {
+      return LoadNumbers<kNumbers>(b[v] + k * k_stride, [&]() HWY_ATTR {
         if constexpr (kNumbers == Numbers::kBytesOfKeys) {
           return hn::Load(d, column_scales + v * lanes);
         } else {
@@ -148,7 +153,7 @@ HWY_NOINLINE void SumFewRows(const FewRowsTile& tile, float* HWY_RESTRICT chains
 template <Numbers kNumbers>
 constexpr FewRowsForm FewRowsFormOf() {
   FewRowsForm form = {SumFewRows<kNumbers, 1, kFewGroups, 4>, nullptr,
-                      sizeof(typename NumbersOf<kNumbers>::Type)};
+                      sizeof(typename NumbersOf<kNumbers>::Type), kNumbers == Numbers::kF32};
   if constexpr (kNumbers != Numbers::kF32) {
     form.sum_four = SumFewRows<kNumbers, kFewRows, 1, kFewVectors>;
   }

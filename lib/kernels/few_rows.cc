@@ -24,6 +24,7 @@ struct Product {
   size_t a_stride;
   const void* b;  // as in FewRowsTile; panels b_panel_stride numbers apart
   size_t b_panel_stride;
+  size_t k_stride;
   const float* scales;
   size_t depth;
   size_t columns;  // a multiple of 16
@@ -62,6 +63,7 @@ void Multiply(const Product& product, size_t rows, const FewRowsForm& form) {
   HWY_ALIGN float chains[Max(kFewGroups * 4, kFewRows * kFewVectors) * 16];
   FewRowsTile tile;
   tile.b = product.b;
+  tile.k_stride = product.k_stride;
   tile.scales = product.scales;
   tile.visible = product.visible;
   for (size_t c = 0; c < product.columns; c += vectors * lanes) {
@@ -116,8 +118,9 @@ void DotKeysOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
     Product product;
     product.a = tile.query + row * tile.query_stride;
     product.a_stride = tile.query_stride;
-    product.b = NumberAt(tile.kv.keys, begin * tile.head_dim, form);
-    product.b_panel_stride = tile.head_dim * kPanelColumns;
+    product.b = NumberAt(tile.kv.keys, form.is_f32 ? begin * tile.head_dim : begin, form);
+    product.b_panel_stride = form.is_f32 ? tile.head_dim * kPanelColumns : kPanelColumns;
+    product.k_stride = form.is_f32 ? kPanelColumns : kKeyBlock;
     product.scales = static_cast<const float*>(end) + begin;
     product.depth = tile.head_dim;
     product.columns = sizes::RoundUp(range.end, kPanelColumns) - begin;
@@ -136,8 +139,9 @@ void AddValuesOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
     const void* const end = NumberAt(tile.kv.values, kKeyBlock * product.columns, form);
     product.a = tile.scores + row * kKeyBlock + range.begin;
     product.a_stride = kKeyBlock;
-    product.b = NumberAt(tile.kv.values, range.begin * kPanelColumns, form);
-    product.b_panel_stride = tile.kv.value_panel_stride;
+    product.k_stride = form.is_f32 ? kPanelColumns : product.columns;
+    product.b = NumberAt(tile.kv.values, range.begin * product.k_stride, form);
+    product.b_panel_stride = form.is_f32 ? tile.kv.value_panel_stride : kPanelColumns;
     product.scales = static_cast<const float*>(end) + range.begin;
     product.depth = range.end - range.begin;
     if (alone) product.visible = tile.visible[row] >> range.begin;

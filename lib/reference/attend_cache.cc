@@ -1,6 +1,5 @@
 #include "lib/reference/attend.h"
 #include "lib/reference/attend_floats.h"
-#include "lib/reference/store.h"
 #include "lib/support/cached_numbers.h"
 
 namespace heed::reference {
@@ -8,8 +7,7 @@ namespace {
 
 float ScoreCached(const TileArgs& tile, size_t r, size_t j) {
   return QueryDotKey(tile, r, j, [&](size_t key, size_t d) {
-    return NumberOf(tile.kv.key_form, tile.kv.keys, tile.head_dim,
-                    F32KeyIndex(tile.head_dim, key, d), key);
+    return KeyNumber(tile.kv, tile.head_dim, key, d);
   });
 }
 
@@ -17,11 +15,7 @@ float ScoreCached(const TileArgs& tile, size_t r, size_t j) {
 
 void AttendCached(const TileArgs& tile) {
   const size_t columns = tile.value_panels * kPanelColumns;
-  const auto value = [&](size_t j, size_t c) {
-    const size_t index = c / kPanelColumns * tile.kv.value_panel_stride + j * kPanelColumns +
-                         c % kPanelColumns;
-    return NumberOf(tile.kv.value_form, tile.kv.values, columns, index, j);
-  };
+  const auto value = [&](size_t j, size_t c) { return ValueNumber(tile.kv, columns, j, c); };
   AttendFloats(tile, ScoreCached, value, tile.kv.value_kind != kOrdinaryValues, kPanelColumns,
                columns);
 }

@@ -15,18 +15,20 @@ void PutKeysBf16(const PutArgs& args) {
   uint16_t* const keys = static_cast<uint16_t*>(args.block);
   ForEachKey(args, kPanelColumns, [&](size_t key, const float* row) {
     for (size_t d = 0; d < args.columns; ++d) {
-      keys[F32KeyIndex(args.columns, key, d)] = row == nullptr ? 0 : Bf16Of(row[d]);
+      keys[CachedKeyIndex(key, d)] = row == nullptr ? 0 : Bf16Of(row[d]);
     }
   });
 }
 
 void PutValuesBf16(const PutArgs& args) {
   uint16_t* const values = static_cast<uint16_t*>(args.block);
+  const size_t columns = sizes::RoundUp(args.columns, kPanelColumns);
   if (args.first_key == 0) *args.value_kind = kOrdinaryValues;
   for (size_t r = 0; r < args.rows; ++r) {
     const float* const row = args.source + r * args.source_stride;
-    for (size_t d = 0; d < sizes::RoundUp(args.columns, kPanelColumns); ++d) {
-      values[F32ValueIndex(args.first_key + r, d)] = d < args.columns ? Bf16Of(row[d]) : 0;
+    for (size_t d = 0; d < columns; ++d) {
+      values[CachedValueIndex(columns, args.first_key + r, d)] =
+          d < args.columns ? Bf16Of(row[d]) : 0;
     }
     SetKind(args, KindOfBf16Row(AbsmaxBits(row, args.columns)));
   }
@@ -39,7 +41,7 @@ void PutKeysBytes(const PutArgs& args) {
         row == nullptr ? RowScale{0.0f, 0.0f} : RowScaleOf(AbsmaxBits(row, args.columns));
     ByteScales(keys, args.columns)[key] = scale.scale;
     for (size_t d = 0; d < args.columns; ++d) {
-      keys[F32KeyIndex(args.columns, key, d)] =
+      keys[CachedKeyIndex(key, d)] =
           row == nullptr ? int8_t{0} : Quantize(row[d], scale.inverse);
     }
   });
@@ -54,7 +56,7 @@ void PutValuesBytes(const PutArgs& args) {
     const RowScale scale = RowScaleOf(AbsmaxBits(row, args.columns));
     ByteScales(values, columns)[args.first_key + r] = scale.scale;
     for (size_t d = 0; d < columns; ++d) {
-      values[F32ValueIndex(args.first_key + r, d)] =
+      values[CachedValueIndex(columns, args.first_key + r, d)] =
           d < args.columns ? Quantize(row[d], scale.inverse) : int8_t{0};
     }
     SetKind(args, KindOfByteRow(scale.scale));

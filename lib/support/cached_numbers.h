@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "lib/support/bf16.h"
+#include "lib/support/built.h"
 #include "lib/support/kernel_table.h"
 
 namespace heed {
@@ -18,17 +19,39 @@ auto ByteScales(Byte* block, size_t columns) {
   return reinterpret_cast<Float*>(block + columns * kKeyBlock);
 }
 
-// Number `index` of a block with float arithmetic, which belongs to `key`. Keys have head_dim
-// columns, values a whole number of panels.
-inline float NumberOf(KvForm form, const void* block, size_t columns, size_t index, size_t key) {
+// Where column d of a key, and column c of its value, lie in the two forms. Values have a whole
+// number of panels of columns.
+inline size_t CachedKeyIndex(size_t key, size_t d) { return d * kKeyBlock + key; }
+inline size_t CachedValueIndex(size_t columns, size_t key, size_t c) { return key * columns + c; }
+
+// A number of either form; `columns` are those of the block.
+inline float CachedNumber(KvForm form, const void* block, size_t columns, size_t index,
+                          size_t key) {
   if (form == KvForm::kBf16Blocks) {
     return FloatOfBf16(static_cast<const uint16_t*>(block)[index]);
   }
-  if (form == KvForm::kByteBlocks) {
-    const int8_t* const integers = static_cast<const int8_t*>(block);
-    return static_cast<float>(integers[index]) * ByteScales(integers, columns)[key];
+  const int8_t* const integers = static_cast<const int8_t*>(block);
+  return static_cast<float>(integers[index]) * ByteScales(integers, columns)[key];
+}
+
+inline bool IsCached(KvForm form) {
+  return built::kCache && (form == KvForm::kBf16Blocks || form == KvForm::kByteBlocks);
+}
+
+// Column d of a key, and column c of a value, in a block of any form with float arithmetic.
+inline float KeyNumber(const KvBlock& kv, size_t head_dim, size_t key, size_t d) {
+  if (IsCached(kv.key_form)) {
+    return CachedNumber(kv.key_form, kv.keys, head_dim, CachedKeyIndex(key, d), key);
   }
-  return static_cast<const float*>(block)[index];
+  const size_t row = key / kPanelColumns * head_dim + d;
+  return static_cast<const float*>(kv.keys)[row * kPanelColumns + key % kPanelColumns];
+}
+inline float ValueNumber(const KvBlock& kv, size_t columns, size_t key, size_t c) {
+  if (IsCached(kv.value_form)) {
+    return CachedNumber(kv.value_form, kv.values, columns, CachedValueIndex(columns, key, c), key);
+  }
+  return static_cast<const float*>(kv.values)[c / kPanelColumns * kv.value_panel_stride +
+                                              key * kPanelColumns + c % kPanelColumns];
 }
 
 // The ValueKind of a row, from the bits of its largest magnitude; of kByteBlocks, from its scale.

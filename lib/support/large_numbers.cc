@@ -42,13 +42,14 @@ void SpareRows(const TileArgs& tile, const IsLarge& is_large, const Spare& spare
 }  // namespace
 
 void SpareLargeValues(const TileArgs& tile, size_t key_stride, size_t num_values) {
-  const KvForm form = built::kCache ? tile.kv.value_form : KvForm::kF32Blocks;
   const auto is_large = [&](size_t j) {
     bool any = false;
     for (size_t c = 0; c < num_values; ++c) {
       const size_t index =
           c / kPanelColumns * tile.kv.value_panel_stride + j * key_stride + c % kPanelColumns;
-      any = any || IsLargeValue(NumberOf(form, tile.kv.values, num_values, index, j));
+      any = any || IsLargeValue(IsCached(tile.kv.value_form)
+                                    ? ValueNumber(tile.kv, num_values, j, c)
+                                    : static_cast<const float*>(tile.kv.values)[index]);
     }
     return any;
   };

@@ -12,7 +12,7 @@ constexpr size_t kChunk = 64;  // columns converted at a time
 
 const float* RowOf(const PutArgs& args, size_t r) { return args.source + r * args.source_stride; }
 
-// [4 panels][columns][16 keys]. `inverses` are those of the rows' bytes.
+// [columns][64 keys]. `inverses` are those of the rows' bytes. Keys go by panels of 16.
 template <typename T, typename Convert>
 void PutKeys(const PutArgs& args, const float* inverses, Convert convert) {
   T* const keys = static_cast<T*>(args.block);
@@ -21,7 +21,6 @@ void PutKeys(const PutArgs& args, const float* inverses, Convert convert) {
     const size_t into_panel = key % kPanelColumns;
     const size_t rows = Min(kPanelColumns - into_panel, args.rows - row);
     const size_t end = into_panel == 0 ? kPanelColumns : rows;  // zeros after the rows
-    T* const panel = keys + (key - into_panel) * args.columns + into_panel;
     for (size_t c = 0; c < args.columns; c += kChunk) {
       T chunk[kPanelColumns][kChunk];
       const size_t columns = Min(kChunk, args.columns - c);
@@ -29,7 +28,7 @@ void PutKeys(const PutArgs& args, const float* inverses, Convert convert) {
         convert(RowOf(args, row + r) + c, columns, inverses[row + r], chunk[r]);
       }
       for (size_t i = 0; i < columns; ++i) {
-        T* const out = panel + (c + i) * kPanelColumns;
+        T* const out = keys + CachedKeyIndex(key, c + i);
         for (size_t r = 0; r < end; ++r) out[r] = r < rows ? chunk[r][i] : T{0};
       }
     }
@@ -37,16 +36,15 @@ void PutKeys(const PutArgs& args, const float* inverses, Convert convert) {
   }
 }
 
-// [panels][64 keys][16 columns].
+// [64 keys][columns up to whole panels].
 template <typename T, typename Convert>
 void PutValues(const PutArgs& args, const float* inverses, Convert convert) {
-  T* const values = static_cast<T*>(args.block) + args.first_key * kPanelColumns;
+  const size_t columns = sizes::RoundUp(args.columns, kPanelColumns);
+  T* const values = static_cast<T*>(args.block);
   for (size_t r = 0; r < args.rows; ++r) {
-    for (size_t c = 0; c < args.columns; c += kPanelColumns) {
-      T numbers[kPanelColumns] = {};
-      convert(RowOf(args, r) + c, Min(kPanelColumns, args.columns - c), inverses[r], numbers);
-      memcpy(values + c * kKeyBlock + r * kPanelColumns, numbers, sizeof(numbers));
-    }
+    T* const value = values + CachedValueIndex(columns, args.first_key + r, 0);
+    convert(RowOf(args, r), args.columns, inverses[r], value);
+    for (size_t c = args.columns; c < columns; ++c) value[c] = T{0};
   }
 }
 

@@ -230,14 +230,16 @@ TEST_CASE("a tile of bf16 or bytes has the bits of a tile of its numbers as floa
 
         // The same numbers as floats, put as floats.
         const auto read = [num_keys](const Block& block, bool are_keys) {
-          const size_t columns = are_keys ? block.dim : sizes::RoundUp(block.dim, kPanelColumns);
+          KvBlock kv;
+          kv.key_form = kv.value_form = block.form;
+          kv.keys = kv.values = block.memory.data();
+          kv.value_panel_stride = kKeyBlock * kPanelColumns;
+          const size_t columns = sizes::RoundUp(block.dim, kPanelColumns);
           Floats numbers;
           for (size_t j = 0; j < num_keys; ++j) {
             for (size_t d = 0; d < block.dim; ++d) {
-              const size_t row = are_keys ? j / kPanelColumns * columns + d
-                                          : d / kPanelColumns * kKeyBlock + j;
-              const size_t index = row * kPanelColumns + (are_keys ? j : d) % kPanelColumns;
-              numbers.push_back(NumberOf(block.form, block.memory.data(), columns, index, j));
+              numbers.push_back(are_keys ? KeyNumber(kv, block.dim, j, d)
+                                         : ValueNumber(kv, columns, j, d));
             }
           }
           return numbers;

@@ -225,14 +225,10 @@ Floats Readable(const detail::KvShape& shape, const KvView& view, size_t length)
       }
       for (size_t j = 0; j < keys; ++j) {
         for (size_t d = 0; d < shape.head_dim; ++d) {
-          const size_t index =
-              (j / kPanelColumns * shape.head_dim + d) * kPanelColumns + j % kPanelColumns;
-          seen.push_back(NumberOf(kv.key_form, kv.keys, shape.head_dim, index, j));
+          seen.push_back(KeyNumber(kv, shape.head_dim, j, d));
         }
         for (size_t d = 0; d < shape.value_dim; ++d) {
-          const size_t index =
-              d / kPanelColumns * kv.value_panel_stride + j * kPanelColumns + d % kPanelColumns;
-          seen.push_back(NumberOf(kv.value_form, kv.values, panels * kPanelColumns, index, j));
+          seen.push_back(ValueNumber(kv, panels * kPanelColumns, j, d));
         }
       }
     }

@@ -4,9 +4,9 @@
 //   kF32Blocks   blocks of 64 keys of one head. Keys: [4 panels][head_dim][16 keys] floats;
 //                values: [panels of 16 columns][64 keys][16 columns] floats
 //   kInt8Blocks  blocks of 64 keys of one head, as integers with scales (lib/support/core_i8.h)
-//   kBf16Blocks  as kF32Blocks, with bfloat16 in place of floats
-//   kByteBlocks  as kF32Blocks, with int8 in place of floats; then a float scale for each of the 64
-//                keys. A number is float(integer) * scale, rounded once (lib/support/row_scale.h)
+//   kBf16Blocks  keys: [head_dim][64 keys] bfloat16; values: [64 keys][columns up to whole panels]
+//   kByteBlocks  the same with int8; then a float scale for each of the 64 keys. A number is
+//                float(integer) * scale, rounded once (lib/support/row_scale.h)
 //
 // kF32Blocks, kBf16Blocks and kByteBlocks have float arithmetic: a store may keep keys in one of
 // them and values in another. Blocks begin at absolute positions: key j is key j % 64 of block
