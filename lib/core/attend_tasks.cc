@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "lib/support/built.h"
-#include "lib/support/cached_numbers.h"
 #include "lib/support/large_numbers.h"
 
 namespace heed {
@@ -146,13 +145,14 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
   args->bias_key_stride = bias.key_stride;
 }
 
-// Few rows wait for the memory of a cache. A tile of panels reads several of them side by side,
-// which memory gives at 10 to 17 GB/s where lines in order come at 29 (Zen 4, pages of 4 KB); so
-// what fits into the first-level cache is read in order before. With int8 attention and 2048 keys
-// of 12 heads a step takes 0.60 of the time, with floats, whose keys alone fit, 0.92. Prefetching the
-// next block in order, by instructions, gave half of that. Forms of a cache alone lie in the order
-// of reading.
+// Few rows wait for the memory of a cache. Their tile reads several panels, or parts of rows, side
+// by side, which memory gives at 10 to 17 GB/s where lines in order come at 29 (Zen 4, pages of 4
+// KB); so what fits into the first-level cache is read in order before. With int8 attention and
+// 2048 keys of 12 heads a step takes 0.60 of the time, with floats, whose keys alone fit, 0.92.
+// Prefetching the next block in order, by instructions, gave half of that. One or two rows read
+// bf16 in order by themselves.
 constexpr size_t kFewRowsOfTile = 4;
+constexpr size_t kRowsInOrder = 2;
 constexpr size_t kFirstLevelBytes = size_t{24} << 10;
 
 void ReadInOrder(const void* block, size_t bytes) {
@@ -162,8 +162,12 @@ void ReadInOrder(const void* block, size_t bytes) {
 
 void FetchBlock(const KvView& kv, const TileArgs& tile) {
   if (kv.lengths == nullptr || tile.rows > kFewRowsOfTile) return;
-  const size_t keys = IsCached(kv.key_form) ? 0 : kv.keys.block_stride;
-  const size_t values = IsCached(kv.value_form) ? 0 : kv.values.block_stride;
+  const auto bytes = [&tile](KvForm form, size_t block_bytes) {
+    const bool is_in_order = form == KvForm::kBf16Blocks && tile.rows <= kRowsInOrder;
+    return is_in_order ? 0 : block_bytes;
+  };
+  const size_t keys = bytes(kv.key_form, kv.keys.block_stride);
+  const size_t values = bytes(kv.value_form, kv.values.block_stride);
   if (keys <= kFirstLevelBytes) ReadInOrder(tile.kv.keys, keys);
   if (keys + values <= kFirstLevelBytes) ReadInOrder(tile.kv.values, values);
 }
