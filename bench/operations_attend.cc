@@ -43,6 +43,7 @@ class TileMemory {
         scores_(kQueryBlock * kKeyBlock),
         accumulator_(kQueryBlock * shape.value_dim),
         sums_(kQueryBlock * 16),
+        unpacked_(sizes::UnpackedFloats(shape.head_dim, shape.value_dim)),
         visible_(kQueryBlock, kVisible & LowBits(shape.num_keys)) {
     test::Random random(shape.head_dim);
     query_ = Normal(random, shape.rows * shape.head_dim);
@@ -66,6 +67,7 @@ class TileMemory {
     args_.maximum = maximum_;
     args_.factors = factors_;
     args_.sums = sums_.data();
+    args_.unpacked = unpacked_.data();
     std::fill_n(maximum_, kQueryBlock, -__builtin_huge_valf());
     if (shape.form == KvForm::kInt8Blocks) QuantizeQuery(table);
   }
@@ -106,7 +108,7 @@ class TileMemory {
   void (*attend_)(const TileArgs&);
   TileShape shape_;
   KvMemory kv_;
-  Floats query_, bias_, scores_, accumulator_, sums_;
+  Floats query_, bias_, scores_, accumulator_, sums_, unpacked_;
   std::vector<uint64_t> visible_;
   alignas(64) float maximum_[kQueryBlock] = {};
   alignas(64) float factors_[kQueryBlock] = {};
@@ -160,15 +162,13 @@ Operations AttendOperations(const KernelTable& table) {
   add("tile f32", shape);
   shape.form = KvForm::kInt8Blocks;
   add("tile int8", shape);
-  shape.form = KvForm::kBf16Blocks;
-  add("tile bf16", shape);
-  shape.form = KvForm::kByteBlocks;
-  add("tile bytes", shape);
   // Steps of decoding: a row, and the rows of four heads that share their keys.
   for (const auto& [form, name] :
-       {std::pair(KvForm::kF32Blocks, "f32"), std::pair(KvForm::kInt8Blocks, "int8"),
-        std::pair(KvForm::kBf16Blocks, "bf16"), std::pair(KvForm::kByteBlocks, "bytes")}) {
-    for (const size_t rows : {size_t{1}, size_t{4}}) {
+       {std::pair(KvForm::kInt8Blocks, "int8"), std::pair(KvForm::kCacheF32, "cache f32"),
+        std::pair(KvForm::kCacheBf16, "cache bf16"),
+        std::pair(KvForm::kCacheBytes, "cache int8")}) {
+    for (const size_t rows : {size_t{1}, size_t{4}, kQueryBlock}) {
+      if (form == KvForm::kInt8Blocks && rows == kQueryBlock) continue;  // is above
       shape.form = form;
       shape.rows = rows;
       add_masked(std::string("tile ") + name + " " + std::to_string(rows) + " x 64", shape,

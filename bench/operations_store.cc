@@ -45,7 +45,8 @@ Operations StoreOperations(const KernelTable& table) {
   add(KvForm::kRows, kFewKeys, "rows 4", kFewBytes, kFewBytes);
   for (const auto& [form, ending] :
        {std::pair(KvForm::kF32Blocks, "f32"), std::pair(KvForm::kInt8Blocks, "int8"),
-        std::pair(KvForm::kBf16Blocks, "bf16"), std::pair(KvForm::kByteBlocks, "bytes")}) {
+        std::pair(KvForm::kCacheF32, "cache f32"), std::pair(KvForm::kCacheBf16, "cache bf16"),
+        std::pair(KvForm::kCacheBytes, "cache int8")}) {
     add(form, kKeyBlock, ending, sizes::KeyBlockBytes(form, kHeadDim),
         sizes::ValueBlockBytes(form, kHeadDim));
     // A step of decoding puts one.

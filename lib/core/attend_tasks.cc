@@ -17,17 +17,20 @@ constexpr float kMinusInfinity = -__builtin_huge_valf();
 // little work beside the tiles.
 constexpr size_t kSharedFloats = size_t{1} << 17;
 
-// Some rows of one batch entry, and the head that is attended. A block of joined heads has one row
-// for each of them, from `head` on.
+// Some rows of one batch entry, and the heads that are attended together: one, or the joined heads
+// of a group. Row r of head head + h is row h * rows + r of its tiles.
 struct Block {
-  size_t batch, head;
+  size_t batch, head, heads;
   size_t row_begin, rows;
+
+  size_t tile_rows() const { return heads * rows; }
 };
 
 Block BlockOf(const AttendPlan& plan, size_t batch, size_t query_block) {
   Block block;
   block.batch = batch;
   block.head = plan.head_begin;
+  block.heads = plan.joins_heads() ? plan.group : 1;
   const size_t rows = plan.query_block_rows();
   block.row_begin = query_block * rows;
   block.rows = Min(rows, plan.query_len - block.row_begin);
@@ -44,42 +47,48 @@ T* RowOf(const BasicTensorView<T>& tensor, const Block& block, size_t head) {
          block.row_begin * tensor.row_stride;
 }
 
-// The distance between the rows of a block.
+// True if the rows of a block's tiles are equally far from each other in the tensors of the call.
+bool IsStrided(const Block& block) { return block.heads == 1 || block.rows == 1; }
+
+// That distance.
 template <typename T>
-size_t RowStride(const AttendPlan& plan, const BasicTensorView<T>& tensor) {
-  return plan.joins_heads() ? tensor.head_stride : tensor.row_stride;
+size_t RowStride(const Block& block, const BasicTensorView<T>& tensor) {
+  return block.heads == 1 ? tensor.row_stride : tensor.head_stride;
+}
+
+// Copies the query rows of one head, scaled.
+void CopyQuery(const AttendPlan& plan, const Block& block, size_t head, float* output) {
+  const float* query = RowOf(plan.query, block, head);
+  if (built::kPositions && plan.query_positions.present()) {
+    NormRotateArgs place;
+    place.input = query;
+    place.input_stride = plan.query.row_stride;
+    place.output = output;
+    place.output_stride = place.head_dim = plan.head_dim;
+    place.scale = plan.query_scale;
+    place.rows = block.rows;
+    place.heads = 1;
+    return plan.query_positions.Run(block.batch, block.row_begin, place);
+  }
+  for (size_t r = 0; r < block.rows; ++r) {
+    for (size_t d = 0; d < plan.head_dim; ++d) {
+      output[r * plan.head_dim + d] = query[r * plan.query.row_stride + d] * plan.query_scale;
+    }
+  }
 }
 
 // Points *args to the scaled query rows of a block: in place, or as a copy in scratch.
 void SetQuery(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch,
               TileArgs* args) {
-  const float* query = RowOf(plan.query, block, block.head);
-  const size_t query_stride = RowStride(plan, plan.query);
-  if (plan.query_scale == 1.0f && !plan.query_positions.present()) {
-    args->query = query;
-    args->query_stride = query_stride;
+  if (plan.query_scale == 1.0f && !plan.query_positions.present() && IsStrided(block)) {
+    args->query = RowOf(plan.query, block, block.head);
+    args->query_stride = RowStride(block, plan.query);
     return;
   }
-  float* const scaled = scratch.query();
-  args->query = scaled;
+  args->query = scratch.query();
   args->query_stride = plan.head_dim;
-  if (built::kPositions && plan.query_positions.present()) {
-    NormRotateArgs place;
-    place.input = query;
-    place.output = scaled;
-    place.head_dim = plan.head_dim;
-    place.scale = plan.query_scale;
-    // Joined heads are the heads of one row.
-    place.rows = plan.joins_heads() ? 1 : block.rows;
-    place.heads = plan.joins_heads() ? block.rows : 1;
-    place.input_stride = query_stride;
-    place.output_stride = plan.head_dim;
-    return plan.query_positions.Run(block.batch, block.row_begin, place);
-  }
-  for (size_t r = 0; r < block.rows; ++r) {
-    for (size_t d = 0; d < plan.head_dim; ++d) {
-      scaled[r * plan.head_dim + d] = query[r * query_stride + d] * plan.query_scale;
-    }
+  for (size_t h = 0; h < block.heads; ++h) {
+    CopyQuery(plan, block, block.head + h, scratch.query() + h * block.rows * plan.head_dim);
   }
 }
 
@@ -105,11 +114,12 @@ void QuantizeQuery(const AttendPlan& plan, const WorkerScratch& scratch, TileArg
 // Sets what all tiles of a block share.
 TileArgs BaseArgs(const AttendPlan& plan, const Block& block, const WorkerScratch& scratch) {
   TileArgs args;
-  args.rows = block.rows;
+  args.rows = block.tile_rows();
   args.head_dim = plan.head_dim;
   args.value_panels = sizes::DivideUp(plan.value_dim, kPanelColumns);
   args.softcap = plan.softcap;
   args.scores = scratch.scores();
+  args.unpacked = scratch.unpacked();
   args.accumulator = scratch.accumulator();
   args.maximum = scratch.maximum();
   args.sums = scratch.sums();
@@ -133,43 +143,18 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
                            tile.key_begin / kKeyBlock);
   args->num_keys = tile.num_keys;
   args->visible = tile.visible;
-  if (plan.joins_heads() && tile.visible != nullptr) {  // joined heads see the same keys
-    for (size_t r = 0; r < block.rows; ++r) joined_words[r] = *tile.visible;
+  if (block.heads > 1 && tile.visible != nullptr) {  // joined heads see the same keys
+    for (size_t h = 0; h < block.heads; ++h) {
+      memcpy(joined_words + h * block.rows, tile.visible, block.rows * sizeof(uint64_t));
+    }
     args->visible = joined_words;
   }
   const MaskView<float>& bias = plan.masks.bias;
   if (bias.data == nullptr) return;
   args->bias = bias.data + block.batch * bias.batch_stride + block.head * bias.head_stride +
                block.row_begin * bias.query_stride + tile.key_begin * bias.key_stride;
-  args->bias_row_stride = plan.joins_heads() ? bias.head_stride : bias.query_stride;
+  args->bias_row_stride = block.heads > 1 ? bias.head_stride : bias.query_stride;
   args->bias_key_stride = bias.key_stride;
-}
-
-// Few rows wait for the memory of a cache. Their tile reads several panels, or parts of rows, side
-// by side, which memory gives at 10 to 17 GB/s where lines in order come at 29 (Zen 4, pages of 4
-// KB); so what fits into the first-level cache is read in order before. With int8 attention and
-// 2048 keys of 12 heads a step takes 0.60 of the time, with floats, whose keys alone fit, 0.92.
-// Prefetching the next block in order, by instructions, gave half of that. One or two rows read
-// bf16 in order by themselves.
-constexpr size_t kFewRowsOfTile = 4;
-constexpr size_t kRowsInOrder = 2;
-constexpr size_t kFirstLevelBytes = size_t{24} << 10;
-
-void ReadInOrder(const void* block, size_t bytes) {
-  const volatile std::byte* const lines = static_cast<const std::byte*>(block);
-  for (size_t i = 0; i < bytes; i += sizes::kAlignment) (void)lines[i];
-}
-
-void FetchBlock(const KvView& kv, const TileArgs& tile) {
-  if (kv.lengths == nullptr || tile.rows > kFewRowsOfTile) return;
-  const auto bytes = [&tile](KvForm form, size_t block_bytes) {
-    const bool is_in_order = form == KvForm::kBf16Blocks && tile.rows <= kRowsInOrder;
-    return is_in_order ? 0 : block_bytes;
-  };
-  const size_t keys = bytes(kv.key_form, kv.keys.block_stride);
-  const size_t values = bytes(kv.value_form, kv.values.block_stride);
-  if (keys <= kFirstLevelBytes) ReadInOrder(tile.kv.keys, keys);
-  if (keys + values <= kFirstLevelBytes) ReadInOrder(tile.kv.values, values);
 }
 
 const KvKernels& KernelsOf(const AttendPlan& plan, const KvView& kv) {
@@ -179,9 +164,9 @@ const KvKernels& KernelsOf(const AttendPlan& plan, const KvView& kv) {
 void AttendBlock(const AttendPlan& plan, const Block& block, TileWalk* walk, TileArgs* args) {
   uint64_t joined_words[kQueryBlock];
   const size_t columns = args->value_panels * kPanelColumns;
-  for (size_t r = 0; r < block.rows; ++r) args->maximum[r] = kMinusInfinity;
-  memset(args->sums, 0, block.rows * 16 * sizeof(float));
-  memset(args->accumulator, 0, block.rows * columns * sizeof(float));
+  for (size_t r = 0; r < args->rows; ++r) args->maximum[r] = kMinusInfinity;
+  memset(args->sums, 0, args->rows * 16 * sizeof(float));
+  memset(args->accumulator, 0, args->rows * columns * sizeof(float));
 
   if (plan.num_added != 0) {
     SetAddedKeys(plan, block, args);
@@ -190,7 +175,6 @@ void AttendBlock(const AttendPlan& plan, const Block& block, TileWalk* walk, Til
   walk->Begin(block.head);
   for (Tile tile; walk->Next(&tile);) {
     SetKeys(plan, block, tile, joined_words, args);
-    if constexpr (built::kCache) FetchBlock(plan.kv, *args);
     KernelsOf(plan, plan.kv).attend(*args);
   }
 }
@@ -239,7 +223,7 @@ void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch&
 
   // The output may be the query itself, which the probabilities still need: it is written last.
   FinishArgs finish;
-  finish.rows = block.rows;
+  finish.rows = args.rows;
   finish.sums = args.sums;
   finish.accumulator = args.accumulator;
   finish.accumulator_stride = args.value_panels * kPanelColumns;
@@ -248,22 +232,35 @@ void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch&
     plan.kernels->finish(finish);  // with value_dim 0 it makes the inverses alone
     WriteProbabilities(plan, block, scratch, walk, &args);
   }
-  finish.output = RowOf(plan.output, block, block.head);
-  finish.output_stride = RowStride(plan, plan.output);
   finish.value_dim = plan.value_dim;
+  const bool is_strided = IsStrided(block);
+  if (is_strided) {
+    finish.output = RowOf(plan.output, block, block.head);
+    finish.output_stride = RowStride(block, plan.output);
+  } else {  // in place, and then to the heads
+    finish.output = args.accumulator;
+    finish.output_stride = finish.accumulator_stride;
+  }
   plan.kernels->finish(finish);
   if (large.any) RestoreLargeValues(large, finish);
+  for (size_t i = 0; !is_strided && i < args.rows; ++i) {
+    const size_t head = block.head + i / block.rows;
+    memcpy(RowOf(plan.output, block, head) + i % block.rows * plan.output.row_stride,
+           finish.output + i * finish.output_stride, plan.value_dim * sizeof(float));
+  }
 }
 
 }  // namespace
 
 size_t AttendPlan::Split(size_t num_workers) {
   const size_t heads = head_end - head_begin;
-  const size_t blocks = (batch_end - batch_begin) * num_query_blocks();
   heads_per_task = 1;
-  // With one row of query, the heads of a group read each of their keys once, together.
-  joins_group = group > 1 && group <= kQueryBlock && query_len == 1 && !probabilities.present() &&
-                !masks.differs_by_head();
+  // With few rows of query, the heads of a group read each of their keys once, together. One block
+  // of rows and more have so much to do with a key that reading it again costs little.
+  joins_group = group > 1 && group <= kQueryBlock && query_len < kQueryBlock &&
+                (query_len == 1 || (copies_query && masks.bias.data == nullptr)) &&
+                !probabilities.present() && !masks.differs_by_head();
+  const size_t blocks = (batch_end - batch_begin) * num_query_blocks();
   if (joins_heads()) {
     heads_per_task = group;
   } else if (probabilities.present() && average_probabilities) {
@@ -320,11 +317,7 @@ void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratc
   }
   TileWalk walk(plan.masks, plan.kernels->mask_words, batch, block.row_begin, block.rows,
                 scratch.mask_words(), scratch.num_mask_blocks());
-  if (plan.joins_heads()) {
-    block.rows = plan.group;
-    return AttendHead(plan, block, scratch, &walk);
-  }
-  for (size_t h = 0; h < plan.heads_per_task; ++h, ++block.head) {
+  for (size_t h = 0; h < plan.heads_per_task; h += block.heads, block.head += block.heads) {
     AttendHead(plan, block, scratch, &walk);
   }
 }

@@ -44,15 +44,20 @@ struct AttendPlan {
   // Absent, or [batch][num_heads or 1][query_len][key_len + num_added].
   TensorView probabilities;
   bool average_probabilities = false;
+  bool copies_query = false;  // the workers have scratch for query rows
   size_t heads_per_task = 1;  // set by Split, as is this:
   bool joins_group = false;   // a tile has the rows of all heads that share a key/value head
   bool joins_heads() const { return built::kCache && joins_group; }
 
-  size_t num_query_blocks() const { return sizes::DivideUp(query_len, kQueryBlock); }
+  size_t num_query_blocks() const {
+    return sizes::DivideUp(query_len, joins_heads() ? kQueryBlock / group : kQueryBlock);
+  }
   // The rows of every query block but the last, where the query is not empty. Blocks are as even as
-  // whole register tiles allow, so that the last one is not left with a few rows.
+  // whole register tiles allow, so that the last one is not left with a few rows. Joined heads fill
+  // register tiles together.
   size_t query_block_rows() const {
-    return sizes::RoundUp(sizes::DivideUp(query_len, num_query_blocks()), kRowsTogether);
+    const size_t rows = sizes::DivideUp(query_len, num_query_blocks());
+    return joins_heads() ? rows : sizes::RoundUp(rows, kRowsTogether);
   }
   // Hidden keys are counted too.
   uint64_t multiply_adds() const {

@@ -188,6 +188,7 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   SetPositions(plan, &attend, &kv);
   if (HasRope(plan)) SetTurns(plan, args, call);
   attend.kernels = plan.kernels;
+  attend.copies_query = plan.workers.map.query.bytes != 0;
   attend.group = config.num_heads / config.num_kv_heads;
   attend.head_dim = attend.value_dim = head_dim;
   attend.softcap = InLog2Units(config.softcap);

@@ -26,6 +26,10 @@ class WorkerScratch {
     return map_.mask_words.bytes / (sizes::kQueryBlock * sizeof(uint64_t));
   }
   float* query() const { return At<float>(map_.query); }
+  // Null where the map has none.
+  float* unpacked() const {
+    return map_.unpacked.bytes == 0 ? nullptr : At<float>(map_.unpacked);
+  }
   int8_t* int8_probabilities() const { return At<int8_t>(map_.int8_probabilities); }
   int8_t* int8_query() const { return At<int8_t>(map_.int8_query); }
   float* query_scales() const { return At<float>(map_.query_scales); }

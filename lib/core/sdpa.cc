@@ -168,6 +168,7 @@ Status ScaledDotProductAttention(const SdpaArgs& args, const SdpaLimits& given_l
       *attend.kernels, block.data + map.kv.keys.offset, block.data + map.kv.values.offset,
       block.data + map.kv.value_kind.offset);
   attend.kv = store.view();
+  attend.copies_query = true;
   const Workers workers = {map.worker, block.data + map.workers.offset};
   for (size_t batch = 0; batch < args.query.batch; ++batch) {
     for (size_t kv_head = 0; kv_head < args.key.heads; ++kv_head) {

@@ -8,11 +8,13 @@
 #include "hwy/highway.h"
 
 #if HEED_IS_VECTOR_TARGET
+#include "hwy/cache_control.h"
 #include "lib/kernels/floats-inl.h"
 #include "lib/kernels/row_groups-inl.h"
 #include "lib/kernels/row_scales-inl.h"
 #include "lib/kernels/softmax-inl.h"
 #include "lib/kernels/tile_i8-inl.h"
+#include "lib/support/built.h"
 #include "lib/support/core_i8.h"
 #include "lib/support/large_numbers.h"
 
@@ -25,6 +27,31 @@ void WriteProbabilities(const TileArgs& tile, const ProbabilityArgs& args);
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {
+
+// Few rows wait for the memory of a cache, whose integers they use up faster than the hardware
+// prefetches them: in parts between the steps of a tile they prefetch the next block, which takes
+// 0.6 of the time of reading each block in order before its tile, and 0.35 of that of neither (one
+// row, AVX2, Zen 4). More rows have more to do with a block, and find its lines in time.
+constexpr size_t kFewRowsOfTile = 4;
+constexpr size_t kPrefetchParts = 5;
+
+// Prefetches a part of the block that lies after this one. (GCC 12 drops calls of functions that do
+// nothing else, if they are not inlined by force.)
+HWY_INLINE void PrefetchAfter(const void* block, size_t bytes, size_t part) {
+  const uint8_t* const next = static_cast<const uint8_t*>(block) + bytes;
+  const size_t lines = bytes / sizes::kAlignment;
+  const size_t end = (part + 1) * lines / kPrefetchParts;
+  for (size_t line = part * lines / kPrefetchParts; line < end; ++line) {
+    hwy::Prefetch(next + line * sizes::kAlignment);
+  }
+}
+
+HWY_INLINE void PrefetchPart(const TileArgs& tile, size_t part) {
+  if (!built::kCache || tile.rows > kFewRowsOfTile) return;
+  const size_t columns = tile.value_panels * kPanelColumns;
+  PrefetchAfter(tile.kv.keys, sizes::KeyBlockBytes(KvForm::kInt8Blocks, tile.head_dim), part);
+  PrefetchAfter(tile.kv.values, sizes::ValueBlockBytes(KvForm::kInt8Blocks, columns), part);
+}
 
 // False if all scales are below `limit`; it may be true for what lies after them in their arrays,
 // which are of whole vectors.
@@ -221,15 +248,20 @@ void AddWeightedValues(const TileArgs& reference) {
 }  // namespace
 
 void AttendInt8(const TileArgs& tile) {
+  PrefetchPart(tile, 0);
   QueryDotKeys(tile);
+  PrefetchPart(tile, 1);
   HEED_FLOATS::UpdateMaximum(tile);
+  PrefetchPart(tile, 2);
   RowsToScaledProbabilities(tile);
+  PrefetchPart(tile, 3);
   const float* const value_scales =
       Int8Values(static_cast<const int8_t*>(tile.kv.values), tile.value_panels).scales;
   if (HWY_UNLIKELY(tile.large->any || MayReach(kLargeValueScale, value_scales, tile.num_keys))) {
     SpareLargeScales(tile, value_scales);
   }
   QuantizeProbabilities(tile);
+  PrefetchPart(tile, 4);
   AddWeightedValues(tile);
 }
 

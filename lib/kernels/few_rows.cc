@@ -16,7 +16,7 @@ HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {
 
-// Up to so many rows go one by one: four at once take as long as two.
+// Up to so many rows of bytes go one by one: four at once take as long as two.
 constexpr size_t kSingleRows = 2;
 
 struct Product {
@@ -26,6 +26,7 @@ struct Product {
   size_t b_panel_stride;
   size_t k_stride;
   const float* scales;
+  size_t next_block;  // bytes
   size_t depth;
   size_t columns;  // a multiple of 16
   uint64_t visible = ~uint64_t{0};
@@ -66,6 +67,7 @@ void Multiply(const Product& product, size_t rows, const FewRowsForm& form) {
   tile.k_stride = product.k_stride;
   tile.scales = product.scales;
   tile.visible = product.visible;
+  tile.next_block = product.next_block;
   for (size_t c = 0; c < product.columns; c += vectors * lanes) {
     for (size_t v = 0; v < vectors; ++v) {
       size_t column = c + v * lanes;
@@ -118,10 +120,11 @@ void DotKeysOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
     Product product;
     product.a = tile.query + row * tile.query_stride;
     product.a_stride = tile.query_stride;
-    product.b = NumberAt(tile.kv.keys, form.is_f32 ? begin * tile.head_dim : begin, form);
-    product.b_panel_stride = form.is_f32 ? tile.head_dim * kPanelColumns : kPanelColumns;
-    product.k_stride = form.is_f32 ? kPanelColumns : kKeyBlock;
+    product.b = NumberAt(tile.kv.keys, form.has_panels ? begin * tile.head_dim : begin, form);
+    product.b_panel_stride = form.has_panels ? tile.head_dim * kPanelColumns : kPanelColumns;
+    product.k_stride = form.has_panels ? kPanelColumns : kKeyBlock;
     product.scales = static_cast<const float*>(end) + begin;
+    product.next_block = sizes::KeyBlockBytes(tile.kv.key_form, tile.head_dim);
     product.depth = tile.head_dim;
     product.columns = sizes::RoundUp(range.end, kPanelColumns) - begin;
     product.out = tile.scores + row * kKeyBlock + begin;
@@ -139,10 +142,11 @@ void AddValuesOfFewRows(const TileArgs& tile, const FewRowsForm& form) {
     const void* const end = NumberAt(tile.kv.values, kKeyBlock * product.columns, form);
     product.a = tile.scores + row * kKeyBlock + range.begin;
     product.a_stride = kKeyBlock;
-    product.k_stride = form.is_f32 ? kPanelColumns : product.columns;
+    product.k_stride = form.has_panels ? kPanelColumns : product.columns;
     product.b = NumberAt(tile.kv.values, range.begin * product.k_stride, form);
-    product.b_panel_stride = form.is_f32 ? tile.kv.value_panel_stride : kPanelColumns;
+    product.b_panel_stride = form.has_panels ? tile.kv.value_panel_stride : kPanelColumns;
     product.scales = static_cast<const float*>(end) + range.begin;
+    product.next_block = sizes::ValueBlockBytes(tile.kv.value_form, product.columns);
     product.depth = range.end - range.begin;
     if (alone) product.visible = tile.visible[row] >> range.begin;
     product.factors = tile.factors + row;

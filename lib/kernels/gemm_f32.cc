@@ -10,11 +10,27 @@
 #if HEED_IS_VECTOR_TARGET
 #include <cstring>
 
+#include "lib/kernels/floats-inl.h"
 #include "lib/kernels/multiply-inl.h"
 #include "lib/kernels/tile-inl.h"
 
+// Without a target of its own: two targets may declare it.
+namespace heed::HEED_FLOATS {
+void ProjectF32(const ProjectArgs& args);
+}  // namespace heed::HEED_FLOATS
+
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
+namespace {
+
+// Columns of the matrix in panels [panel, end).
+size_t ColumnsOf(const ProjectArgs& args, size_t panel, size_t end) {
+  return Min(end * kPanelColumns, args.matrix->columns) - panel * kPanelColumns;
+}
+
+}  // namespace
+
+#if HEED_HAS_FLOAT_KERNELS
 namespace {
 
 // Rows that stay in the second-level cache while all panels pass: 300 KB at a depth of 768, or
@@ -37,11 +53,6 @@ TileCall PanelCall(const ProjectArgs& args, size_t panel) {
   call.out = args.output + (panel - args.panel_begin) * kPanelColumns;
   call.out_stride = args.output_stride;
   return call;
-}
-
-// Columns of the matrix in panels [panel, end).
-size_t ColumnsOf(const ProjectArgs& args, size_t panel, size_t end) {
-  return Min(end * kPanelColumns, args.matrix->columns) - panel * kPanelColumns;
 }
 
 // Whether the part is a single row of as many panels in each of kStreams streams.
@@ -88,15 +99,22 @@ void MultiplyRows(const ProjectArgs& args) {
 
 }  // namespace
 
+void ProjectF32(const ProjectArgs& args) {
+  if (ReadsStreams(args)) {
+    MultiplySingleRow(args);
+  } else {
+    MultiplyRows(args);
+  }
+}
+#endif  // HEED_HAS_FLOAT_KERNELS
+
 void ProjectRows(const ProjectArgs& args) {
   if (built::Type(args.matrix->type) != WeightType::kF32) {
     Multiply(args, {0, args.rows, args.panel_begin * kPanelColumns,
                     ColumnsOf(args, args.panel_begin, args.panel_end), args.scale, args.output,
                     args.output_stride});
-  } else if (ReadsStreams(args)) {
-    MultiplySingleRow(args);
   } else {
-    MultiplyRows(args);
+    HEED_FLOATS::ProjectF32(args);
   }
 }
 

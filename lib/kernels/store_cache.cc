@@ -1,4 +1,4 @@
-// lib/kernels/store_cache.cc: converts rows of keys and values to bf16 or to bytes, for the puts of
+// lib/kernels/store_cache.cc: reads and converts rows of keys and values for the puts of
 // lib/support/put_cache.h.
 #include "lib/kernels/ops.h"
 
@@ -45,6 +45,7 @@ constexpr RowConverter kConverter = {LargestBits, ToBf16, ToBytes};
 
 }  // namespace
 
+void PutValuesCacheF32(const PutArgs& args) { PutF32Values(args, kConverter); }
 void PutKeysBf16(const PutArgs& args) { PutBf16Keys(args, kConverter); }
 void PutValuesBf16(const PutArgs& args) { PutBf16Values(args, kConverter); }
 void PutKeysBytes(const PutArgs& args) { PutByteKeys(args, kConverter); }

@@ -5,6 +5,7 @@
 
 #include "lib/kernels/ops.h"
 #include "lib/support/built.h"
+#include "lib/support/put_cache.h"
 #include "lib/support/put_rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -34,6 +35,7 @@ void AttendF32(const TileArgs& tile);
 void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args);
 void AttendRows(const TileArgs& tile);
 void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args);
+void PutValuesCacheF32(const PutArgs& args);
 void PutKeysBf16(const PutArgs& args);
 void PutValuesBf16(const PutArgs& args);
 void PutKeysBytes(const PutArgs& args);
@@ -73,10 +75,13 @@ constexpr KernelTable MakeTable(const char* name, IntegerStep step) {
                                            HEED_FLOATS::AttendF32, HEED_FLOATS::ProbabilitiesF32};
   }
   if constexpr (built::kF32 && built::kCache) {
-    table.kv[Index(KvForm::kBf16Blocks)] = {HEED_FLOATS::PutKeysBf16, HEED_FLOATS::PutValuesBf16,
+    table.kv[Index(KvForm::kCacheF32)] = {PutF32Keys, HEED_FLOATS::PutValuesCacheF32,
+                                          HEED_FLOATS::AttendCached,
+                                          HEED_FLOATS::ProbabilitiesCached};
+    table.kv[Index(KvForm::kCacheBf16)] = {HEED_FLOATS::PutKeysBf16, HEED_FLOATS::PutValuesBf16,
                                             HEED_FLOATS::AttendCached,
                                             HEED_FLOATS::ProbabilitiesCached};
-    table.kv[Index(KvForm::kByteBlocks)] = {HEED_FLOATS::PutKeysBytes, HEED_FLOATS::PutValuesBytes,
+    table.kv[Index(KvForm::kCacheBytes)] = {HEED_FLOATS::PutKeysBytes, HEED_FLOATS::PutValuesBytes,
                                             HEED_FLOATS::AttendCached,
                                             HEED_FLOATS::ProbabilitiesCached};
   }

@@ -12,7 +12,9 @@
 #include "lib/kernels/tile-inl.h"
 #include "lib/kernels/vector-inl.h"
 #include "lib/support/bits.h"
+#endif
 
+#if HEED_HAS_FLOAT_KERNELS
 HWY_BEFORE_NAMESPACE();
 namespace heed::HWY_NAMESPACE {
 namespace {
@@ -375,4 +377,4 @@ void RunStreams(const TileCall&) {}
 
 }  // namespace heed::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // HEED_IS_VECTOR_TARGET
+#endif  // HEED_HAS_FLOAT_KERNELS

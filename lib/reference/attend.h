@@ -10,7 +10,7 @@ void AttendF32(const TileArgs& tile);
 void ProbabilitiesF32(const TileArgs& tile, const ProbabilityArgs& args);
 void AttendRows(const TileArgs& tile);
 void ProbabilitiesRows(const TileArgs& tile, const ProbabilityArgs& args);
-// For keys and values that are floats, kBf16Blocks or kByteBlocks, each in a form of its own.
+// For keys and values in the forms of caches, each in a form of its own.
 void AttendCached(const TileArgs& tile);
 void ProbabilitiesCached(const TileArgs& tile, const ProbabilityArgs& args);
 void AttendInt8(const TileArgs& tile);

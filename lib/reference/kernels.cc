@@ -122,9 +122,11 @@ constexpr KernelTable MakeTable() {
     table.kv[Index(KvForm::kF32Blocks)] = {PutKeysF32, PutValuesF32, AttendF32, ProbabilitiesF32};
   }
   if constexpr (built::kF32 && built::kCache) {
-    table.kv[Index(KvForm::kBf16Blocks)] = {PutKeysBf16, PutValuesBf16, AttendCached,
+    table.kv[Index(KvForm::kCacheF32)] = {PutKeysCacheF32, PutValuesCacheF32, AttendCached,
+                                          ProbabilitiesCached};
+    table.kv[Index(KvForm::kCacheBf16)] = {PutKeysBf16, PutValuesBf16, AttendCached,
                                             ProbabilitiesCached};
-    table.kv[Index(KvForm::kByteBlocks)] = {PutKeysBytes, PutValuesBytes, AttendCached,
+    table.kv[Index(KvForm::kCacheBytes)] = {PutKeysBytes, PutValuesBytes, AttendCached,
                                             ProbabilitiesCached};
   }
   if constexpr (built::kInt8) {

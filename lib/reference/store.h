@@ -10,6 +10,8 @@ void PutKeysF32(const PutArgs& args);
 void PutValuesF32(const PutArgs& args);
 void PutKeysInt8(const PutArgs& args);
 void PutValuesInt8(const PutArgs& args);
+void PutKeysCacheF32(const PutArgs& args);
+void PutValuesCacheF32(const PutArgs& args);
 void PutKeysBf16(const PutArgs& args);
 void PutValuesBf16(const PutArgs& args);
 void PutKeysBytes(const PutArgs& args);

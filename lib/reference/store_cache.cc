@@ -11,6 +11,28 @@ void SetKind(const PutArgs& args, ValueKind kind) {
 
 }  // namespace
 
+void PutKeysCacheF32(const PutArgs& args) {
+  float* const keys = static_cast<float*>(args.block);
+  ForEachKey(args, kPanelColumns, [&](size_t key, const float* row) {
+    for (size_t d = 0; d < args.columns; ++d) {
+      keys[CachedKeyIndex(key, d)] = row == nullptr ? 0.0f : row[d];
+    }
+  });
+}
+
+void PutValuesCacheF32(const PutArgs& args) {
+  float* const values = static_cast<float*>(args.block);
+  const size_t columns = sizes::RoundUp(args.columns, kPanelColumns);
+  if (args.first_key == 0) *args.value_kind = kOrdinaryValues;
+  for (size_t r = 0; r < args.rows; ++r) {
+    const float* const row = args.source + r * args.source_stride;
+    for (size_t d = 0; d < columns; ++d) {
+      values[CachedValueIndex(columns, args.first_key + r, d)] = d < args.columns ? row[d] : 0.0f;
+    }
+    SetKind(args, KindOfMagnitude(AbsmaxBits(row, args.columns)));
+  }
+}
+
 void PutKeysBf16(const PutArgs& args) {
   uint16_t* const keys = static_cast<uint16_t*>(args.block);
   ForEachKey(args, kPanelColumns, [&](size_t key, const float* row) {

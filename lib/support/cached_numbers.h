@@ -1,4 +1,5 @@
-// lib/support/cached_numbers.h: the numbers of kBf16Blocks and kByteBlocks as floats.
+// lib/support/cached_numbers.h: the numbers of the three forms of caches (heed/detail/kv_form.h) as
+// floats.
 #ifndef HEED_LIB_SUPPORT_CACHED_NUMBERS_H_
 #define HEED_LIB_SUPPORT_CACHED_NUMBERS_H_
 
@@ -12,22 +13,23 @@
 
 namespace heed {
 
-// A block of kByteBlocks: the integers of 64 keys in `columns` columns, then a scale for each key.
+// A block of kCacheBytes: the integers of 64 keys in `columns` columns, then a scale for each key.
 template <typename Byte>  // int8_t, or const int8_t
 auto ByteScales(Byte* block, size_t columns) {
   using Float = std::conditional_t<std::is_const_v<Byte>, const float, float>;
   return reinterpret_cast<Float*>(block + columns * kKeyBlock);
 }
 
-// Where column d of a key, and column c of its value, lie in the two forms. Values have a whole
+// Where column d of a key, and column c of its value, lie in the three forms. Values have a whole
 // number of panels of columns.
 inline size_t CachedKeyIndex(size_t key, size_t d) { return d * kKeyBlock + key; }
 inline size_t CachedValueIndex(size_t columns, size_t key, size_t c) { return key * columns + c; }
 
-// A number of either form; `columns` are those of the block.
+// A number of one of the forms; `columns` are those of the block.
 inline float CachedNumber(KvForm form, const void* block, size_t columns, size_t index,
                           size_t key) {
-  if (form == KvForm::kBf16Blocks) {
+  if (form == KvForm::kCacheF32) return static_cast<const float*>(block)[index];
+  if (form == KvForm::kCacheBf16) {
     return FloatOfBf16(static_cast<const uint16_t*>(block)[index]);
   }
   const int8_t* const integers = static_cast<const int8_t*>(block);
@@ -35,7 +37,7 @@ inline float CachedNumber(KvForm form, const void* block, size_t columns, size_t
 }
 
 inline bool IsCached(KvForm form) {
-  return built::kCache && (form == KvForm::kBf16Blocks || form == KvForm::kByteBlocks);
+  return built::kCache && form >= KvForm::kCacheF32;
 }
 
 // Column d of a key, and column c of a value, in a block of any form with float arithmetic.
@@ -54,7 +56,7 @@ inline float ValueNumber(const KvBlock& kv, size_t columns, size_t key, size_t c
                                               key * kPanelColumns + c % kPanelColumns];
 }
 
-// The ValueKind of a row, from the bits of its largest magnitude; of kByteBlocks, from its scale.
+// The ValueKind of a row, from the bits of its largest magnitude; of kCacheBytes, from its scale.
 // Its largest number reads as 127 * scale.
 inline ValueKind KindOfBf16Row(uint32_t absmax_bits) {
   return KindOfMagnitude(uint32_t{Bf16Of(FloatOf(absmax_bits))} << 16);

@@ -137,6 +137,9 @@ struct TileArgs {
   size_t bias_key_stride = 0;
   float softcap = 0.0f;
   float* scores = nullptr;       // scratch [48][64]
+  // Null, or scratch for the keys of a block as kF32Blocks, and for its values: the forms of caches
+  // use it where there are more than sizes::kDirectRows rows.
+  float* unpacked = nullptr;
   float* accumulator = nullptr;  // [rows][value_panels * 16]
   float* maximum = nullptr;      // [rows] of 48
   float* sums = nullptr;         // [rows][16], key j adds to j % 16
@@ -264,8 +267,8 @@ struct KernelTable {
   KvKernels kv[kNumKvForms];  // by Index(KvForm); empty where the form is not built in
   // The kernels that attend to blocks with keys and values in these forms.
   const KvKernels& Attending(KvForm key_form, KvForm value_form) const {
-    const bool is_mixed = key_form != value_form;  // forms with float arithmetic
-    return kv[Index(is_mixed ? KvForm::kByteBlocks : key_form)];
+    const bool is_mixed = key_form != value_form;  // forms of caches, which share their kernels
+    return kv[Index(is_mixed ? KvForm::kCacheF32 : key_form)];
   }
   void (*norm_rotate)(const NormRotateArgs& args) = nullptr;
   void (*mask_words)(const MaskWordsArgs& args) = nullptr;

@@ -20,7 +20,7 @@ void PutKeys(const PutArgs& args, const float* inverses, Convert convert) {
     const size_t key = args.first_key + row;
     const size_t into_panel = key % kPanelColumns;
     const size_t rows = Min(kPanelColumns - into_panel, args.rows - row);
-    const size_t end = into_panel == 0 ? kPanelColumns : rows;  // zeros after the rows
+    const bool has_zeros = into_panel == 0 && rows < kPanelColumns;  // after the rows
     for (size_t c = 0; c < args.columns; c += kChunk) {
       T chunk[kPanelColumns][kChunk];
       const size_t columns = Min(kChunk, args.columns - c);
@@ -29,7 +29,8 @@ void PutKeys(const PutArgs& args, const float* inverses, Convert convert) {
       }
       for (size_t i = 0; i < columns; ++i) {
         T* const out = keys + CachedKeyIndex(key, c + i);
-        for (size_t r = 0; r < end; ++r) out[r] = r < rows ? chunk[r][i] : T{0};
+        if (has_zeros) memset(out, 0, kPanelColumns * sizeof(T));
+        for (size_t r = 0; r < rows; ++r) out[r] = chunk[r][i];
       }
     }
     row += rows;
@@ -70,7 +71,22 @@ void RaiseKind(const PutArgs& args, const Kind& kind) {
 
 constexpr float kNoInverses[kKeyBlock] = {};
 
+void CopyFloats(const float* row, size_t count, float, float* output) {
+  memcpy(output, row, count * sizeof(float));
+}
+
 }  // namespace
+
+void PutF32Keys(const PutArgs& args) {
+  PutKeys<float>(args, kNoInverses, CopyFloats);
+}
+
+void PutF32Values(const PutArgs& args, const RowConverter& converter) {
+  PutValues<float>(args, kNoInverses, CopyFloats);
+  RaiseKind(args, [&](size_t r) {
+    return KindOfMagnitude(converter.absmax_bits(RowOf(args, r), args.columns));
+  });
+}
 
 void PutBf16Keys(const PutArgs& args, const RowConverter& converter) {
   PutKeys<uint16_t>(args, kNoInverses, converter.to_bf16);

@@ -1,4 +1,4 @@
-// lib/support/put_cache.h: rows of keys and values into kBf16Blocks and kByteBlocks. A target
+// lib/support/put_cache.h: rows of keys and values into the forms of caches. A target
 // converts rows to numbers; that these go to their places is little work beside the projection that
 // made the rows, and one copy serves all targets.
 #ifndef HEED_LIB_SUPPORT_PUT_CACHE_H_
@@ -15,6 +15,8 @@ struct RowConverter {
   void (*to_bytes)(const float* row, size_t count, float inverse, int8_t* output);
 };
 
+void PutF32Keys(const PutArgs& args);  // are copied
+void PutF32Values(const PutArgs& args, const RowConverter& converter);
 void PutBf16Keys(const PutArgs& args, const RowConverter& converter);
 void PutBf16Values(const PutArgs& args, const RowConverter& converter);
 void PutByteKeys(const PutArgs& args, const RowConverter& converter);

@@ -60,8 +60,8 @@ std::vector<float> KeysOf(Feeder* feeder) {
   for (size_t h = 0; h < c.num_kv_heads; ++h) {
     const float* const head = keys + h * shape.blocks * 64 * c.head_dim;
     for (size_t j = 0; j < feeder->cache().length(0); ++j) {
-      const float* const panel = head + j / 16 * 16 * c.head_dim;
-      for (size_t d = 0; d < c.head_dim; ++d) heads.push_back(panel[d * 16 + j % 16]);
+      const float* const block = head + j / 64 * 64 * c.head_dim;
+      for (size_t d = 0; d < c.head_dim; ++d) heads.push_back(block[d * 64 + j % 64]);
     }
   }
   return heads;

@@ -1,5 +1,5 @@
-// tests/unit/cache_forms_test.cc: tiles of keys and values that a cache keeps as bf16 or as bytes,
-// and tiles of every form after truncations.
+// tests/unit/cache_forms_test.cc: tiles of keys and values in the forms of caches, and tiles of
+// every form after truncations.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -39,6 +39,7 @@ struct Queries {
   std::vector<uint64_t> visible;  // empty, or [blocks][rows]
   Floats bias;                    // empty, or [rows][64]
   float softcap = 0.0f;
+  bool unpacks = true;  // tiles of many rows have scratch for a block as floats
 };
 
 // A block, and how many of its keys a tile reads.
@@ -58,6 +59,7 @@ Floats Attend(const KernelTable& table, const Queries& q, const std::vector<Held
   const Guarded<uint64_t> visible(q.visible, side);
   const Guarded<float> scores(kQueryBlock * kKeyBlock, side), factors(kQueryBlock, side);
   const Guarded<float> accumulator(q.rows * columns, side), maximum(kQueryBlock, side);
+  const Guarded<float> unpacked(sizes::UnpackedFloats(q.head_dim, q.value_dim), side);
   const Guarded<float> sums(q.rows * 16, side), inverse(kQueryBlock, side);
   const Guarded<float> output(q.rows * q.value_dim, side);
   const Guarded<float> probabilities(blocks.size() * q.rows * kKeyBlock, side);
@@ -85,6 +87,7 @@ Floats Attend(const KernelTable& table, const Queries& q, const std::vector<Held
   tile.maximum = maximum.data();
   tile.sums = sums.data();
   tile.factors = factors.data();
+  if (q.unpacks) tile.unpacked = unpacked.data();
   LargeValues large;
   tile.large = &large;
   tile.step = table.integer_step;
@@ -182,6 +185,7 @@ Queries RandomQueries(Random& random, size_t rows, size_t num_keys) {
   }
   if (random.Chance(40)) q.bias = BellVector(random, rows * kKeyBlock);
   if (random.Chance(30)) q.softcap = 2.0f;
+  q.unpacks = random.Chance(70);
   return q;
 }
 
@@ -202,9 +206,9 @@ void MakeHostile(Random& random, size_t dim, Floats* rows) {
   if (random.Chance(10)) number() = -kInfinity;
 }
 
-constexpr KvForm kCacheForms[] = {KvForm::kF32Blocks, KvForm::kBf16Blocks, KvForm::kByteBlocks};
+constexpr KvForm kCacheForms[] = {KvForm::kCacheF32, KvForm::kCacheBf16, KvForm::kCacheBytes};
 
-TEST_CASE("a tile of bf16 or bytes has the bits of a tile of its numbers as floats") {
+TEST_CASE("a tile in a form of caches has the bits of a tile of its numbers as floats") {
   for (uint64_t seed = 4000; seed < 4000 + Effort(700, 150); ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -274,9 +278,9 @@ TEST_CASE("a tile of bf16 or bytes has the bits of a tile of its numbers as floa
 
 // Forms of keys and values that a cache may have.
 constexpr std::pair<KvForm, KvForm> kPairs[] = {
-    {KvForm::kF32Blocks, KvForm::kF32Blocks},   {KvForm::kBf16Blocks, KvForm::kBf16Blocks},
-    {KvForm::kByteBlocks, KvForm::kByteBlocks}, {KvForm::kF32Blocks, KvForm::kByteBlocks},
-    {KvForm::kByteBlocks, KvForm::kBf16Blocks}, {KvForm::kInt8Blocks, KvForm::kInt8Blocks}};
+    {KvForm::kCacheF32, KvForm::kCacheF32},     {KvForm::kCacheBf16, KvForm::kCacheBf16},
+    {KvForm::kCacheBytes, KvForm::kCacheBytes}, {KvForm::kCacheF32, KvForm::kCacheBytes},
+    {KvForm::kCacheBytes, KvForm::kCacheBf16}, {KvForm::kInt8Blocks, KvForm::kInt8Blocks}};
 
 // A store of one head, in memory that begins as NaN.
 struct Cache {
@@ -366,6 +370,7 @@ TEST_CASE("after a truncation at any key, forgotten rows change no bit on any ta
         q.rows = random.Chance(60) ? random.Between(1, 4) : random.Between(5, 20);
         q.head_dim = shape.head_dim;
         q.value_dim = shape.value_dim;
+        q.unpacks = random.Chance(70);
         q.query = BellVector(random, q.rows * q.head_dim);
         if (random.Chance(60)) {
           for (size_t begin = 0; begin < length; begin += kKeyBlock) {

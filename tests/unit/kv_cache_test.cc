@@ -8,6 +8,7 @@
 
 #include "lib/core/cache.h"
 #include "lib/reference/kernels.h"
+#include "lib/support/cached_numbers.h"
 #include "tests/support/effort.h"
 #include "tests/support/layer.h"
 #include "tests/unit/layer_call.h"
@@ -107,13 +108,11 @@ bool Holds(const Home& home, size_t entry, size_t position, size_t from) {
   const size_t j = position % kKeyBlock;
   for (size_t h = 0; h < shape.num_kv_heads; ++h) {
     const KvBlock block = store.view().Block(entry, h, position / kKeyBlock);
-    const float* const keys = static_cast<const float*>(block.keys);
-    const float* const values = static_cast<const float*>(block.values);
+    const size_t columns = sizes::RoundUp(shape.head_dim, kPanelColumns);
     for (size_t d = 0; d < shape.head_dim; ++d) {
-      const float key = keys[(j / 16 * shape.head_dim + d) * 16 + j % 16];
-      const float value = values[d / 16 * block.value_panel_stride + j * 16 + d % 16];
+      const float key = KeyNumber(block, shape.head_dim, j, d);
       if (key != NumberOf(from, h, position, d, true)) return false;
-      if (value != NumberOf(from, h, position, d, false)) return false;
+      if (ValueNumber(block, columns, j, d) != NumberOf(from, h, position, d, false)) return false;
     }
   }
   return true;

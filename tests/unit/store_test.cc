@@ -24,10 +24,10 @@ using Floats = std::vector<float>;
 
 // Forms of keys and values.
 constexpr std::pair<KvForm, KvForm> kForms[] = {
-    {KvForm::kRows, KvForm::kRows},           {KvForm::kF32Blocks, KvForm::kF32Blocks},
-    {KvForm::kInt8Blocks, KvForm::kInt8Blocks}, {KvForm::kBf16Blocks, KvForm::kBf16Blocks},
-    {KvForm::kByteBlocks, KvForm::kByteBlocks}, {KvForm::kBf16Blocks, KvForm::kByteBlocks},
-    {KvForm::kByteBlocks, KvForm::kF32Blocks}};
+    {KvForm::kRows, KvForm::kRows},             {KvForm::kF32Blocks, KvForm::kF32Blocks},
+    {KvForm::kInt8Blocks, KvForm::kInt8Blocks}, {KvForm::kCacheBf16, KvForm::kCacheBf16},
+    {KvForm::kCacheBytes, KvForm::kCacheBytes}, {KvForm::kCacheBf16, KvForm::kCacheBytes},
+    {KvForm::kCacheF32, KvForm::kCacheF32},     {KvForm::kCacheBytes, KvForm::kCacheF32}};
 constexpr KvSide kSides[] = {KvSide::kKeys, KvSide::kValues};
 
 // Sizes of a store's three arrays.
@@ -102,8 +102,8 @@ void MakeNanScalesEqual(const detail::KvShape& shape, const KvView& view) {
         if (shape.key_form == KvForm::kInt8Blocks) {
           all = {Int8Keys(keys, shape.head_dim).scales, Int8Values(values, panels).scales};
         }
-        if (shape.key_form == KvForm::kByteBlocks) all.push_back(ByteScales(keys, shape.head_dim));
-        if (shape.value_form == KvForm::kByteBlocks) {
+        if (shape.key_form == KvForm::kCacheBytes) all.push_back(ByteScales(keys, shape.head_dim));
+        if (shape.value_form == KvForm::kCacheBytes) {
           all.push_back(ByteScales(values, panels * kPanelColumns));
         }
         for (const float* scales : all) {

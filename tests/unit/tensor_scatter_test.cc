@@ -7,6 +7,7 @@
 
 #include "lib/core/kv_store.h"
 #include "lib/reference/kernels.h"
+#include "lib/support/cached_numbers.h"
 #include "tests/support/compare.h"
 #include "tests/support/memory.h"
 #include "tests/support/npy.h"
@@ -51,12 +52,13 @@ void Put(const KvStore& store, KvSide side, size_t entry, size_t head, size_t fi
 
 float Read(const KvStore& store, KvSide side, size_t entry, size_t head, size_t key, size_t d) {
   const KvBlock block = store.view().Block(entry, head, key / kKeyBlock);
-  const float* const data =
-      static_cast<const float*>(side == KvSide::kKeys ? block.keys : block.values);
   const size_t j = key % kKeyBlock;
-  if (store.view().key_form == KvForm::kRows) return data[j * block.row_stride + d];
-  return side == KvSide::kKeys ? data[(j / 16 * store.head_dim() + d) * 16 + j % 16]
-                               : data[d / 16 * block.value_panel_stride + j * 16 + d % 16];
+  const bool is_key = side == KvSide::kKeys;
+  if (block.key_form == KvForm::kRows) {
+    return static_cast<const float*>(is_key ? block.keys : block.values)[j * block.row_stride + d];
+  }
+  const size_t columns = sizes::RoundUp(store.head_dim(), kPanelColumns);
+  return is_key ? KeyNumber(block, store.head_dim(), j, d) : ValueNumber(block, columns, j, d);
 }
 
 // The present cache of a side. The past is put first, then the update: as one put in a linear
@@ -123,7 +125,7 @@ TEST_CASE("rows are scattered into a cache of three keys, and around a ring of 1
   ring.past = BellVector(random, 2 * 2 * 128 * 5);
   ring.update = BellVector(random, 2 * 2 * 92 * 5);
   for (const KvSide side : {KvSide::kKeys, KvSide::kValues}) {
-    CHECK(Present(ring, KvForm::kF32Blocks, side, true) == Expected(ring));
+    CHECK(Present(ring, KvForm::kCacheF32, side, true) == Expected(ring));
   }
 }
 
@@ -156,7 +158,7 @@ TEST_CASE("ONNX's cases of TensorScatter, linear and circular, as puts into rows
       if (is_circular) continue;
       // A put that begins a block makes the block new: what follows the update is forgotten there.
       // So a ring of blocks is one of whole blocks, as in the case above.
-      const Floats blocks = Present(s, KvForm::kF32Blocks, side, false);
+      const Floats blocks = Present(s, KvForm::kCacheF32, side, false);
       for (size_t i = 0; i < wanted.size(); ++i) {
         const size_t key = i / s.dim % s.length;
         const size_t first = static_cast<size_t>(s.write_indices[i / s.dim / s.length / s.heads]);

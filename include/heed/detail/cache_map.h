@@ -44,9 +44,9 @@ struct CacheMap {
 
 constexpr KvForm CacheFormOf(CoreType core, CacheType type) {
   if (core == CoreType::kInt8) return KvForm::kInt8Blocks;
-  return type == CacheType::kBf16   ? KvForm::kBf16Blocks
-         : type == CacheType::kInt8 ? KvForm::kByteBlocks
-                                    : KvForm::kF32Blocks;
+  return type == CacheType::kBf16   ? KvForm::kCacheBf16
+         : type == CacheType::kInt8 ? KvForm::kCacheBytes
+                                    : KvForm::kCacheF32;
 }
 
 // `limits` is heed::CacheLimits, which kv_cache.h defines after it has included this header.

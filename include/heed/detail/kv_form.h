@@ -4,13 +4,16 @@
 //   kF32Blocks   blocks of 64 keys of one head. Keys: [4 panels][head_dim][16 keys] floats;
 //                values: [panels of 16 columns][64 keys][16 columns] floats
 //   kInt8Blocks  blocks of 64 keys of one head, as integers with scales (lib/support/core_i8.h)
-//   kBf16Blocks  keys: [head_dim][64 keys] bfloat16; values: [64 keys][columns up to whole panels]
-//   kByteBlocks  the same with int8; then a float scale for each of the 64 keys. A number is
+//   kCacheF32    blocks of 64 keys of one head, as caches keep them. Keys: [head_dim][64 keys]
+//                floats; values: [64 keys][columns up to whole panels of 16] floats. A single row
+//                reads them in the order in which they lie
+//   kCacheBf16   the same with bfloat16
+//   kCacheBytes  the same with int8; then a float scale for each of the 64 keys. A number is
 //                float(integer) * scale, rounded once (lib/support/row_scale.h)
 //
-// kF32Blocks, kBf16Blocks and kByteBlocks have float arithmetic: a store may keep keys in one of
-// them and values in another. Blocks begin at absolute positions: key j is key j % 64 of block
-// j / 64. Part of the library's inside: it may change in any version.
+// The three forms of caches have float arithmetic: a cache may keep keys in one of them and values
+// in another. Blocks begin at absolute positions: key j is key j % 64 of block j / 64. Part of the
+// library's inside: it may change in any version.
 #ifndef HEED_DETAIL_KV_FORM_H_
 #define HEED_DETAIL_KV_FORM_H_
 
@@ -21,8 +24,8 @@
 
 namespace heed {
 
-enum class KvForm : uint8_t { kRows, kF32Blocks, kInt8Blocks, kBf16Blocks, kByteBlocks };
-inline constexpr size_t kNumKvForms = 5;
+enum class KvForm : uint8_t { kRows, kF32Blocks, kInt8Blocks, kCacheF32, kCacheBf16, kCacheBytes };
+inline constexpr size_t kNumKvForms = 6;
 constexpr size_t Index(KvForm form) { return static_cast<size_t>(form); }
 
 namespace sizes {
@@ -32,11 +35,12 @@ namespace sizes {
 constexpr size_t KeyBlockBytes(KvForm form, size_t head_dim) {
   switch (form) {
     case KvForm::kRows: return 0;
-    case KvForm::kF32Blocks: return Mul(head_dim, kKeyBlock * sizeof(float));
+    case KvForm::kF32Blocks:
+    case KvForm::kCacheF32: return Mul(head_dim, kKeyBlock * sizeof(float));
     case KvForm::kInt8Blocks:  // [4][head_dim / 4][16][4] int8, a scale and an int32 sum a key
       return Mul(Add(RoundUp(head_dim, 4), sizeof(float) + sizeof(int32_t)), kKeyBlock);
-    case KvForm::kBf16Blocks: return Mul(head_dim, kKeyBlock * sizeof(uint16_t));
-    case KvForm::kByteBlocks: return Mul(Add(head_dim, sizeof(float)), kKeyBlock);
+    case KvForm::kCacheBf16: return Mul(head_dim, kKeyBlock * sizeof(uint16_t));
+    case KvForm::kCacheBytes: return Mul(Add(head_dim, sizeof(float)), kKeyBlock);
   }
   return 0;
 }
@@ -46,13 +50,23 @@ constexpr size_t ValueBlockBytes(KvForm form, size_t value_dim) {
   const size_t columns = RoundUp(value_dim, kPanelColumns);
   switch (form) {
     case KvForm::kRows: return 0;
-    case KvForm::kF32Blocks: return Mul(columns, kKeyBlock * sizeof(float));
+    case KvForm::kF32Blocks:
+    case KvForm::kCacheF32: return Mul(columns, kKeyBlock * sizeof(float));
     case KvForm::kInt8Blocks:  // [panels][16][16][4] int8, a scale a key, an int32 sum a column
       return Add(Mul(columns, kKeyBlock + sizeof(int32_t)), kKeyBlock * sizeof(float));
-    case KvForm::kBf16Blocks: return Mul(columns, kKeyBlock * sizeof(uint16_t));
-    case KvForm::kByteBlocks: return Mul(Add(columns, sizeof(float)), kKeyBlock);
+    case KvForm::kCacheBf16: return Mul(columns, kKeyBlock * sizeof(uint16_t));
+    case KvForm::kCacheBytes: return Mul(Add(columns, sizeof(float)), kKeyBlock);
   }
   return 0;
+}
+
+// Up to so many query rows read the numbers of a cache as they lie. For more rows the numbers of a
+// block become kF32Blocks first, which the register tile reads: in scratch of so many floats, the
+// keys and then the values.
+inline constexpr size_t kDirectRows = 8;
+constexpr size_t UnpackedFloats(size_t head_dim, size_t value_dim) {
+  const size_t columns = RoundUp(value_dim, kPanelColumns);
+  return Mul(head_dim > columns ? head_dim : columns, kKeyBlock);
 }
 
 // Bytes that say of each block whether its values hold a large number, an infinity or a NaN. The

@@ -92,8 +92,13 @@ constexpr WorkspaceMap WorkspaceMapOf(const LayerShape& shape) {
   map.kv = TakeKv({KvFormOf(c), KvFormOf(c), shape.max_batch, c.num_kv_heads, c.head_dim,
                    c.head_dim, shape.is_cached ? 0 : shape.max_key_len},
                   &parts);
+  // Rows of heads that share keys may share a tile.
+  const size_t group = c.num_heads / c.num_kv_heads;
+  const bool joins_rows = shape.is_cached && group > 1 && shape.max_query_len > 1;
+  const bool unpacks = shape.is_cached && c.core == CoreType::kF32 &&
+                       sizes::Mul(shape.max_query_len, group) > sizes::kDirectRows;
   map.worker = WorkerMapOf({KvFormOf(c), c.head_dim, c.head_dim, shape.max_key_len,
-                            shape.has_backend || HasPositions(c)});
+                            shape.has_backend || HasPositions(c) || joins_rows, unpacks});
   map.workers = parts.Take(sizes::Mul(shape.max_workers, map.worker.bytes));
   if (sizes::QuantizesInputs(c.weights) && !shape.has_backend) {
     const bool offsets = c.weights == WeightType::kInt4;

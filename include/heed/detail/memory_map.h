@@ -44,6 +44,7 @@ struct WorkerShape {
   size_t value_dim = 0;
   size_t key_len = 0;
   bool copies_query = false;  // a tile copies its query rows: it scales, normalizes or rotates them
+  bool unpacks = false;  // tiles of more than kDirectRows rows read caches with float arithmetic
 };
 
 // The scratch of one worker. An attention task uses the parts; a projection task uses the whole
@@ -55,6 +56,7 @@ struct WorkerMap {
   Part maximum, inverse, factors;  // float [48] each
   Part mask_words;   // uint64 [key blocks][48]: which keys of the block a row sees
   Part query;        // float [48][head_dim], where copies_query
+  Part unpacked;     // float [UnpackedFloats], where unpacks
 
   // kInt8Blocks alone.
   Part int8_probabilities;  // int8 [48][64]
@@ -78,6 +80,8 @@ constexpr WorkerMap WorkerMapOf(const WorkerShape& shape) {
   map.mask_words = parts.Take<uint64_t>(
       sizes::Mul(sizes::DivideUp(shape.key_len, kKeyBlock), kQueryBlock));
   map.query = parts.Take<float>(shape.copies_query ? sizes::Mul(shape.head_dim, kQueryBlock) : 0);
+  map.unpacked = parts.Take<float>(
+      shape.unpacks ? sizes::UnpackedFloats(shape.head_dim, shape.value_dim) : 0);
   if (shape.form == KvForm::kInt8Blocks) {
     map.int8_probabilities = parts.Take<int8_t>(kQueryBlock * kKeyBlock);
     map.int8_query =
@@ -131,7 +135,7 @@ constexpr SdpaMap SdpaMapOf(size_t max_key_len, size_t head_dim, size_t value_di
   Parts parts;
   map.kv = TakeKv({KvForm::kF32Blocks, KvForm::kF32Blocks, 1, 1, head_dim, value_dim, max_key_len},
                   &parts);
-  map.worker = WorkerMapOf({KvForm::kF32Blocks, head_dim, value_dim, max_key_len, true});
+  map.worker = WorkerMapOf({KvForm::kF32Blocks, head_dim, value_dim, max_key_len, true, false});
   map.workers = parts.Take(sizes::Mul(max_workers, map.worker.bytes));
   map.bytes = parts.end();
   return map;
