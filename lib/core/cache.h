@@ -41,7 +41,11 @@ class CacheAccess {
   static Status Check(const KvCache& cache, const AttentionConfig& config,
                       const char* name = "cache");
 
+  // Answers that this library has no caches.
+  static Status Absent();
+
   static const detail::CacheShape& Shape(const KvCache& cache) { return cache.shape_; }
+  static const detail::CacheMap& Map(const KvCache& cache) { return cache.map_; }
   static KvStore StoreOf(const KvCache& cache, const KernelTable& kernels);
   static uint32_t* Lengths(const KvCache& cache) { return Words(cache, cache.map_.lengths); }
   // The length of an entry, at most MaxLength.
@@ -61,8 +65,8 @@ class CacheAccess {
   static uint32_t* Words(const KvCache& cache, const detail::Part& part) {
     return reinterpret_cast<uint32_t*>(cache.block_.data + part.offset);
   }
+  // The part of Check that does not need a layer: the cache is attached, and has its header.
   static Status CheckIntact(const KvCache& cache, const char* name);
-  static Status CheckEntry(const KvCache& cache, const char* name, uint32_t entry);
   // Makes a handle of a checked block.
   static void Fill(const AttentionConfig& resolved, const CacheLimits& filled, MutableBytes block,
                    KvCache* cache);

@@ -1,5 +1,7 @@
 #include "lib/core/mask_plan.h"
 
+#include "lib/support/read_once.h"
+
 namespace heed {
 namespace {
 
@@ -12,13 +14,6 @@ const T* At(const MaskView<T>& mask, size_t batch, size_t head, size_t row, size
 size_t Clamp(int64_t value, size_t highest) {
   if (value < 0) return 0;
   return Min(static_cast<size_t>(value), highest);
-}
-
-// Reads a number of the caller's that was checked before. It may have changed since, so that its
-// user limits it again; without volatile the compiler could read it twice.
-template <typename T>
-T ReadOnce(const T& number) {
-  return *static_cast<const volatile T*>(&number);
 }
 
 // Rows and keys end at 2^20: shifts beyond 2^29 see the same keys as 2^29.

@@ -1313,10 +1313,11 @@ Status AttachCache(Things& t, const Edit& edit, bool is_ring = false, bool repai
 
 std::vector<Case> CasesOfCache() {
   const char* const file = "core/cache.cc";
+  const char* const entries = "core/cache_entries.cc";
   using Config = AttentionConfig;
   return {
       {file, "a library that is built with caches", "", nullptr},
-      {file, "kBusy", "busy: cache: expected no other call of this cache at the same time",
+      {entries, "kBusy", "busy: cache: expected no other call of this cache at the same time",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) {
            *CacheAccess::Busy(cache) = 1;
@@ -1440,17 +1441,17 @@ std::vector<Case> CasesOfCache() {
            t.memory.data()[sizes::kAlignment * 3] = std::byte{1};
          }, true);
        }},
-      {file, "below limits.max_batch",
+      {entries, "below limits.max_batch",
        "bad value: entry: expected below limits.max_batch = 2, got 2",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) { return cache.Truncate(2, 0); });
        }},
-      {file, "at most the entry's length",
+      {entries, "at most the entry's length",
        "bad value: n: expected at most the entry's length = 0, got 1",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) { return cache.Truncate(0, 1); });
        }},
-      {file, "kOverwritten",
+      {entries, "kOverwritten",
        "overwritten: n: expected a row whose window begins at or after 192, got 141",
        [](Things& t) {
          return OnCache(t, true, [](KvCache& cache) {
@@ -1459,7 +1460,8 @@ std::vector<Case> CasesOfCache() {
            return cache.Truncate(1, 150);
          });
        }},
-      {file, "\"count\"", "bad value: count: expected at most limits.max_batch = 2, got 3",
+      {entries, "\"count\"",
+       "bad value: count: expected at most limits.max_batch = 2, got 3",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) {
            const uint32_t map[3] = {};
