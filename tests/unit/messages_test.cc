@@ -842,9 +842,12 @@ std::vector<Case> CasesOfCachedCalls() {
       {check, "args.key.present() ? \"key\"",
        "bad shape: value: expected none, as a memory is given",
        without([](C& c) { c.args.memory = &c.cache, c.args.value = c.args.query; })},
-      {check, "\"positions of query",
-       "over limit: offset: expected positions of query of at most 1048575, got 1048574",
+      {check, "\"for rotary positions of all",
+       "over limit: offset: expected for rotary positions of all rows at most 1048573, got 1048574",
        without([](C& c) { c.args.offset = 1048574; }, true)},
+      {check, "\"for rotary positions at least",
+       "over limit: offset: expected for rotary positions at least -1048575, got -1048576",
+       without([](C& c) { c.args.offset = -1048576; }, true)},
       {check, "as the layer has no rotary",
        "bad value: positions: expected none, as the layer has no rotary positions",
        without([](C& c) { c.args.positions = Positions(c.integers.data(), 1, 3); })},
@@ -875,6 +878,18 @@ std::vector<Case> CasesOfCachedCalls() {
        append([](C& c) {
          c.args.output.data = reinterpret_cast<float*>(c.block.data() + 1024);
        })},
+      {"core/overlap.cc", "lent.name, other->expectation",
+       "overlap: cache: expected no memory shared with the block",
+       [](Things&) {
+         CachedCall c;
+         const Runner runner(c.layer, c.limits);
+         const size_t plan = PlanBytes(c.layer.config);
+         const MutableBytes block = runner.block().bytes();
+         REQUIRE(KvCache::Init(c.layer.config, c.cache_limits,
+                               MutableBytes(block.data + plan, block.size - plan), &c.cache).ok());
+         c.args.cache = &c.cache;
+         return runner.Forward(c.args);
+       }},
   };
 }
 
