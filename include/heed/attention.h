@@ -42,7 +42,8 @@
 //     comment says otherwise.
 //   - Functions may be called from any thread at any time. One Attention serves one call at a time,
 //     and refuses a second one with kBusy; two Attentions are independent if their plans and
-//     workspaces are, also with one packed file.
+//     workspaces are, also with one packed file. A KvCache that a call appends to or changes serves
+//     one call at a time, too.
 //   - Floats are rounded to nearest; Create refuses a thread that has set another mode, and a call
 //     on such a thread gives other bits. Subnormals may be flushed to zero (FTZ, DAZ, -ffast-math
 //     at link time; Armv7's NEON always does): numbers below 2^-126 in weights, inputs, masks and

@@ -119,7 +119,7 @@ enum {
   HEED_BAD_CHECKSUM = 32,    /* header or payload were altered */
   HEED_BAD_HEADER = 33,      /* a header that contradicts itself or the file's size */
   HEED_CONFIG_MISMATCH = 34, /* the file or the cache holds another layer than the caller expects */
-  HEED_BAD_PAYLOAD = 35,     /* weights or lengths of a cache that contradict the rest; see verify */
+  HEED_BAD_PAYLOAD = 35,     /* a wrong number beside a right checksum; see verify, attach */
   HEED_UNKNOWN_TARGET = 40,  /* no such dispatch target, or this CPU cannot run it */
   HEED_UNSUPPORTED = 41,     /* known to the format or a newer header, not to this library */
   HEED_BACKEND_FAILED = 42,  /* a projection backend gave up; not from this header's functions */

@@ -138,7 +138,7 @@ class KvCache {
   detail::CacheShape shape_ = {};
   detail::CacheMap map_ = {};
   uint32_t header_crc_ = 0;    // of the block's header
-  mutable uint32_t busy_ = 0;  // 1 while a call appends
+  mutable uint32_t busy_ = 0;  // 1 while a call appends or changes entries
 };
 
 // The rows of a call that are new, for each batch entry [batch]: from 0 to the length of query. The

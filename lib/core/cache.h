@@ -46,7 +46,9 @@ class CacheAccess {
 
   static const detail::CacheShape& Shape(const KvCache& cache) { return cache.shape_; }
   static const detail::CacheMap& Map(const KvCache& cache) { return cache.map_; }
+  // The store of the keys and values, with the kernels of a layer.
   static KvStore StoreOf(const KvCache& cache, const KernelTable& kernels);
+  // The lengths of all entries [max_batch].
   static uint32_t* Lengths(const KvCache& cache) { return Words(cache, cache.map_.lengths); }
   // The length of an entry, at most MaxLength.
   static uint32_t Length(const KvCache& cache, size_t entry);

@@ -1,4 +1,4 @@
-// lib/core/check_cache.h: checks what a call says of caches and positions.
+// lib/core/check_cache.h: checks the arguments of a call that belong to caches and positions.
 #ifndef HEED_LIB_CORE_CHECK_CACHE_H_
 #define HEED_LIB_CORE_CHECK_CACHE_H_
 
