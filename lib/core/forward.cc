@@ -173,12 +173,11 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   const size_t head_dim = config.head_dim;
   AttendPlan& attend = call->attend;
   KvTarget& kv = call->kv;
-  kv.needed = NeededRows(attend.masks, plan.kernels->mask_words, attend.query_len);
   if (built::kCache && call->request.has_cache) {
     call->cache = args.cache;
     kv.store = CacheAccess::StoreOf(*args.cache, *plan.kernels);
-    kv.appends = &attend.masks;
     kv.needed = NeededRows(attend.masks);
+    kv.appends = &attend.masks;
   } else if (built::kCache && call->request.has_memory) {
     call->memory = args.memory;
     kv.store = CacheAccess::StoreOf(*args.memory, *plan.kernels);
@@ -188,6 +187,7 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
     kv.store = KvStore({form, form, args.query.batch, config.num_kv_heads, head_dim, head_dim,
                         key_len},
                        *plan.kernels, plan.keys, plan.values, plan.value_kind);
+    kv.needed = NeededRows(attend.masks, plan.kernels->mask_words, attend.query_len);
   }
   SetPositions(plan, &attend, &kv);
   if (HasRope(plan)) SetTurns(plan, args, call);
