@@ -42,7 +42,8 @@
 //     comment says otherwise.
 //   - Functions may be called from any thread at any time. One Attention serves one call at a time,
 //     and refuses a second one with kBusy; two Attentions are independent if their plans and
-//     workspaces are, also with one packed file.
+//     workspaces are, also with one packed file. A KvCache that a call appends to or changes serves
+//     one call at a time, too.
 //   - Floats are rounded to nearest; Create refuses a thread that has set another mode, and a call
 //     on such a thread gives other bits. Subnormals may be flushed to zero (FTZ, DAZ, -ffast-math
 //     at link time; Armv7's NEON always does): numbers below 2^-126 in weights, inputs, masks and
@@ -145,7 +146,8 @@ class Attention {
   //             whose masks, lengths or offset may differ from those of the one before: 2 ms each
   //             for 2^20 rows and keys. Where a mask has rows of its own, also by a stride, every
   //             tile that positions leave is read: one word for each row and 64 keys, which is
-  //             minutes for 2^20 of both. Check the sizes of what strangers send before.
+  //             minutes for 2^20 of both. With first_keys every tile that positions leave is
+  //             counted by itself. Check the sizes of what strangers send before.
   HEED_EXPORT Status Explain(const ForwardArgs& args, Explanation* explanation) const;
 
   // Projects the keys and values of a sequence once, so that later calls attend to them with a
@@ -153,10 +155,14 @@ class Attention {
   //   key     [batch][key_len][kdim]
   //   value   [batch][key_len][vdim]. Absent: key
   //   lengths how many keys of each entry count; absent: all. The rest is not read
-  //   memory  a linear cache of this layer's shape; what it held is forgotten, also for entries
-  //           beyond batch. Not written where a check fails; emptied where a backend or executor
-  //           fails later
-  //   Errors  as Forward's; kCacheFull and kOverLimit where the cache is too small
+  //   executor threads for this call; null: the calling thread alone
+  //   memory  a linear cache of this layer's shape. All that it held is forgotten, also the keys of
+  //           entries beyond batch. A backend or executor that fails leaves it empty
+  //   Errors  as Forward's, all before the first write; kCacheFull and kOverLimit where the cache
+  //           is too small, kBusy also where another call changes it, kUnsupported for a ring
+  //   Cost    the projections of keys and values in Forward. Calls with the memory save them
+  //   Bits    a call with the memory has those of a call with key, value and lengths, if the cache
+  //           keeps numbers as they are or the core is int8 (tests/numeric/remember_test.cc)
   HEED_EXPORT Status Remember(const ConstTensorView& key, const ConstTensorView& value,
                               const Lengths& lengths, const Executor* executor,
                               KvCache* memory) const;
@@ -239,9 +245,11 @@ constexpr size_t PlanBytes(const AttentionConfig& config) {
 // largest size counts. A multiple of 64. It holds
 //   - q, which becomes the merged heads: 4 max_batch max_query_len num_heads head_dim bytes
 //   - k and v: 8 max_batch max_key_len num_kv_heads head_dim bytes, a quarter with an int8 core,
-//     both rounded up to blocks of 64 keys
-//   - for each worker about 30 KB + 200 head_dim + 6 max_key_len bytes
-//   - with integer weights query, key and value as integers, about a quarter of their own bytes.
+//     both rounded up to blocks of 64 keys; nothing with Limits::cached
+//   - for each worker about 30 KB + 200 head_dim + 6 max_key_len bytes, and 200 head_dim more with
+//     rotary positions or norms
+//   - with integer weights query, key and value as integers, about a quarter of their own bytes
+//   - with rotary positions 4 rope_dims (max_batch max_query_len + max_key_len) bytes.
 constexpr size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
   return detail::WorkspaceBytesOf(detail::LayerShapeOf(config, limits, false));
 }

@@ -26,9 +26,9 @@
  *     }
  *
  * ports/example/self_attention.c is a whole program. The packed file comes from `heed pack` or from
- * heed_pack_weights. Below come the status, tensors and masks, the layer, its call, and attention
- * without projections; then what is rarely needed: packing in a program, configs, threads, choice
- * of kernels, functions for other languages.
+ * heed_pack_weights. Below come the status, tensors and masks, the layer, its call, caches, and
+ * attention without projections; then what is rarely needed: packing in a program, configs,
+ * threads, choice of kernels, functions for other languages.
  *
  * Structs that begin with `size`: start from the macro of the same name, HEED_LIMITS_INIT for
  * heed_limits, and set what differs; a field that is zero means the default that its comment names.
@@ -114,12 +114,12 @@ enum {
   HEED_BUSY = 22,            /* another call of the same layer or cache is running */
   HEED_CACHE_FULL = 23,      /* a cache has no room for the new rows */
   HEED_OVERWRITTEN = 24,     /* a ring has overwritten keys that this truncation would show */
-  HEED_BAD_MAGIC = 30,       /* not a .heed file */
-  HEED_BAD_VERSION = 31,     /* a .heed file of another version */
+  HEED_BAD_MAGIC = 30,       /* not a .heed file, or not the block of a cache */
+  HEED_BAD_VERSION = 31,     /* a .heed file or a cache of another version */
   HEED_BAD_CHECKSUM = 32,    /* header or payload were altered */
   HEED_BAD_HEADER = 33,      /* a header that contradicts itself or the file's size */
-  HEED_CONFIG_MISMATCH = 34, /* the file holds another layer than the caller expects */
-  HEED_BAD_PAYLOAD = 35,     /* packed weights that contradict each other; see verify */
+  HEED_CONFIG_MISMATCH = 34, /* the file or the cache holds another layer than the caller expects */
+  HEED_BAD_PAYLOAD = 35,     /* a wrong number beside a right checksum; see verify, attach */
   HEED_UNKNOWN_TARGET = 40,  /* no such dispatch target, or this CPU cannot run it */
   HEED_UNSUPPORTED = 41,     /* known to the format or a newer header, not to this library */
   HEED_BACKEND_FAILED = 42,  /* a projection backend gave up; not from this header's functions */
@@ -412,7 +412,7 @@ typedef struct heed_cache_limits {
   uint32_t capacity;     /* keys of a batch entry; 0 for a ring */
   uint32_t max_new_rows; /* 0: capacity; the most new rows of a call, which a ring needs to know */
   uint32_t window;       /* 0: linear; else a ring for windows of so many keys */
-  uint32_t first_keys;   /* of a ring: the first keys of the sequence, which stay */
+  uint32_t first_keys;   /* so many first keys of the sequence stay in a ring; else 0 */
   uint32_t type;         /* HEED_CACHE_...; 0: HEED_CACHE_F32 */
   uint32_t value_type;   /* HEED_CACHE_...; 0: as type */
 } heed_cache_limits;
@@ -437,21 +437,22 @@ HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_attach(const heed_attention
 /* Keys of a batch entry; 0 for an entry out of range. */
 HEED_EXPORT uint32_t heed_kv_cache_length(const heed_kv_cache* cache, uint32_t entry);
 /* Forgets the keys of an entry from position n on. HEED_OVERWRITTEN: a ring no longer holds a key
- * that row n would see. */
+ * that row n would see. heed/kv_cache.h has the errors and the costs of this and the next calls. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_truncate(heed_kv_cache* cache, uint32_t entry,
                                                               uint32_t n);
-/* Forgets everything. */
+/* Forgets the keys of all entries. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_reset(heed_kv_cache* cache);
 /* Copies an entry over another one. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_copy_entry(heed_kv_cache* cache, uint32_t from,
                                                                 uint32_t to);
-/* Entry i becomes what entry map[i] was, for i below count: beam search. An entry may be taken more
- * than once. */
+/* Reorders entries as beam search does: entry i becomes what entry map[i] was, for i below count.
+ * An entry may be taken more than once. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_kv_cache_reorder(heed_kv_cache* cache,
                                                              const uint32_t* map, size_t count);
 
 /* Projects the keys and values of a sequence once, so that later calls attend to them with a query
- * alone (args.memory): the cross-attention of a decoder. What the memory held is forgotten.
+ * alone (args.memory): the cross-attention of a decoder. The memory is a linear cache; all that it
+ * held is forgotten.
  * key [batch][key_len][kdim]; value [batch][key_len][vdim], null: key; lengths null: all keys
  * count; executor null: serial. */
 HEED_EXPORT HEED_NODISCARD heed_status heed_attention_remember(const heed_attention* layer,

@@ -26,7 +26,7 @@
 //
 // The block holds no pointers. A copy of all its bytes, in memory or in a file, is a snapshot: a
 // fork of the sequence, or a state to go on with later, on any CPU. Attach makes a KvCache of such
-// bytes, wherever they lie. What the block holds:
+// bytes, wherever they lie. The block holds
 //   - a header, which a CRC-32C covers, and the length of each batch entry (in a ring also the
 //     oldest block that it holds)
 //   - keys after norm and rotation, and values as they were projected, in the blocks of 64 keys
@@ -65,7 +65,7 @@ struct CacheLimits {
   uint32_t capacity = 0;      // keys of a batch entry; 0 for a ring
   uint32_t max_new_rows = 0;  // 0: capacity. The most new rows of a call; a ring needs it
   uint32_t window = 0;        // 0: linear. Else a ring for windows of so many keys
-  uint32_t first_keys = 0;    // of a ring: the first keys of the sequence, which stay
+  uint32_t first_keys = 0;    // so many first keys of the sequence stay in a ring; else 0
   CacheType type = CacheType::kF32;
   CacheType value_type = CacheType::kAsKeys;  // kAsKeys: as `type`
 };
@@ -105,20 +105,28 @@ class KvCache {
   // Keys of a batch entry; 0 for an entry out of range.
   HEED_EXPORT uint32_t length(uint32_t entry) const;
 
+  // The calls below change the entries of a cache. Besides the errors that they name, they answer
+  // kNullPointer where nothing is attached, kBadHeader where something else was written over the
+  // block's header, kBusy while another call uses this KvCache, and kBadValue for an entry that is
+  // not below max_batch. A call that fails has written nothing.
+
   // Forgets the keys of an entry from position n on; the next rows continue there.
-  //   Errors  kBadValue: the entry or n is out of range; kOverwritten: a ring no longer holds a key
-  //           that row n would see; kBusy. Then nothing is written.
+  //   Errors  kBadValue: n is above the entry's length; kOverwritten: a ring no longer holds a key
+  //           that row n would see.
+  //   Cost    writes two numbers.
   HEED_EXPORT Status Truncate(uint32_t entry, uint32_t n);
-  // Forgets everything.
+  // Forgets the keys of all entries.
+  //   Cost    writes three numbers of each entry.
   HEED_EXPORT Status Reset();
 
-  // Copies an entry over another one. Copies the blocks that are in use.
+  // Copies an entry over another one.
+  //   Cost    copies the blocks that hold its keys.
   HEED_EXPORT Status CopyEntry(uint32_t from, uint32_t to);
-  // What beam search asks for: entry i becomes what entry map[i] was. An entry may be taken more
-  // than once. `count` is max_batch or less; the entries from it on stay as they are. Copies each
-  // entry that moves once, and one more for each ring of entries that change places.
-  //   Errors  kBadValue: map[i] is not below max_batch; kNullPointer; kBusy. Then nothing is
-  //           written.
+  // Reorders entries as beam search does: entry i becomes what entry map[i] was, for each i below
+  // `count`. An entry may be taken more than once. The entries from `count` on stay as they are.
+  //   Errors  kBadValue: count is above max_batch; kNullPointer and kMisaligned for the map.
+  //   Cost    copies each entry that moves once, and where entries change places in a cycle one
+  //           more for the cycle.
   HEED_EXPORT Status Reorder(const uint32_t* map, size_t count);
 
  private:
@@ -130,7 +138,7 @@ class KvCache {
   detail::CacheShape shape_ = {};
   detail::CacheMap map_ = {};
   uint32_t header_crc_ = 0;    // of the block's header
-  mutable uint32_t busy_ = 0;  // 1 while a call appends
+  mutable uint32_t busy_ = 0;  // 1 while a call appends or changes entries
 };
 
 // The rows of a call that are new, for each batch entry [batch]: from 0 to the length of query. The

@@ -18,21 +18,16 @@ template <typename Object, typename Opaque>
 Object Load(const Opaque* opaque) {
   static_assert(sizeof(Object) + sizeof(uint64_t) <= sizeof(Opaque));
   static_assert(alignof(Object) <= alignof(Opaque) && std::is_trivially_copyable_v<Object>);
-  const uint64_t* words = opaque->storage;
-  constexpr size_t kLast = sizeof(Opaque) / sizeof(uint64_t) - 1;
   Object object;
-  if (words[kLast] == (words[0] ^ kFilled)) {
-    memcpy(static_cast<void*>(&object), words, sizeof(Object));
-  }
+  if (IsFilled(*opaque)) memcpy(static_cast<void*>(&object), opaque->storage, sizeof(Object));
   return object;
 }
 
 template <typename Object, typename Opaque>
 void Store(const Object& object, Opaque* opaque) {
-  constexpr size_t kLast = sizeof(Opaque) / sizeof(uint64_t) - 1;
   Opaque filled = {};
   memcpy(filled.storage, static_cast<const void*>(&object), sizeof(Object));
-  filled.storage[kLast] = filled.storage[0] ^ kFilled;
+  MarkFilled(&filled);
   *opaque = filled;
 }
 
@@ -198,21 +193,19 @@ Status Remember(const heed_attention* layer, const heed_const_tensor* key,
   if (key == nullptr) return Null("key");
   Executor e;
   if (executor != nullptr) HEED_RETURN_IF_ERROR(ToCpp(executor, &e));
-  const KvCache* cache;
+  KvCache* cache;
   HEED_RETURN_IF_ERROR(CacheIn(memory, "memory", &cache));
   return Load<Attention>(layer).Remember(
       ToCpp(*key), value != nullptr ? ToCpp(*value) : ConstTensorView(),
       lengths != nullptr ? Lengths(lengths->data, lengths->count) : Lengths(),
-      executor != nullptr ? &e : nullptr, const_cast<KvCache*>(cache));
+      executor != nullptr ? &e : nullptr, cache);
 }
 
+// A cache is an object inside of its struct, as calls write to it.
 void StoreCache(const KvCache& cache, heed_kv_cache* opaque) {
   static_assert(std::is_trivially_copyable_v<KvCache>);
-  constexpr size_t kLast = sizeof(heed_kv_cache) / sizeof(uint64_t) - 1;
-  uint64_t first;
-  memcpy(&first, static_cast<const void*>(&cache), sizeof(first));
   new (opaque->storage) KvCache(cache);
-  opaque->storage[kLast] = first ^ kFilled;
+  MarkFilled(opaque);
 }
 
 Status InitCache(const heed_attention_config* config, const heed_cache_limits* limits, void* block,
@@ -239,35 +232,27 @@ Status AttachCache(const heed_attention_config* config, void* block, size_t bloc
   return Status();
 }
 
-// The cache of a call that changes it.
-Status CacheOf(heed_kv_cache* opaque, KvCache** cache) {
-  const KvCache* found;
-  HEED_RETURN_IF_ERROR(CacheIn(opaque, "cache", &found));
-  *cache = const_cast<KvCache*>(found);
-  return Status();
-}
-
 Status TruncateCache(heed_kv_cache* cache, uint32_t entry, uint32_t n) {
   KvCache* c;
-  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  HEED_RETURN_IF_ERROR(CacheIn(cache, "cache", &c));
   return c->Truncate(entry, n);
 }
 
 Status ResetCache(heed_kv_cache* cache) {
   KvCache* c;
-  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  HEED_RETURN_IF_ERROR(CacheIn(cache, "cache", &c));
   return c->Reset();
 }
 
 Status CopyEntryOfCache(heed_kv_cache* cache, uint32_t from, uint32_t to) {
   KvCache* c;
-  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  HEED_RETURN_IF_ERROR(CacheIn(cache, "cache", &c));
   return c->CopyEntry(from, to);
 }
 
 Status ReorderCache(heed_kv_cache* cache, const uint32_t* map, size_t count) {
   KvCache* c;
-  HEED_RETURN_IF_ERROR(CacheOf(cache, &c));
+  HEED_RETURN_IF_ERROR(CacheIn(cache, "cache", &c));
   return c->Reorder(map, count);
 }
 

@@ -1,7 +1,6 @@
 #include "lib/capi/convert.h"
 
 #include <cstddef>
-#include <cstring>
 #include <type_traits>
 
 #include "heed/detail/config_fields.h"
@@ -306,13 +305,17 @@ Status CacheIn(const heed_kv_cache* opaque, const char* name, const KvCache** ca
   static_assert(sizeof(KvCache) + sizeof(uint64_t) <= sizeof(heed_kv_cache));
   static_assert(alignof(KvCache) <= alignof(heed_kv_cache));
   if (opaque == nullptr) return Fail(StatusCode::kNullPointer, name, "an address");
-  constexpr size_t kLast = sizeof(heed_kv_cache) / sizeof(uint64_t) - 1;
-  uint64_t first;
-  memcpy(&first, opaque, sizeof(first));
-  if (opaque->storage[kLast] != (first ^ kFilled)) {
+  if (!IsFilled(*opaque)) {
     return Fail(StatusCode::kNullPointer, name, "an attached cache");
   }
   *cache = reinterpret_cast<const KvCache*>(opaque->storage);
+  return Status();
+}
+
+Status CacheIn(heed_kv_cache* opaque, const char* name, KvCache** cache) {
+  const KvCache* found = nullptr;
+  HEED_RETURN_IF_ERROR(CacheIn(static_cast<const heed_kv_cache*>(opaque), name, &found));
+  *cache = const_cast<KvCache*>(found);
   return Status();
 }
 
@@ -320,9 +323,7 @@ Status ToCpp(const heed_forward_args& args, Executor* executor, ForwardArgs* res
   result->positions = Positions(args.positions.data, args.positions.batch, args.positions.length);
   result->new_rows = NewRows(args.new_rows.data, args.new_rows.count);
   if (args.cache != nullptr) {
-    const KvCache* cache;
-    HEED_RETURN_IF_ERROR(CacheIn(args.cache, "cache", &cache));
-    result->cache = const_cast<KvCache*>(cache);
+    HEED_RETURN_IF_ERROR(CacheIn(args.cache, "cache", &result->cache));
   }
   if (args.memory != nullptr) {
     HEED_RETURN_IF_ERROR(CacheIn(args.memory, "memory", &result->memory));

@@ -2,6 +2,10 @@
 #ifndef HEED_LIB_CAPI_CONVERT_H_
 #define HEED_LIB_CAPI_CONVERT_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
 #include "heed/attention.h"
 #include "heed/heed.h"
 #include "heed/kv_cache.h"
@@ -12,9 +16,25 @@
 
 namespace heed::capi {
 
-// C++ objects live in the caller's opaque structs as bytes. The last word tells a struct that was
-// filled from one that is all zero or was never written, which counts as closed.
-inline constexpr uint64_t kFilled = 0x6e65706f64656568;  // "heedopen"
+// C++ objects live in the caller's opaque structs as bytes. A struct counts as filled if its last
+// word is the one that belongs to its first word. So one that is all zero, or was never written,
+// counts as closed.
+template <typename Opaque>
+uint64_t LastWordOfFilled(const Opaque& opaque) {
+  uint64_t first;
+  memcpy(&first, &opaque, sizeof(first));
+  return first ^ 0x6e65706f64656568;  // "heedopen"
+}
+template <typename Opaque>
+inline constexpr size_t kLastWord = sizeof(Opaque) / sizeof(uint64_t) - 1;
+template <typename Opaque>
+bool IsFilled(const Opaque& opaque) {
+  return opaque.storage[kLastWord<Opaque>] == LastWordOfFilled(opaque);
+}
+template <typename Opaque>
+void MarkFilled(Opaque* opaque) {
+  opaque->storage[kLastWord<Opaque>] = LastWordOfFilled(*opaque);
+}
 
 heed_status ToC(const Status& status);
 heed_attention_config ToC(const AttentionConfig& config);
@@ -31,8 +51,9 @@ CreateOptions ToCpp(const heed_create_options& options);
 ConstTensorView ToCpp(const heed_const_tensor& tensor);
 Status ToCpp(const heed_executor* executor, Executor* result);
 
-// The cache itself, which calls mark as busy: it lies inside of the opaque struct.
+// Finds the cache inside of the opaque struct: the object itself, as calls mark it as busy.
 Status CacheIn(const heed_kv_cache* opaque, const char* name, const KvCache** cache);
+Status CacheIn(heed_kv_cache* opaque, const char* name, KvCache** cache);
 
 // `executor` is storage for the one that args point to, and lives as long as the result. Refuses an
 // executor by its size.

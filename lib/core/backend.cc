@@ -8,11 +8,12 @@
 namespace heed {
 namespace {
 
-// Bytes after the merged heads that a backend may read: the memory of the keys follows there, and
-// it is longer.
+// Bytes after the merged heads that a backend may read. The keys of the workspace follow there, or
+// with limits.cached the scratch of the workers: both are longer.
 constexpr size_t kReadableAfterHeads = 64;
 static_assert(sizes::KeyBlockBytes(KvForm::kF32Blocks, 1) >= kReadableAfterHeads &&
-              sizes::KeyBlockBytes(KvForm::kInt8Blocks, 1) >= kReadableAfterHeads);
+              sizes::KeyBlockBytes(KvForm::kInt8Blocks, 1) >= kReadableAfterHeads &&
+              detail::WorkerMapOf({}).bytes >= kReadableAfterHeads);
 
 // Calls the backend once for each batch entry. Entries without a gap between them are merged.
 Status ProjectRows(const Plan& plan, ProjectionKind kind, ConstTensorView input, TensorView output,

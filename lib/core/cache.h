@@ -41,8 +41,14 @@ class CacheAccess {
   static Status Check(const KvCache& cache, const AttentionConfig& config,
                       const char* name = "cache");
 
+  // Answers that this library has no caches.
+  static Status Absent();
+
   static const detail::CacheShape& Shape(const KvCache& cache) { return cache.shape_; }
+  static const detail::CacheMap& Map(const KvCache& cache) { return cache.map_; }
+  // The store of the keys and values, with the kernels of a layer.
   static KvStore StoreOf(const KvCache& cache, const KernelTable& kernels);
+  // The lengths of all entries [max_batch].
   static uint32_t* Lengths(const KvCache& cache) { return Words(cache, cache.map_.lengths); }
   // The length of an entry, at most MaxLength.
   static uint32_t Length(const KvCache& cache, size_t entry);
@@ -61,8 +67,8 @@ class CacheAccess {
   static uint32_t* Words(const KvCache& cache, const detail::Part& part) {
     return reinterpret_cast<uint32_t*>(cache.block_.data + part.offset);
   }
+  // The part of Check that does not need a layer: the cache is attached, and has its header.
   static Status CheckIntact(const KvCache& cache, const char* name);
-  static Status CheckEntry(const KvCache& cache, const char* name, uint32_t entry);
   // Makes a handle of a checked block.
   static void Fill(const AttentionConfig& resolved, const CacheLimits& filled, MutableBytes block,
                    KvCache* cache);

@@ -24,8 +24,8 @@ struct Memory {
   size_t bytes = 0;
 };
 
-// Memory that the application lends: a plan, a workspace or a block. It is empty where there is
-// none.
+// Memory that the application lends: a plan, a workspace, a block or a cache. It is empty where
+// there is none.
 struct LentMemory {
   const char* name = nullptr;         // "block"
   const char* expectation = nullptr;  // "no memory shared with the block"
@@ -57,19 +57,24 @@ struct CallRequest {
 
   const Executor* executor = nullptr;
   uint32_t max_workers = 1;
-  static constexpr size_t kNumLent = 4;
-  LentMemory lent[kNumLent];
+  static constexpr size_t kNumLent = 3;
+  LentMemory lent[kNumLent];  // the last one is a cache or a memory of keys
   Memory file;
 };
 
+// Checks the shapes of key and value, which have `batch` entries.
+Status CheckKeyAndValue(const CallRequest& request, size_t batch);
+
 // Checks that outputs share memory with nothing else (but `output` may be exactly `query`), and
-// that inputs share none with the memory that is lent.
+// that inputs share none with the memory that is lent, nor the parts of that with each other.
 Status CheckOverlap(const CallRequest& request, const MaskPlan& masks);
 
+// Gives the request's tensors strides as if they were contiguous where a dimension has one element.
+// The caller's stride may be any number there, and kernels move pointers by it.
+void SetUnusedStrides(CallRequest* request);
+
 // Checks everything but the bounds, in this order: tensors, executor, masks, overlaps. Then it
-// fills the plan's masks, ranges, query_len and probabilities, and gives the request's tensors
-// strides as if they were contiguous where a dimension has one element. The caller's stride may be
-// any number there, and kernels move pointers by it.
+// fills the plan's masks, ranges, query_len and probabilities, and sets unused strides.
 Status CheckCall(CallRequest* request, const MaskArgs& masks, AttendPlan* plan);
 
 }  // namespace heed

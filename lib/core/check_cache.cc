@@ -68,12 +68,11 @@ Status CheckAppend(const Plan& plan, const ForwardArgs& args, CallRequest* reque
   }
   HEED_RETURN_IF_ERROR(CheckNewRows(args, request));
   if (limits.window != 0) HEED_RETURN_IF_ERROR(CheckRing(plan, args, limits));
-  const uint32_t* const held = CacheAccess::Lengths(cache);
   const size_t highest = CacheAccess::MaxLength(cache);
   for (size_t b = 0; b < args.query.batch; ++b) {
     const size_t rows = args.new_rows.present() ? static_cast<size_t>(args.new_rows.data[b])
                                                 : args.query.rows;
-    const size_t keys = held[b] + rows;
+    const size_t keys = CacheAccess::Length(cache, b) + rows;
     if (keys > highest) {
       if (limits.window != 0) {
         return Fail(StatusCode::kOverLimit, "query", "positions below", highest, keys - 1);
@@ -88,22 +87,26 @@ Status CheckAppend(const Plan& plan, const ForwardArgs& args, CallRequest* reque
   return Status();
 }
 
-Status CheckMemory(const Plan& plan, const ForwardArgs& args, CallRequest* request) {
-  const KvCache& memory = *args.memory;
+// Checks a memory of keys, for `batch` entries of the argument `name`.
+Status CheckMemoryOfKeys(const Plan& plan, const KvCache& memory, const char* name, size_t batch,
+                         CallRequest* request) {
   HEED_RETURN_IF_ERROR(CacheAccess::Check(memory, plan.config, "memory"));
   if (memory.limits().window != 0) {
     return Fail(StatusCode::kUnsupported, "memory", "a linear cache");
   }
-  const Bound bound = {"query", "a batch dimension of at most the max_batch of the memory,",
-                       memory.limits().max_batch, args.query.batch};
-  HEED_RETURN_IF_ERROR(CheckBounds(&bound, 1));
-  const uint32_t* const held = CacheAccess::Lengths(memory);
-  for (size_t b = 0; b < args.query.batch; ++b) {
-    request->key_len = Max(request->key_len, size_t{held[b]});
-  }
-  request->key_len = Min(request->key_len, size_t{memory.limits().capacity});
-  request->has_memory = true;
+  const Bound bound = {name, "a batch dimension of at most the max_batch of the memory,",
+                       memory.limits().max_batch, batch};
   request->lent[2] = Lent("memory", "no memory shared with the memory of keys", memory);
+  return CheckBounds(&bound, 1);
+}
+
+Status CheckRemembered(const Plan& plan, const ForwardArgs& args, CallRequest* request) {
+  HEED_RETURN_IF_ERROR(
+      CheckMemoryOfKeys(plan, *args.memory, "query", args.query.batch, request));
+  for (size_t b = 0; b < args.query.batch; ++b) {
+    request->key_len = Max(request->key_len, size_t{CacheAccess::Length(*args.memory, b)});
+  }
+  request->has_memory = true;
   return Status();
 }
 
@@ -131,23 +134,12 @@ Status CheckCaches(const Plan& plan, const ForwardArgs& args, CallRequest* reque
                 args.cache != nullptr ? "none, as a cache is given" : "none, as a memory is given");
   }
   return args.cache != nullptr ? CheckAppend(plan, args, request)
-                               : CheckMemory(plan, args, request);
+                               : CheckRemembered(plan, args, request);
 }
 
 Status CheckPositions(const Plan& plan, const ForwardArgs& args, CallRequest* request) {
   const Positions& positions = args.positions;
-  if (!positions.present()) {
-    if (!HasRope(plan) || request->has_cache) return Status();
-    const size_t batch = args.offsets.present() ? args.offsets.count : 1;
-    for (size_t b = 0; b < batch; ++b) {
-      const int64_t offset = args.offsets.present() ? args.offsets.data[b] : args.offset;
-      if (offset < -kMaxPosition || offset > kMaxPosition + 1 - int64_t(args.query.rows)) {
-        return Fail(StatusCode::kOverLimit, args.offsets.present() ? "offsets" : "offset",
-                    "positions of query of at most", kMaxPosition, offset);
-      }
-    }
-    return Status();
-  }
+  if (!positions.present()) return Status();
   if (!HasRope(plan)) {
     return Fail(StatusCode::kBadValue, "positions", "none, as the layer has no rotary positions");
   }
@@ -173,8 +165,27 @@ Status CheckPositions(const Plan& plan, const ForwardArgs& args, CallRequest* re
   return Status();
 }
 
-Status CheckCachedMasks([[maybe_unused]] const Plan& plan, const ForwardArgs& args,
-                        MaskPlan* masks) {
+Status CheckOffsets(const Plan& plan, const ForwardArgs& args) {
+  if (!HasRope(plan) || args.positions.present() || args.cache != nullptr) return Status();
+  const bool are_many = args.offsets.present();
+  const char* const name = are_many ? "offsets" : "offset";
+  // Position 0 is that of the first key. Queries may lie before it, as far as keys after it.
+  const int64_t lowest = -kMaxPosition;
+  const int64_t highest = kMaxPosition + 1 - static_cast<int64_t>(args.query.rows);
+  for (size_t b = 0; b < (are_many ? args.offsets.count : 1); ++b) {
+    const int64_t offset = are_many ? args.offsets.data[b] : args.offset;
+    if (offset < lowest) {
+      return Fail(StatusCode::kOverLimit, name, "for rotary positions at least", lowest, offset);
+    }
+    if (offset > highest) {
+      return Fail(StatusCode::kOverLimit, name, "for rotary positions of all rows at most", highest,
+                  offset);
+    }
+  }
+  return Status();
+}
+
+Status CheckCachedMasks(const ForwardArgs& args, MaskPlan* masks) {
   const KvCache* const cache = args.cache != nullptr ? args.cache : args.memory;
   if (!built::kCache || cache == nullptr) return Status();
   masks->held = CacheAccess::Lengths(*cache);
@@ -197,23 +208,11 @@ Status CheckRemember(const Plan& plan, const Lengths& lengths, const KvCache& me
   const Bound bounds[] = {
       {"key", "a batch dimension of at most limits.max_batch =", plan.limits.max_batch, key.batch},
       {"key", "a length of at most limits.max_key_len =", plan.limits.max_key_len, key.rows},
-      {"key", "a batch dimension of at most the max_batch of the memory,",
-       memory.limits().max_batch, key.batch},
   };
-  HEED_RETURN_IF_ERROR(CacheAccess::Check(memory, plan.config, "memory"));
-  HEED_RETURN_IF_ERROR(CheckBounds(bounds, 3));
-  if (memory.limits().window != 0) {
-    return Fail(StatusCode::kUnsupported, "memory", "a linear cache");
-  }
-  HEED_RETURN_IF_ERROR(CheckTensor("key", key, {key.batch, 1, key.rows, plan.config.kdim,
-                                                "a length of key's",
-                                                "a last dimension of config.kdim ="}));
-  HEED_RETURN_IF_ERROR(CheckTensor(
-      request->has_value ? "value" : "key", request->value,
-      {key.batch, 1, key.rows, plan.config.vdim, "a length of key's",
-       request->has_value ? "a last dimension of config.vdim ="
-                          : "a value beside it, or a last dimension of config.vdim ="}));
-  HEED_RETURN_IF_ERROR(CheckExecutor(request->executor, plan.limits.max_workers));
+  HEED_RETURN_IF_ERROR(CheckMemoryOfKeys(plan, memory, "key", key.batch, request));
+  HEED_RETURN_IF_ERROR(CheckBounds(bounds, 2));
+  HEED_RETURN_IF_ERROR(CheckKeyAndValue(*request, key.batch));
+  HEED_RETURN_IF_ERROR(CheckExecutor(request->executor, request->max_workers));
   ForwardArgs only_lengths;
   only_lengths.lengths = lengths;
   HEED_RETURN_IF_ERROR(MakeMaskPlan(MaskArgsOf(only_lengths), key.batch, 1, 1, key.rows, 0, masks));
@@ -225,8 +224,9 @@ Status CheckRemember(const Plan& plan, const Lengths& lengths, const KvCache& me
     }
   }
   request->query = ConstTensorView(nullptr, key.batch, 0, 0);
-  request->lent[2] = Lent("memory", "no memory shared with the memory of keys", memory);
-  return CheckOverlap(*request, *masks);
+  HEED_RETURN_IF_ERROR(CheckOverlap(*request, *masks));
+  SetUnusedStrides(request);
+  return Status();
 }
 
 }  // namespace heed

@@ -1,4 +1,4 @@
-// lib/core/check_cache.h: checks what a call says of caches and positions.
+// lib/core/check_cache.h: checks the arguments of a call that belong to caches and positions.
 #ifndef HEED_LIB_CORE_CHECK_CACHE_H_
 #define HEED_LIB_CORE_CHECK_CACHE_H_
 
@@ -12,11 +12,13 @@ namespace heed {
 // in has_cache, has_memory, key_len, new_rows and the cache's memory.
 Status CheckCaches(const Plan& plan, const ForwardArgs& args, CallRequest* request);
 
-// Checks args.positions, and that positions are in range where the layer has rotary ones.
+// Checks args.positions, and fills in request->positions.
 Status CheckPositions(const Plan& plan, const ForwardArgs& args, CallRequest* request);
 
-// After the masks were checked: adds what the cache or the memory holds to them.
-Status CheckCachedMasks(const Plan& plan, const ForwardArgs& args, MaskPlan* masks);
+// After the masks were checked: checks that offsets give rotary positions in range.
+Status CheckOffsets(const Plan& plan, const ForwardArgs& args);
+// After the masks were checked: adds to them what the cache or the memory holds.
+Status CheckCachedMasks(const ForwardArgs& args, MaskPlan* masks);
 
 // Checks a call of Remember, whose request has key, value and executor. The masks get the lengths.
 Status CheckRemember(const Plan& plan, const Lengths& lengths, const KvCache& memory,

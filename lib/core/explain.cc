@@ -200,8 +200,9 @@ bool HaveSameMasks(const MaskPlan& masks, size_t first, size_t second) {
       masks.key_padding.batch_stride != 0 || masks.bias.batch_stride != 0) {
     return false;
   }
-  if (built::kCache && masks.held != nullptr && (masks.KeysHeld(first) != masks.KeysHeld(second) ||
-                                masks.RowsOf(first) != masks.RowsOf(second))) {
+  if (built::kCache && masks.held != nullptr &&
+      (masks.KeysHeld(first) != masks.KeysHeld(second) ||
+       masks.RowsOf(first) != masks.RowsOf(second))) {
     return false;
   }
   return (masks.lengths == nullptr || masks.lengths[first] == masks.lengths[second]) &&

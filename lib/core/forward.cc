@@ -1,5 +1,5 @@
 // lib/core/forward.cc: Attention::Forward projects, attends and projects again; Explain counts what
-// that would do.
+// that would do. Remember projects keys and values alone.
 //
 // The fixed cost of a call was last measured on tiny (16 tokens, embed_dim 64, f32, AVX2, Zen 3):
 // the register tile takes 70 % of its 9 us. These costs were removed:
@@ -23,8 +23,7 @@
 #include "lib/core/explain.h"
 #include "lib/core/plan.h"
 #include "lib/core/poison.h"
-#include "lib/core/project.h"
-#include "lib/core/quantize_inputs.h"
+#include "lib/core/projections.h"
 #include "lib/core/run.h"
 #include "lib/support/atomic.h"
 #include "lib/support/built.h"
@@ -39,9 +38,9 @@ struct Call {
   CallRequest request;  // its key is query where the caller gave none, its value then key
   KvTarget kv;
   AttendPlan attend;
-  const KvCache* cache = nullptr;   // is appended to
-  const KvCache* memory = nullptr;  // is read alone
-  TurnsOf query_turns, key_turns;   // with rotary positions; no rows: there is no such table
+  const KvCache* cache = nullptr;    // is appended to
+  const KvCache* memory = nullptr;   // is only read
+  TurnTable query_turns, key_turns;  // with rotary positions; one without rows is not needed
 };
 
 KvForm FormOf(const Plan& plan, size_t key_len) {
@@ -50,10 +49,26 @@ KvForm FormOf(const Plan& plan, size_t key_len) {
   return are_few ? KvForm::kRows : KvForm::kF32Blocks;
 }
 
-// Names the memory that the application lent: one block, or a plan and a workspace.
-void SetLentMemory(const Plan& plan, LentMemory* lent) {
+constexpr const char* kColumns[] = {
+    "a last dimension of config.embed_dim =", "a last dimension of config.kdim =",
+    "a last dimension of config.vdim =", "a last dimension of config.embed_dim ="};
+
+// Sets what all calls of a layer have in common: shapes, the packed file, and the memory that the
+// application lent, which is one block, or a plan and a workspace.
+void SetLayer(const Plan& plan, CallRequest* request) {
+  const AttentionConfig& config = plan.config;
+  request->columns_texts = kColumns;
+  request->query_columns = request->output_columns = config.embed_dim;
+  request->key_columns = config.kdim;
+  request->value_columns = config.vdim;
+  request->num_heads = config.num_heads;
+  request->num_added = sizes::AddedKeys(config);
+  request->default_window = config.window;
+  request->max_workers = plan.limits.max_workers;
+  request->file = {plan.file.data, plan.file.size};
   const MutableBytes& memory = plan.plan_memory;
   const MutableBytes& workspace = plan.workspace;
+  LentMemory* const lent = request->lent;
   if (plan.is_one_block) {
     lent[0] = {"block", "no memory shared with the block",
                {memory.data, memory.size + workspace.size}};
@@ -64,14 +79,10 @@ void SetLentMemory(const Plan& plan, LentMemory* lent) {
              {workspace.data, workspace.size}};
 }
 
-constexpr const char* kColumns[] = {
-    "a last dimension of config.embed_dim =", "a last dimension of config.kdim =",
-    "a last dimension of config.vdim =", "a last dimension of config.embed_dim ="};
-
 Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
-  const AttentionConfig& config = plan.config;
   const ConstTensorView& query = args.query;
   CallRequest& request = call->request;
+  SetLayer(plan, &request);
   HEED_RETURN_IF_ERROR(CheckCaches(plan, args, &request));
   if (args.value.present() && !args.key.present()) {
     return Fail(StatusCode::kBadShape, "key", "a tensor, as value is given");
@@ -94,96 +105,89 @@ Status CheckRequest(const Plan& plan, const ForwardArgs& args, Call* call) {
   request.output = args.output;
   request.probabilities = args.attention_weights;
   request.average_probabilities = args.average_weights;
-  request.columns_texts = kColumns;
-  request.query_columns = request.output_columns = config.embed_dim;
-  request.key_columns = config.kdim;
-  request.value_columns = config.vdim;
-  request.num_heads = config.num_heads;
-  request.num_added = sizes::AddedKeys(config);
-  request.default_window = config.window;
   request.executor = args.executor;
-  request.max_workers = plan.limits.max_workers;
-  SetLentMemory(plan, request.lent);
-  request.file = {plan.file.data, plan.file.size};
   HEED_RETURN_IF_ERROR(CheckPositions(plan, args, &request));
   HEED_RETURN_IF_ERROR(CheckCall(&request, MaskArgsOf(args), &call->attend));
-  return CheckCachedMasks(plan, args, &call->attend.masks);
+  HEED_RETURN_IF_ERROR(CheckOffsets(plan, args));
+  return CheckCachedMasks(args, &call->attend.masks);
 }
 
-// Where queries and keys have rotary positions: which tables of turns the call needs.
-void SetTurns(const Plan& plan, const ForwardArgs& args, Call* call) {
-  const AttentionConfig& config = plan.config;
-  const MaskPlan& masks = call->attend.masks;
-  TurnsOf query;
-  query.frequencies = plan.weights.rope_frequencies;
-  query.rope_dims = config.rope_dims;
-  query.rope_factor = config.rope_factor;
-  query.masks = &masks;
-  query.turns = plan.query_turns;
-  query.rows = args.query.rows;
-  query.given = args.positions.present() ? args.positions.data : nullptr;
-  const bool is_by_entry = query.given != nullptr ? args.positions.batch > 1
-                                                  : masks.appends || masks.offsets != nullptr;
-  query.given_stride = is_by_entry ? query.rows : 0;
-  query.batch = is_by_entry ? args.query.batch : 1;
-  call->query_turns = query;
-  RowPositions& of_query = call->attend.query_positions;
-  RowPositions& of_keys = call->kv.key_positions;
-  of_query.turns = query.turns;
-  of_query.batch_stride = is_by_entry ? query.rows * query.rope_dims : 0;
-  of_query.style = of_keys.style = config.rope_style;
-  of_query.rope_dims = of_keys.rope_dims = config.rope_dims;
-  of_keys.turns = of_query.turns;
-  of_keys.batch_stride = of_query.batch_stride;
-  // The keys of a call are the rows of query, in the same places, or rows of their own.
-  const bool have_same_rows =
-      !args.key.present() &&
-      (masks.appends || query.given != nullptr || (masks.offset == 0 && masks.offsets == nullptr));
-  if (have_same_rows || call->memory != nullptr) return;
-  TurnsOf key = query;
-  key.masks = nullptr;
-  key.given = nullptr;
-  key.turns = plan.key_turns;
-  key.rows = call->request.key.rows;
-  key.batch = 1;
-  call->key_turns = key;
-  of_keys.turns = key.turns;
-  of_keys.batch_stride = 0;
-}
-
+// Says how queries and keys are normalized and rotated. SetTurns adds by which angles.
 void SetPositions(const Plan& plan, AttendPlan* attend, KvTarget* kv) {
   if (!HasPositions(plan)) return;
   RowPositions& of_query = attend->query_positions;
   of_query.norm_rotate = plan.kernels->norm_rotate;
   of_query.norm_weight = plan.weights.q_norm;
   of_query.norm_eps = plan.config.norm_eps;
+  of_query.style = plan.config.rope_style;
+  of_query.rope_dims = plan.config.rope_dims;
   kv->key_positions = of_query;
   kv->key_positions.norm_weight = plan.weights.k_norm;
+}
+
+// A table in plan.key_turns, for rows of key that have the positions 0, 1, ...
+TurnTable KeyTurns(const Plan& plan, size_t rows) {
+  TurnTable table;
+  table.frequencies = plan.weights.rope_frequencies;
+  table.rope_dims = plan.config.rope_dims;
+  table.rope_factor = plan.config.rope_factor;
+  table.turns = plan.key_turns;
+  table.batch = 1;
+  table.rows = rows;
+  return table;
+}
+
+// With rotary positions: says which tables of turns the call needs, and points rows to them.
+void SetTurns(const Plan& plan, const ForwardArgs& args, Call* call) {
+  const MaskPlan& masks = call->attend.masks;
+  const bool are_given = args.positions.present();
+  const bool differ_by_entry =
+      are_given ? args.positions.batch > 1 : masks.appends || masks.offsets != nullptr;
+  TurnTable query = KeyTurns(plan, args.query.rows);
+  query.turns = plan.query_turns;
+  query.masks = &masks;
+  if (are_given) query.given = args.positions.data;
+  if (differ_by_entry) {
+    query.batch = args.query.batch;
+    query.given_stride = query.rows;
+    call->attend.query_positions.batch_stride = query.rows * query.rope_dims;
+  }
+  call->query_turns = query;
+  call->attend.query_positions.turns = query.turns;
+  // The keys of a call are the rows of query, in the same places, or rows of their own.
+  const bool have_same_rows =
+      !args.key.present() &&
+      (masks.appends || are_given || (masks.offset == 0 && masks.offsets == nullptr));
+  RowPositions& of_keys = call->kv.key_positions;
+  of_keys.turns = query.turns;
+  of_keys.batch_stride = call->attend.query_positions.batch_stride;
+  if (have_same_rows || call->memory != nullptr) return;
+  call->key_turns = KeyTurns(plan, call->request.key.rows);
+  of_keys.turns = call->key_turns.turns;
+  of_keys.batch_stride = 0;
 }
 
 Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   HEED_RETURN_IF_ERROR(CheckRequest(plan, args, call));
   const AttentionConfig& config = plan.config;
   const size_t head_dim = config.head_dim;
-  const size_t key_len = call->request.key.rows;
-  const KvForm form = FormOf(plan, key_len);
-  const detail::KvShape shape = {form,     form,     args.query.batch, config.num_kv_heads,
-                                 head_dim, head_dim, key_len};
   AttendPlan& attend = call->attend;
   KvTarget& kv = call->kv;
-  kv.needed = NeededRows(attend.masks, plan.kernels->mask_words, attend.query_len);
   if (built::kCache && call->request.has_cache) {
     call->cache = args.cache;
-    kv.appends = &attend.masks;
+    kv.store = CacheAccess::StoreOf(*args.cache, *plan.kernels);
     kv.needed = NeededRows(attend.masks);
+    kv.appends = &attend.masks;
   } else if (built::kCache && call->request.has_memory) {
     call->memory = args.memory;
-  }
-  if (built::kCache && (call->cache != nullptr || call->memory != nullptr)) {
-    kv.store = CacheAccess::StoreOf(*(call->cache != nullptr ? call->cache : call->memory),
-                                    *plan.kernels);
+    kv.store = CacheAccess::StoreOf(*args.memory, *plan.kernels);
   } else {
-    kv.store = KvStore(shape, *plan.kernels, plan.keys, plan.values, plan.value_kind);
+    const size_t key_len = call->request.key.rows;
+    const KvForm form = FormOf(plan, key_len);
+    kv.store = KvStore({form, form, args.query.batch, config.num_kv_heads, head_dim, head_dim,
+                        key_len},
+                       *plan.kernels, plan.keys, plan.values, plan.value_kind);
+    kv.needed = NeededRows(attend.masks, plan.kernels->mask_words, attend.query_len);
   }
   SetPositions(plan, &attend, &kv);
   if (HasRope(plan)) SetTurns(plan, args, call);
@@ -205,75 +209,6 @@ Status CheckForward(const Plan& plan, const ForwardArgs& args, Call* call) {
   return Status();
 }
 
-Projection BaseJob(const Plan& plan, const Matrix& matrix, const ConstTensorView& input) {
-  Projection job;
-  job.kernels = plan.kernels;
-  job.matrix = &matrix;
-  job.input = input;
-  return job;
-}
-
-Projection QueryJob(const Plan& plan, const Call& call) {
-  const ConstTensorView& query = call.request.query;
-  Projection job = BaseJob(plan, plan.weights.q, query);
-  job.quantized = plan.quantized_query;
-  if (!HasPositions(plan)) job.scale = InLog2Units(plan.config.scale);
-  if (built::kCache && call.attend.masks.new_rows != nullptr) {
-    job.needed = NeededRows(call.attend.masks);
-  }
-  job.output = TensorView(plan.heads, query.batch, query.rows, plan.weights.q.columns);
-  return job;
-}
-
-Projection OutputJob(const Plan& plan, const Call& call) {
-  const Matrix& matrix = plan.weights.out;
-  const TensorView& output = call.request.output;
-  Projection job =
-      BaseJob(plan, matrix, TensorView(plan.heads, output.batch, output.rows, matrix.depth));
-  job.quantized = plan.quantized_query;
-  job.output = output;
-  return job;
-}
-
-Projection KvJob(const Plan& plan, const ConstTensorView& input, const KvTarget& target,
-                 KvSide side) {
-  const bool are_keys = side == KvSide::kKeys;
-  const Matrix& matrix = are_keys ? plan.weights.k : plan.weights.v;
-  Projection job = BaseJob(plan, matrix, input);
-  job.quantized = are_keys ? plan.quantized_key : plan.quantized_value;
-  job.needed = target.needed;
-  if (target.store.view().key_form == KvForm::kRows) {  // it writes into the store itself
-    job.output = TensorView(target.store.RowsOf(side), job.input.batch, job.input.rows,
-                            matrix.columns);
-  } else {
-    job.target = &target;
-    job.side = side;
-  }
-  return job;
-}
-
-Status RunProjections(const Plan& plan, const Executor* executor, Projection* jobs,
-                      size_t num_jobs) {
-  uint64_t multiply_adds = 0;
-  for (size_t j = 0; j < num_jobs; ++j) multiply_adds += jobs[j].multiply_adds();
-  executor = ExecutorFor(executor, multiply_adds);
-  if constexpr (built::kInt8) {
-    if (sizes::QuantizesInputs(built::Type(plan.config.weights))) {
-      HEED_RETURN_IF_ERROR(QuantizeInputs(*plan.kernels, executor, jobs, num_jobs));
-    }
-  }
-  const size_t scratch_floats = plan.workers.map.bytes / sizeof(float);
-  size_t num_tasks = 0;
-  for (size_t j = 0; j < num_jobs; ++j) {
-    num_tasks += jobs[j].Split(NumWorkers(executor), scratch_floats);
-  }
-  return RunTasks(executor, num_tasks, [&](size_t task, size_t worker) {
-    const Projection* job = jobs;
-    for (; task >= job->num_tasks; ++job) task -= job->num_tasks;
-    job->Run(task, plan.workers[worker]);
-  });
-}
-
 // The map of the workspace, for PoisonedGaps.
 detail::WorkspaceMap MapOf(const Plan& plan) {
   detail::WorkspaceMap map =
@@ -293,33 +228,16 @@ Status PlanOf(const void* memory, uint64_t check, const Plan** plan) {
               "the plan that Create wrote (each layer needs plan memory of its own)");
 }
 
-// Projects query, key and value of a call, or those that it has.
-Status ProjectInputs(const Plan& plan, const Call& call) {
-  const CallRequest& request = call.request;
-  const size_t num_jobs = request.has_memory ? 1 : 3;
-  if (HasBackend(plan)) {
-    HEED_RETURN_IF_ERROR(ProjectQueryByBackend(plan, request.query));
-    if (num_jobs == 1) return Status();
-    return ProjectKvByBackend(plan, request.key, request.value, call.kv, request.executor);
-  }
-  Projection jobs[] = {QueryJob(plan, call),
-                       KvJob(plan, request.key, call.kv, KvSide::kKeys),
-                       KvJob(plan, request.value, call.kv, KvSide::kValues)};
-  return RunProjections(plan, request.executor, jobs, num_jobs);
-}
-
 // The steps after the keys and values are in place.
-Status AttendAndProject(const Plan& plan, const Executor* given, Call* call) {
+Status AttendAndProject(const Plan& plan, Call* call) {
   AttendPlan& attend = call->attend;
-  const Executor* executor = ExecutorFor(given, attend.multiply_adds());
+  const Executor* executor = ExecutorFor(call->request.executor, attend.multiply_adds());
   const size_t num_tasks = attend.Split(NumWorkers(executor));
   const auto run = [&](size_t task, size_t worker) {
     AttendTask(attend, task, plan.workers[worker]);
   };
   HEED_RETURN_IF_ERROR(RunTasks(executor, num_tasks, run));
-  if (HasBackend(plan)) return ProjectOutputByBackend(plan, call->request.output);
-  Projection output = OutputJob(plan, *call);
-  return RunProjections(plan, given, &output, 1);
+  return ProjectOutput(plan, call->request);
 }
 
 Status NotBusy(const BusyWord& word, const char* name, const char* expectation) {
@@ -331,28 +249,27 @@ Status LayerNotBusy(const BusyWord& word) {
 
 // The steps of a call that was checked.
 Status Run(const Plan& plan, Call* call) {
-  AttendPlan& attend = call->attend;
-  const Executor* const executor = call->request.executor;
+  MaskPlan& masks = call->attend.masks;
   const size_t batch = call->request.query.batch;
   const bool has_cache = built::kCache && call->cache != nullptr;
   for (size_t b = 0; has_cache && b < batch; ++b) {
-    CacheAccess::NoteOverwriting(*call->cache, b, static_cast<uint32_t>(attend.masks.KeysHeld(b)));
+    CacheAccess::NoteOverwriting(*call->cache, b, static_cast<uint32_t>(masks.KeysHeld(b)));
   }
   if constexpr (built::kPositions) {
-    for (const TurnsOf* turns : {&call->query_turns, &call->key_turns}) {
-      if (turns->rows != 0) HEED_RETURN_IF_ERROR(FillTurns(*turns, executor));
+    for (const TurnTable* table : {&call->query_turns, &call->key_turns}) {
+      if (table->rows != 0) HEED_RETURN_IF_ERROR(FillTurns(*table, call->request.executor));
     }
   }
-  HEED_RETURN_IF_ERROR(ProjectInputs(plan, *call));
-  if (!has_cache) return AttendAndProject(plan, executor, call);
+  HEED_RETURN_IF_ERROR(ProjectInputs(plan, call->request, masks, call->kv));
+  if (!has_cache) return AttendAndProject(plan, call);
   uint32_t* const lengths = CacheAccess::Lengths(*call->cache);
   for (size_t b = 0; b < batch; ++b) {
-    lengths[b] = static_cast<uint32_t>(attend.masks.KeysHeld(b));
+    lengths[b] = static_cast<uint32_t>(masks.KeysHeld(b));
   }
-  attend.masks.is_appended = true;
-  const Status status = AttendAndProject(plan, executor, call);
+  masks.is_appended = true;
+  const Status status = AttendAndProject(plan, call);
   for (size_t b = 0; !status.ok() && b < batch; ++b) {
-    lengths[b] -= static_cast<uint32_t>(attend.masks.RowsOf(b));
+    lengths[b] -= static_cast<uint32_t>(masks.RowsOf(b));
   }
   return status;
 }
@@ -393,43 +310,29 @@ Status Attention::Remember(const ConstTensorView& key, const ConstTensorView& va
   HEED_RETURN_IF_ERROR(
       NotBusy(memory_busy, "memory", "no other call with this cache at the same time"));
   CallRequest request;
+  SetLayer(plan, &request);
   request.key = key;
   request.value = value.present() ? value : key;
   request.has_value = value.present();
   request.executor = executor;
   KvTarget target;
   AttendPlan attend;  // its masks have the lengths
-  SetLentMemory(plan, request.lent);
   HEED_RETURN_IF_ERROR(CheckRemember(plan, lengths, *memory, &request, &attend.masks));
   const BusyWord busy(&plan.busy);
   HEED_RETURN_IF_ERROR(LayerNotBusy(busy));
   const PoisonedGaps gaps([&plan] { return MapOf(plan); }, plan.workspace.data);
   uint32_t* const held = CacheAccess::Lengths(*memory);
   memset(held, 0, memory->limits().max_batch * sizeof(uint32_t));
+  if (key.batch == 0 || key.rows == 0) return Status();
   target.store = CacheAccess::StoreOf(*memory, *plan.kernels);
   target.needed = NeededRows(attend.masks, plan.kernels->mask_words, 1);
   SetPositions(plan, &attend, &target);
   if (HasRope(plan)) {
-    TurnsOf turns;
-    turns.frequencies = plan.weights.rope_frequencies;
-    turns.rope_dims = plan.config.rope_dims;
-    turns.rope_factor = plan.config.rope_factor;
-    turns.turns = plan.key_turns;
-    turns.rows = request.key.rows;
-    turns.batch = 1;
-    target.key_positions.style = plan.config.rope_style;
-    target.key_positions.rope_dims = turns.rope_dims;
+    const TurnTable turns = KeyTurns(plan, key.rows);
     target.key_positions.turns = turns.turns;
     HEED_RETURN_IF_ERROR(FillTurns(turns, executor));
   }
-  if (HasBackend(plan)) {
-    HEED_RETURN_IF_ERROR(
-        ProjectKvByBackend(plan, request.key, request.value, target, executor));
-  } else {
-    Projection jobs[] = {KvJob(plan, request.key, target, KvSide::kKeys),
-                         KvJob(plan, request.value, target, KvSide::kValues)};
-    HEED_RETURN_IF_ERROR(RunProjections(plan, executor, jobs, 2));
-  }
+  HEED_RETURN_IF_ERROR(ProjectKeysAndValues(plan, request, target));
   for (size_t b = 0; b < request.key.batch; ++b) {
     held[b] = static_cast<uint32_t>(attend.masks.Interval(b, 0).end);
   }

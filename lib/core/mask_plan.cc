@@ -1,5 +1,7 @@
 #include "lib/core/mask_plan.h"
 
+#include "lib/support/read_once.h"
+
 namespace heed {
 namespace {
 
@@ -14,14 +16,8 @@ size_t Clamp(int64_t value, size_t highest) {
   return Min(static_cast<size_t>(value), highest);
 }
 
-// Reads a number of the caller's that was checked before. It may have changed since, so that its
-// user limits it again; without volatile the compiler could read it twice.
-template <typename T>
-T ReadOnce(const T& number) {
-  return *static_cast<const volatile T*>(&number);
-}
-
-// Rows and keys end at 2^20: shifts beyond 2^29 see the same keys as 2^29.
+// Rows end at 2^20, and keys at 2^20 or in a ring at 2^29: shifts beyond 2^29 see the same keys as
+// 2^29.
 constexpr int64_t kFar = int64_t{1} << 29;
 int64_t NearShift(int64_t shift) { return shift < -kFar ? -kFar : shift > kFar ? kFar : shift; }
 

@@ -39,7 +39,7 @@ struct MaskPlan {
   int64_t window = 0;                // 0: none
   int64_t window_right = 0;          // -1: no end
   // Keys before it are seen by every row that does not end before them, whatever the window says; 0
-  // where nothing is banded, and in a library without caches.
+  // without a window, and in a library without caches.
   size_t first_keys = 0;
   bool has_first_keys() const { return built::kCache && first_keys != 0; }
 

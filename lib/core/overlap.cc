@@ -1,5 +1,5 @@
-// lib/core/overlap.cc: checks that the outputs of a call share memory with nothing else, and that
-// its inputs share none with the memory that the application lends.
+// lib/core/overlap.cc: checks that the outputs of a call share memory with nothing else, that its
+// inputs share none with the memory that the application lends, and that no two parts of that do.
 #include "lib/core/call.h"
 #include "lib/core/check.h"
 #include "lib/support/fail.h"
@@ -121,6 +121,11 @@ Status CheckOverlap(const CallRequest& args, const MaskPlan& m) {
     return Fail(StatusCode::kOverlap, "attention_weights", "no memory shared with output");
   }
   for (const LentMemory& lent : args.lent) {
+    for (const LentMemory* other = args.lent; other != &lent; ++other) {
+      if (Intersect(other->memory, lent.memory)) {
+        return Fail(StatusCode::kOverlap, lent.name, other->expectation);
+      }
+    }
     for (const Operand& input : inputs) {
       if (Intersect(input.memory, lent.memory)) {
         return Fail(StatusCode::kOverlap, input.name, lent.expectation);

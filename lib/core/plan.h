@@ -31,8 +31,8 @@ struct Plan {
   PackedView weights;
   const KernelTable* kernels = nullptr;
 
-  // [batch][query_len][num_heads * head_dim]: q, which is scaled unless a backend made it, and
-  // which becomes the merged heads.
+  // [batch][query_len][num_heads * head_dim]: q, which becomes the merged heads. It is scaled,
+  // unless a backend made it or its rows are still to be normalized or rotated.
   float* heads = nullptr;
   std::byte* keys = nullptr;  // memory of the call's KvStore
   std::byte* values = nullptr;

@@ -17,7 +17,8 @@ size_t HeadsTogether(const KvStore& store) {
 }
 
 // How many rows a piece has: up to a block of keys, as far as the scratch holds them. They are
-// whole panels of 16, so that a put begins where a panel of keys does.
+// whole panels of 16, so that each put begins where a panel of keys does, unless rows are appended
+// to a cache.
 size_t RowsTogether(size_t columns, size_t scratch_floats) {
   if (columns * kKeyBlock <= scratch_floats) return kKeyBlock;
   const size_t rows = scratch_floats / columns;

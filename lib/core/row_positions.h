@@ -39,7 +39,7 @@ struct RowPositions {
 };
 
 // The positions of the rows of one table of turns.
-struct TurnsOf {
+struct TurnTable {
   const float* frequencies = nullptr;
   size_t rope_dims = 0;
   float rope_factor = 1.0f;
@@ -55,7 +55,7 @@ struct TurnsOf {
   int64_t PositionOf(size_t entry, size_t row) const;
 };
 // Fills a table, in tasks for the executor where there is enough to do.
-Status FillTurns(const TurnsOf& of, const Executor* executor);
+Status FillTurns(const TurnTable& table, const Executor* executor);
 
 }  // namespace heed
 

@@ -1,5 +1,5 @@
-// lib/kernels/norm_rotate.cc: RMSNorm of heads, rotary positions and the scale of queries. A head
-// goes through the norm and then, from the caches, through the rotation.
+// lib/kernels/norm_rotate.cc: RMSNorm of heads, rotary positions and the scale of queries. Each
+// head is normalized and then rotated, while it is still in the CPU's first-level cache.
 #include "lib/kernels/ops.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -34,7 +34,8 @@ bool IsOutside(const QueryRow& row, size_t j) {
   const int64_t step = static_cast<int64_t>(j) - static_cast<int64_t>(row.query);
   if (step <= offset) {
     const uint64_t before = static_cast<uint64_t>(offset) - static_cast<uint64_t>(step);
-    return window != 0 && before >= static_cast<uint64_t>(window);
+    return window != 0 && before >= static_cast<uint64_t>(window) &&
+           static_cast<int64_t>(j) >= a.first_keys;
   }
   const uint64_t after = static_cast<uint64_t>(step) - static_cast<uint64_t>(offset);
   return is_causal || (a.window_right > 0 && after > static_cast<uint64_t>(a.window_right));

@@ -12,11 +12,6 @@
 namespace heed::reference {
 namespace {
 
-// True if queries and keys are normalized or rotated.
-bool HasPositions(const AttentionConfig& c) {
-  return c.rope_style != RopeStyle::kNone || c.q_norm || c.k_norm;
-}
-
 // The four projections of the layer, for a resolved config. The scale of the scores is applied to
 // q, in units of log2: here, or after norm and rotation.
 Projections ProjectionsOf(const AttentionConfig& c, const LayerTensors& t, Int4Block* blocks) {
@@ -40,7 +35,7 @@ Projections ProjectionsOf(const AttentionConfig& c, const LayerTensors& t, Int4B
   made.k = linear(t.k_weight, c.k_bias ? t.k_bias : nullptr, kv_width, c.kdim);
   made.v = linear(t.v_weight, c.v_bias ? t.v_bias : nullptr, kv_width, c.vdim);
   made.out = linear(t.out_weight, c.out_bias ? t.out_bias : nullptr, c.embed_dim, q_width);
-  if (!HasPositions(c)) made.q.scale = InLog2Units(c.scale);
+  if (!detail::HasPositions(c)) made.q.scale = InLog2Units(c.scale);
   if (c.weights == WeightType::kInt4) RoundToInt4(made, PartnersOf(c, t));
   return made;
 }
@@ -106,7 +101,7 @@ void Layer(const AttentionConfig& config, const LayerTensors& tensors, const For
     Apply(project.q, RowsOf(query, b), buffers.query, width);
     Apply(project.k, RowsOf(key, b), buffers.key, kv_width);
     Apply(project.v, RowsOf(value, b), buffers.value, kv_width);
-    if (built::kPositions && HasPositions(c)) {
+    if (built::kPositions && detail::HasPositions(c)) {
       const Positions& given = args.positions;
       const int32_t* positions =
           given.present() ? given.data + (given.batch == 1 ? 0 : b) * given.length : nullptr;

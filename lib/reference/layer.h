@@ -3,7 +3,8 @@
 // attend_row.cc, to learn what heed computes. Kernels and core must give the same bits on every FMA
 // target (tests/numeric/layer_bits_test.cc).
 //
-// It does not check its arguments; Attention::Forward documents them.
+// It does not check its arguments; Attention::Forward documents them. A call has no cache and no
+// memory: their keys and values are those of a call that brings them.
 #ifndef HEED_LIB_REFERENCE_LAYER_H_
 #define HEED_LIB_REFERENCE_LAYER_H_
 

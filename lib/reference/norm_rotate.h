@@ -6,13 +6,14 @@
 
 namespace heed::reference {
 
-// A NaN makes its head NaN by the norm. An infinity does it to itself alone, and the other numbers
-// of its head become 0. Without a norm, both reach the two numbers of their own pair, or themselves
+// With a norm, a NaN makes its whole head NaN; an infinity becomes NaN, and the other numbers of
+// its head become 0. Without a norm, both reach the two numbers of their own pair, or themselves
 // alone beyond the columns that turn.
 //
-// Finite numbers raise no exception for which an application may ask, unless a turned or scaled
-// number is too large for a float. With a rope_factor above 1 this also goes for the products that
-// a turn is made of: where nothing is fused, the difference of two that overflow is invalid.
+// Finite numbers raise none of the floating-point exceptions that an application may trap
+// (heed/attention.h), unless a turned or scaled number is too large for a float. With a rope_factor
+// above 1 the products that make up a turned number may be too large as well: where nothing is
+// fused, the difference of two that overflow is invalid.
 void NormRotate(const NormRotateArgs& args);
 
 }  // namespace heed::reference

@@ -20,6 +20,19 @@ inline float FloatOf(uint32_t bits) {
   memcpy(&value, &bits, sizeof(value));
   return value;
 }
+
+// A field of a struct as the word by which memory or a file keeps it: a bool as 0 or 1.
+inline uint32_t WordOf(float value) { return BitsOf(value); }
+template <typename T>
+uint32_t WordOf(T value) {
+  return static_cast<uint32_t>(value);
+}
+inline void SetWord(uint32_t word, float* value) { *value = FloatOf(word); }
+template <typename T>
+void SetWord(uint32_t word, T* value) {
+  *value = static_cast<T>(word);
+}
+
 inline bool IsFinite(float value) { return (BitsOf(value) & 0x7f800000u) != 0x7f800000u; }
 inline constexpr uint32_t kMinusInfinityBits = 0xff800000u;
 

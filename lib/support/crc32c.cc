@@ -1,5 +1,6 @@
 // lib/support/crc32c.cc: four tables (4 KB of constants) take four bytes in each step. A library
-// with one weight type, which has to be small, has a table of 64 bytes and takes half a byte.
+// with one weight type, which has to be small, has a table of 64 bytes and takes half a byte in
+// each step.
 #include "lib/support/crc32c.h"
 
 #include "lib/support/built.h"
@@ -8,7 +9,7 @@ namespace heed {
 namespace {
 
 constexpr int kNumTables = built::kOthers ? 4 : 1;
-constexpr int kBits = built::kOthers ? 8 : 4;  // of an index
+constexpr int kBits = built::kOthers ? 8 : 4;  // bits of an index
 constexpr uint32_t kNumEntries = 1u << kBits;
 
 struct Tables {

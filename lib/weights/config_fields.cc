@@ -15,18 +15,6 @@ namespace {
 using detail::ConfigField;
 using detail::VisitConfigFields;
 
-uint32_t WordOf(float value) { return BitsOf(value); }
-template <typename T>
-uint32_t WordOf(T value) {
-  return static_cast<uint32_t>(value);
-}
-
-void SetWord(uint32_t word, float* value) { *value = FloatOf(word); }
-template <typename T>
-void SetWord(uint32_t word, T* value) {
-  *value = static_cast<T>(word);
-}
-
 // A tagged field as a file holds it, with a member of a config as its value.
 template <typename T>
 TaggedField Tagged(ConfigField field, const T& value) {

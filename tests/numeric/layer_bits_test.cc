@@ -112,6 +112,7 @@ RandomCall::RandomCall(uint64_t seed, WeightType weights, CoreType core) {
   if (random.Chance(25)) {
     wanted = random.Chance(50) ? WeightsWanted::kPerHead : WeightsWanted::kAverage;
   }
+  if (random.Chance(30)) args.first_keys = random.BetweenSigned(1, 90);
 }
 
 void CheckRandomCalls(WeightType weights, uint64_t count = Effort(400, 40),

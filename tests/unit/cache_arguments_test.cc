@@ -214,6 +214,36 @@ TEST_CASE("new rows, positions and lengths are refused where they are out of ran
   call.ExpectAccepted(args);
 }
 
+TEST_CASE("offsets of a layer with rotary positions are checked before they are read") {
+  CachedCall call(LinearLimits());
+  const std::vector<int64_t> numbers(kBatch + 1, 0);
+  const auto* odd = reinterpret_cast<const int64_t*>(
+      reinterpret_cast<const std::byte*>(numbers.data()) + 4);
+  const auto refused = [&](const Offsets& offsets, StatusCode code) {
+    call.ExpectRefused(
+        [&](ForwardArgs& a) {
+          a.cache = nullptr;
+          a.offsets = offsets;
+        },
+        code, "offsets");
+  };
+  refused(Offsets(nullptr, kBatch), StatusCode::kNullPointer);
+  refused(Offsets(nullptr, SIZE_MAX), StatusCode::kBadMask);
+  refused(Offsets(numbers.data(), kBatch + 1), StatusCode::kBadMask);
+  if (alignof(int64_t) == 8) refused(Offsets(odd, kBatch), StatusCode::kMisaligned);
+  // The last row has position 2^20 - 1 at most; the first one may lie as far before the keys.
+  constexpr int64_t kHighest = kMaxPosition + 1 - int64_t{kRows};
+  for (const int64_t offset : {-kMaxPosition - 1, kHighest + 1}) {
+    const int64_t offsets[] = {0, offset};
+    refused(Offsets(offsets, kBatch), StatusCode::kOverLimit);
+  }
+  ForwardArgs args = call.args();
+  args.cache = nullptr;
+  const int64_t farthest[] = {-kMaxPosition, kHighest};
+  args.offsets = Offsets(farthest, kBatch);
+  call.ExpectAccepted(args);
+}
+
 TEST_CASE("a layer without rotary positions takes none") {
   CachedCall call(LinearLimits(), AttentionConfig::GroupedQuery(kDim, 4, 2, 6));
   const int32_t numbers[kRows] = {0, 1, 2};
@@ -375,6 +405,67 @@ TEST_CASE("calls without rows change nothing") {
     for (size_t i = 0; i < kBatch * kRows * kDim; ++i) y[i] = 0.0f;  // the layer has no biases
     return y;
   }());
+}
+
+TEST_CASE("a memory of no entries or of no keys is empty, whatever the executor") {
+  CachedCall call(LinearLimits());
+  const Executor eager{nullptr, 2,
+                       [](void*, size_t num_tasks, TaskFunction function, void* argument) {
+                         for (size_t t = 0; t < num_tasks; ++t) function(argument, t, t % 2);
+                       },
+                       0};
+  for (const size_t rows : {size_t{0}, kRows}) {
+    for (const size_t batch : {size_t{0}, kBatch}) {
+      CAPTURE(rows);
+      CAPTURE(batch);
+      const ConstTensorView key(call.x.data(), kBatch, kRows, kDim);
+      REQUIRE(call.runner->layer().Remember(key, {}, {}, &eager, &call.cache).ok());
+      CHECK(call.cache.length(1) == kRows);
+      const ConstTensorView part(call.x.data(), batch, rows, kDim);
+      const Status status = call.runner->layer().Remember(part, {}, {}, &eager, &call.cache);
+      CHECK_MESSAGE(status.ok(), Text(status));
+      const size_t held = batch == 0 ? 0 : rows;
+      CHECK(call.cache.length(0) == held);
+      CHECK(call.cache.length(1) == held);
+    }
+  }
+}
+
+TEST_CASE("a stride of a single entry or row of a memory's keys means nothing") {
+  CachedCall call(LinearLimits());
+  const Attention& layer = call.runner->layer();
+  for (const size_t rows : {size_t{1}, kRows}) {
+    ConstTensorView key(call.x.data(), 1, rows, kDim);
+    REQUIRE(layer.Remember(key, {}, {}, nullptr, &call.cache).ok());
+    const std::vector<std::byte> wanted = call.block.Copy();
+    REQUIRE(call.cache.Reset().ok());
+    key.batch_stride = key.head_stride = SIZE_MAX - 3;
+    if (rows == 1) key.row_stride = SIZE_MAX - 3;
+    const Status status = layer.Remember(key, {}, {}, nullptr, &call.cache);
+    CHECK_MESSAGE(status.ok(), Text(status));
+    CHECK(memcmp(call.block.data(), wanted.data(), wanted.size()) == 0);
+  }
+}
+
+TEST_CASE("a cache that lies in the memory of the layer is refused") {
+  CachedCall call(LinearLimits());
+  const AlignedBytes& block = call.runner->block();
+  const size_t bytes = KvCacheBytes(kConfig, LinearLimits());
+  REQUIRE(PlanBytes(kConfig) + bytes <= block.size());
+  const MutableBytes inside(block.bytes().data + PlanBytes(kConfig), bytes);
+  KvCache cache;
+  REQUIRE(KvCache::Init(kConfig, LinearLimits(), inside, &cache).ok());
+  call.ExpectRefused([&](ForwardArgs& a) { a.cache = &cache; }, StatusCode::kOverlap, "cache");
+  call.ExpectRefused(
+      [&](ForwardArgs& a) {
+        a.cache = nullptr;
+        a.memory = &cache;
+      },
+      StatusCode::kOverlap, "memory");
+  const ConstTensorView key(call.x.data(), 1, kRows, kDim);
+  const Status status = call.runner->layer().Remember(key, {}, {}, nullptr, &cache);
+  CHECK(status.code == StatusCode::kOverlap);
+  CHECK(Names(status, "memory"));
 }
 
 // Makes other calls of the cache from inside of a call that appends to it.

@@ -842,9 +842,12 @@ std::vector<Case> CasesOfCachedCalls() {
       {check, "args.key.present() ? \"key\"",
        "bad shape: value: expected none, as a memory is given",
        without([](C& c) { c.args.memory = &c.cache, c.args.value = c.args.query; })},
-      {check, "\"positions of query",
-       "over limit: offset: expected positions of query of at most 1048575, got 1048574",
+      {check, "\"for rotary positions of all",
+       "over limit: offset: expected for rotary positions of all rows at most 1048573, got 1048574",
        without([](C& c) { c.args.offset = 1048574; }, true)},
+      {check, "\"for rotary positions at least",
+       "over limit: offset: expected for rotary positions at least -1048575, got -1048576",
+       without([](C& c) { c.args.offset = -1048576; }, true)},
       {check, "as the layer has no rotary",
        "bad value: positions: expected none, as the layer has no rotary positions",
        without([](C& c) { c.args.positions = Positions(c.integers.data(), 1, 3); })},
@@ -875,6 +878,18 @@ std::vector<Case> CasesOfCachedCalls() {
        append([](C& c) {
          c.args.output.data = reinterpret_cast<float*>(c.block.data() + 1024);
        })},
+      {"core/overlap.cc", "lent.name, other->expectation",
+       "overlap: cache: expected no memory shared with the block",
+       [](Things&) {
+         CachedCall c;
+         const Runner runner(c.layer, c.limits);
+         const size_t plan = PlanBytes(c.layer.config);
+         const MutableBytes block = runner.block().bytes();
+         REQUIRE(KvCache::Init(c.layer.config, c.cache_limits,
+                               MutableBytes(block.data + plan, block.size - plan), &c.cache).ok());
+         c.args.cache = &c.cache;
+         return runner.Forward(c.args);
+       }},
   };
 }
 
@@ -1313,10 +1328,11 @@ Status AttachCache(Things& t, const Edit& edit, bool is_ring = false, bool repai
 
 std::vector<Case> CasesOfCache() {
   const char* const file = "core/cache.cc";
+  const char* const entries = "core/cache_entries.cc";
   using Config = AttentionConfig;
   return {
       {file, "a library that is built with caches", "", nullptr},
-      {file, "kBusy", "busy: cache: expected no other call of this cache at the same time",
+      {entries, "kBusy", "busy: cache: expected no other call of this cache at the same time",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) {
            *CacheAccess::Busy(cache) = 1;
@@ -1440,17 +1456,17 @@ std::vector<Case> CasesOfCache() {
            t.memory.data()[sizes::kAlignment * 3] = std::byte{1};
          }, true);
        }},
-      {file, "below limits.max_batch",
+      {entries, "below limits.max_batch",
        "bad value: entry: expected below limits.max_batch = 2, got 2",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) { return cache.Truncate(2, 0); });
        }},
-      {file, "at most the entry's length",
+      {entries, "at most the entry's length",
        "bad value: n: expected at most the entry's length = 0, got 1",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) { return cache.Truncate(0, 1); });
        }},
-      {file, "kOverwritten",
+      {entries, "kOverwritten",
        "overwritten: n: expected a row whose window begins at or after 192, got 141",
        [](Things& t) {
          return OnCache(t, true, [](KvCache& cache) {
@@ -1459,7 +1475,8 @@ std::vector<Case> CasesOfCache() {
            return cache.Truncate(1, 150);
          });
        }},
-      {file, "\"count\"", "bad value: count: expected at most limits.max_batch = 2, got 3",
+      {entries, "\"count\"",
+       "bad value: count: expected at most limits.max_batch = 2, got 3",
        [](Things& t) {
          return OnCache(t, false, [](KvCache& cache) {
            const uint32_t map[3] = {};
