@@ -26,7 +26,7 @@ static cache_home make_cache(const small_layer* d, uint32_t type) {
   return home;
 }
 
-/* The length of an entry, in the block: after the header of 128 bytes. */
+/* Writes the length of an entry into the block, whose header has 128 bytes. */
 static void set_length(const cache_home* home, size_t entry, uint32_t length) {
   memcpy(home->block + 128 + 4 * entry, &length, sizeof length);
 }
@@ -98,15 +98,12 @@ static void entries(void) {
     CHECK(memcmp(&handle, &home.cache, sizeof handle) == 0);    \
   } while (0)
 
-static void refusals(void) {
-  small_layer* d = make_small_layer();
+static void refused_init(void) {
+  const small_layer* d = make_small_layer();
   cache_home home = make_cache(d, 0);
   unsigned char* before = (unsigned char*)aligned(home.bytes);
   heed_kv_cache* const cache = &home.cache;
   const heed_attention_config* const config = &d->config;
-  const uint32_t map[] = {0, 3};
-  set_length(&home, 1, 9);
-
   REFUSED(heed_kv_cache_init(NULL, &home.limits, home.block, home.bytes, cache),
           HEED_NULL_POINTER, "config");
   REFUSED(heed_kv_cache_init(config, NULL, home.block, home.bytes, cache), HEED_NULL_POINTER,
@@ -135,7 +132,16 @@ static void refusals(void) {
   int8.core = HEED_CORE_INT8;
   REFUSED(heed_kv_cache_init(&int8, &home.limits, home.block, home.bytes, cache),
           HEED_UNSUPPORTED, "limits.type");
+}
 
+static void refused_attach(void) {
+  const small_layer* d = make_small_layer();
+  cache_home home = make_cache(d, 0);
+  unsigned char* before = (unsigned char*)aligned(home.bytes);
+  heed_kv_cache* const cache = &home.cache;
+  const heed_attention_config* const config = &d->config;
+  heed_attention_config int8 = *config;
+  int8.core = HEED_CORE_INT8;
   REFUSED(heed_kv_cache_attach(NULL, home.block, home.bytes, cache), HEED_NULL_POINTER, "config");
   REFUSED(heed_kv_cache_attach(config, NULL, home.bytes, cache), HEED_NULL_POINTER, "block");
   REFUSED(heed_kv_cache_attach(config, home.block, home.bytes, NULL), HEED_NULL_POINTER, "cache");
@@ -149,8 +155,15 @@ static void refusals(void) {
   home.block[40] ^= 1;
   set_length(&home, 0, kCapacity + 1);
   REFUSED(heed_kv_cache_attach(config, home.block, home.bytes, cache), HEED_BAD_PAYLOAD, "block");
-  set_length(&home, 0, 0);
+}
 
+static void refused_entries(void) {
+  const small_layer* d = make_small_layer();
+  cache_home home = make_cache(d, 0);
+  unsigned char* before = (unsigned char*)aligned(home.bytes);
+  heed_kv_cache* const cache = &home.cache;
+  const uint32_t map[] = {0, 3};
+  set_length(&home, 1, 9);
   REFUSED(heed_kv_cache_truncate(cache, kBatch, 0), HEED_BAD_VALUE, "entry");
   REFUSED(heed_kv_cache_truncate(cache, 1, 10), HEED_BAD_VALUE, "n");
   REFUSED(heed_kv_cache_copy_entry(cache, kBatch, 0), HEED_BAD_VALUE, "from");
@@ -158,7 +171,13 @@ static void refusals(void) {
   REFUSED(heed_kv_cache_reorder(cache, map, 2), HEED_BAD_VALUE, "map");
   REFUSED(heed_kv_cache_reorder(cache, map, kBatch + 1), HEED_BAD_VALUE, "count");
   REFUSED(heed_kv_cache_reorder(cache, NULL, 1), HEED_NULL_POINTER, "map");
+}
 
+static void refused_without_a_cache(void) {
+  small_layer* d = make_small_layer();
+  cache_home home = make_cache(d, 0);
+  const heed_const_tensor key = d->args.query;
+  const uint32_t map[] = {0, 3};
   heed_kv_cache none;
   const int fill[] = {0x00, 0xa5, 0xff}; /* never attached, never written */
   for (size_t i = 0; i < sizeof fill / sizeof fill[0]; ++i) {
@@ -174,28 +193,29 @@ static void refusals(void) {
     d->args.memory = &none;
     CHECK_REFUSED(heed_attention_forward(&d->layer, &d->args), HEED_NULL_POINTER, "memory");
     d->args.memory = NULL;
-    const heed_const_tensor key = d->args.query;
     CHECK_REFUSED(heed_attention_remember(&d->layer, &key, NULL, NULL, NULL, &none),
                   HEED_NULL_POINTER, "memory");
   }
   CHECK(heed_kv_cache_length(NULL, 0) == 0);
   CHECK_REFUSED(heed_kv_cache_reset(NULL), HEED_NULL_POINTER, "cache");
-  const heed_const_tensor key = d->args.query;
-  CHECK_REFUSED(heed_attention_remember(NULL, &key, NULL, NULL, NULL, cache), HEED_NULL_POINTER,
-                "layer");
-  CHECK_REFUSED(heed_attention_remember(&d->layer, NULL, NULL, NULL, NULL, cache),
+  CHECK_REFUSED(heed_attention_remember(NULL, &key, NULL, NULL, NULL, &home.cache),
+                HEED_NULL_POINTER, "layer");
+  CHECK_REFUSED(heed_attention_remember(&d->layer, NULL, NULL, NULL, NULL, &home.cache),
                 HEED_NULL_POINTER, "key");
   CHECK_REFUSED(heed_attention_remember(&d->layer, &key, NULL, NULL, NULL, NULL),
                 HEED_NULL_POINTER, "memory");
   heed_executor no_size = HEED_EXECUTOR_INIT;
   no_size.size = 0;
-  CHECK_REFUSED(heed_attention_remember(&d->layer, &key, NULL, NULL, &no_size, cache),
+  CHECK_REFUSED(heed_attention_remember(&d->layer, &key, NULL, NULL, &no_size, &home.cache),
                 HEED_BAD_VALUE, "executor.size");
 }
 
 int main(void) {
   sizes();
   entries();
-  refusals();
+  refused_init();
+  refused_attach();
+  refused_entries();
+  refused_without_a_cache();
   return report("capi_cache_test");
 }

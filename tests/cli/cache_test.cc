@@ -1,5 +1,5 @@
 // tests/cli/cache_test.cc: `heed run` gives a sequence to a layer in pieces, with a cache or a
-// memory. What it writes is what the same command writes without --stream, to the byte.
+// memory. It writes the same bytes as the same command without --stream.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -34,7 +34,7 @@ class StreamedCall {
   Words Run(const Words& more) const {
     return call.words() + more + Words{"--output", folder().Path("y.npy")};
   }
-  // What the command writes; `with_weights` asks for attention weights too.
+  // The bytes that the command writes; `with_weights` asks for attention weights too.
   std::string Written(const Words& more, bool with_weights = true) const {
     const Words weights = with_weights ? Words{"--attention-weights", folder().Path("a.npy")}
                                        : Words{};
@@ -166,7 +166,7 @@ TEST_CASE("a ring keeps the window and the first keys, and goes on from a file")
   call.Wrong({"--window", "3", "--ring"}, {"--ring", "--stream"});
 }
 
-// The first rows of a query [B, S, E], and those after them.
+// Rows [first, first + rows) of each entry of a query [B, S, E], as a file.
 std::string RowsOf(const std::vector<float>& query, size_t batch, size_t columns, size_t first,
                    size_t rows) {
   const size_t all = query.size() / batch / columns;

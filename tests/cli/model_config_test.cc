@@ -24,7 +24,7 @@ AttentionConfig WithNorms(float eps) {
   return config;
 }
 
-// 2 heads of 16, theta 10000: each frequency is the square root of the one before by 10.
+// Heads of 16 and theta 10000: each frequency is the one before, divided by the square root of 10.
 const std::vector<float>& PlainFrequencies() {
   static const std::vector<float> kFrequencies = {
       1.0f, 0.316227764f, 0.1f, 0.0316227749f, 0.01f, 0.00316227763f, 0.001f, 0.000316227757f};
@@ -61,7 +61,7 @@ class Packer {
     if (!config.empty()) words = words + Words{"--config", folder_.Write("config.json", config)};
     return words + options;
   }
-  // Packs to what the library packs, and says each of `notes` on stdout.
+  // Packs the same bytes as the library does, and prints each of `notes`.
   void Packs(const LayerData& layer, const Words& options, const std::string& config,
              const Words& notes = {}, const std::vector<SavedTensor>& more = {}) const {
     CAPTURE(config);
@@ -266,7 +266,7 @@ TEST_CASE("frequencies of the file are taken, unless they contradict theta or ar
   Random random(93);
   packer.Packs(NormalLayer(Plain(), random), kTwo + Words{"--ignore", "rotary_emb.inv_freq"}, "",
                {}, {tensor});
-  // In few bits.
+  // Frequencies that a file holds in few bits are near those of theta, and are taken.
   std::vector<float> near = PlainFrequencies();
   for (float& frequency : near) frequency *= 1.003f;
   packer.Packs(Rotary(Plain(), RopeStyle::kHalf, near), kTwo + Words{"--rope-theta", "1e4"}, "", {},
@@ -297,7 +297,7 @@ TEST_CASE("norms of each head's queries and keys are packed, and Gemma's with 1 
   only_q.config.k_norm = false;
   only_q.k_norm_weight.clear();
   packer.Packs(only_q, kTwo + Words{"--norm-eps", "1e-5"}, "", {"norms: RMS of q, eps 1e-05"});
-  // The file holds the weights that are packed, less 1.
+  // Gemma's files hold the weights less 1.
   LayerData saved = layer;
   saved.config.rope_style = layer.config.rope_style = RopeStyle::kHalf;
   saved.rope_frequencies = layer.rope_frequencies = PlainFrequencies();

@@ -106,7 +106,7 @@ TEST_CASE("run survives mutated packed files, also with true checksums") {
   config.k_norm = true;
   const std::string positions = TextOf(Pack(NormalLayer(config, random)));
   Try(positions, 9000, run);
-  // The header, table and fields, the rest being as it was.
+  // Header, table and fields are mutated; the rest stays, and every checksum is right.
   Try(positions.substr(80, 448 - 80), 10000, [&](const std::string& start) {
     std::string file = positions;
     const size_t count = std::min<size_t>(start.size(), 448 - 80);

@@ -27,10 +27,10 @@ struct SameBitsCase {
   bool padding = false, bias = false, lengths = false, causal = false;
   int64_t offset = 0, window = 0, first_keys = 0;
   WeightsWanted weights = WeightsWanted::kNone;
-  // With a cache: the rows of the first call and of each later one. 0: no cache, one call.
+  // With a cache, the first call has `prompt` rows and each later one `step`. Without, both are 0.
   size_t prompt = 0, step = 0;
   CacheType cache_keys = CacheType::kF32, cache_values = CacheType::kF32;
-  bool ring = false;  // of the window and the first keys
+  bool ring = false;  // the cache keeps the window and the first keys alone
 };
 
 struct SameBitsCases {

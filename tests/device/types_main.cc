@@ -1,6 +1,6 @@
-// tests/device/types_main.cc: what a library says of types and parts that it is built without
-// (HEED_TYPES, HEED_FEATURES): Open, PackWeights, KvCache::Init and CheckConfig answer kUnsupported
-// and name it; what it is built with runs.
+// tests/device/types_main.cc: a library that is built without some types or parts (HEED_TYPES,
+// HEED_FEATURES). Open, PackWeights, KvCache::Init and CheckConfig answer kUnsupported and name the
+// missing one; all others run.
 #include <cstddef>
 
 #include "board/board.h"

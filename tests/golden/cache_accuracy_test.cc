@@ -1,8 +1,8 @@
-// tests/golden/cache_accuracy_test.cc: how much caches of bf16 and int8 lose on trained layers with
-// real inputs, from HEED_SHARED_DATA_DIR, every row causal: ||y - y_f32|| / ||y_f32||, where
-// y_f32 comes from an f32 cache. The yardstick is the same rounding in double (one scale,
-// absmax / 127, for each token and head, after rotation). Where HEED_CACHE_TABLE names a file, the
-// table goes there (`make accuracy`).
+// tests/golden/cache_accuracy_test.cc: the error of caches of bf16 and int8 on trained layers with
+// real inputs from HEED_SHARED_DATA_DIR, every row causal: ||y - y_f32|| / ||y_f32||, where y_f32
+// comes from an f32 cache. It is compared with the error that the same rounding makes in double
+// (int8: one scale, absmax / 127, for each token and head, after rotation). Where HEED_CACHE_TABLE
+// names a file, the table is written to it (`make accuracy`).
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -20,7 +20,7 @@
 namespace heed::test {
 namespace {
 
-constexpr double kBound = 1.05;  // times the yardstick
+constexpr double kBound = 1.05;  // times the error in double
 
 struct Column {
   const char* name;
@@ -34,7 +34,7 @@ constexpr size_t kNumColumns = sizeof(kColumns) / sizeof(kColumns[0]);
 
 struct Row {
   std::string layer;
-  double errors[kNumColumns] = {}, yardsticks[kNumColumns] = {};
+  double errors[kNumColumns] = {}, in_double[kNumColumns] = {};
 };
 
 std::vector<float> Run(const RealLayer& real, CacheType keys, CacheType values) {
@@ -43,9 +43,7 @@ std::vector<float> Run(const RealLayer& real, CacheType keys, CacheType values) 
   stream.batch = real.batch;
   stream.len = real.len;
   stream.x = real.x;
-  CacheLimits limits;
-  limits.max_batch = static_cast<uint32_t>(real.batch);
-  limits.capacity = static_cast<uint32_t>(real.len);
+  CacheLimits limits = CacheLimitsFor(stream);
   limits.type = keys;
   limits.value_type = values;
   Feeder feeder(stream, limits);
@@ -71,7 +69,7 @@ Row Measure(const RealModel& model, size_t index) {
   for (size_t i = 0; i < kNumColumns; ++i) {
     const Column& column = kColumns[i];
     row.errors[i] = RelativeNorm(Run(real, column.keys, column.values), y_f32);
-    row.yardsticks[i] = RelativeNorm(InDouble(real, column.keys, column.values), exact);
+    row.in_double[i] = RelativeNorm(InDouble(real, column.keys, column.values), exact);
   }
   return row;
 }
@@ -82,7 +80,7 @@ std::string Percent(double error) {
   return text;
 }
 
-bool ComesWithYardstick(size_t column) { return kColumns[column].keys == kColumns[column].values; }
+bool HasColumnInDouble(size_t column) { return kColumns[column].keys == kColumns[column].values; }
 
 std::string TableOf(const std::vector<Row>& rows) {
   std::ostringstream table;
@@ -91,7 +89,7 @@ std::string TableOf(const std::vector<Row>& rows) {
   for (size_t i = 0; i < kNumColumns; ++i) {
     table << " " << kColumns[i].name << " |";
     line += "---|";
-    if (!ComesWithYardstick(i)) continue;
+    if (!HasColumnInDouble(i)) continue;
     table << " " << kColumns[i].name << " in double |";
     line += "---|";
   }
@@ -100,7 +98,7 @@ std::string TableOf(const std::vector<Row>& rows) {
     table << "\n| " << row.layer << " |";
     for (size_t i = 0; i < kNumColumns; ++i) {
       table << " " << Percent(row.errors[i]) << " |";
-      if (ComesWithYardstick(i)) table << " " << Percent(row.yardsticks[i]) << " |";
+      if (HasColumnInDouble(i)) table << " " << Percent(row.in_double[i]) << " |";
     }
   }
   table << "\n";
@@ -120,9 +118,9 @@ TEST_CASE("caches of real layers lose at most 1.05 times what their rounding los
   MESSAGE("\n", table);
   for (const Row& row : rows) {
     for (size_t i = 0; i < kNumColumns; ++i) {
-      CHECK_MESSAGE(row.errors[i] <= kBound * row.yardsticks[i], row.layer, ", ",
+      CHECK_MESSAGE(row.errors[i] <= kBound * row.in_double[i], row.layer, ", ",
                     std::string(kColumns[i].name), ": ", row.errors[i], " against ",
-                    row.yardsticks[i]);
+                    row.in_double[i]);
     }
   }
   const char* const path = std::getenv("HEED_CACHE_TABLE");

@@ -15,7 +15,7 @@
 namespace heed::test {
 namespace {
 
-constexpr RealModel kModel = kRealModels[3];
+constexpr RealModel kModel = kStories260K;
 constexpr double kBound = 1e-5;  // of the largest number
 
 bool HasLayers() {
@@ -42,12 +42,6 @@ Stream StreamOf(const RealLayer& real) {
   stream.len = real.len;
   stream.x = real.x;
   return stream;
-}
-
-CacheLimits LimitsOf(const RealLayer& real) {
-  CacheLimits limits;
-  limits.capacity = static_cast<uint32_t>(real.len);
-  return limits;
 }
 
 // The keys of an f32 cache with one entry, [heads][len][head_dim] (heed/detail/kv_form.h).
@@ -97,11 +91,11 @@ TEST_CASE("stories260K: rotated queries and keys, values and outputs are those o
       for (const size_t rows : {size_t{1}, size_t{7}, real.len}) {
         CAPTURE(rows);
         Random random(index);
-        Feeder feeder(stream, LimitsOf(real), target);
+        Feeder feeder(stream, CacheLimitsFor(stream), target);
         feeder.FeedTo(random, rows, real.len);
         CHECK(SameBits(feeder.outputs().output, whole.output));
         CHECK(RelativeError(ByRow(KeysOf(&feeder), 4, real.len), k) <= kBound);
-        Feeder query_feeder(queries, LimitsOf(real), target);
+        Feeder query_feeder(queries, CacheLimitsFor(queries), target);
         query_feeder.FeedTo(random, rows, real.len);
         CHECK(RelativeError(ByRow(KeysOf(&query_feeder), 8, real.len), q) <= kBound);
       }
@@ -115,12 +109,10 @@ TEST_CASE("stories260K with the int8 core streams the bits of the whole") {
     RealLayer real = LoadRealLayer(kModel, index);
     real.layer.config.core = CoreType::kInt8;
     real.layer.config.weights = WeightType::kInt8;
-    CacheLimits limits = LimitsOf(real);
-    limits.type = CacheType::kInt8;
     const Stream stream = StreamOf(real);
     ForEachTarget([&](const char* target) {
       Random random(index);
-      Feeder feeder(stream, limits, target);
+      Feeder feeder(stream, CacheLimitsFor(stream), target);
       feeder.FeedTo(random, 5, real.len);
       CHECK(SameBits(feeder.outputs().output, RunLayer(real.layer, real.args(), target).output));
     });

@@ -74,7 +74,7 @@ TEST_CASE("Open, Create, Forward, caches and sdpa never call the allocator") {
   CacheLimits cache_limits;
   cache_limits.max_batch = 2;
   cache_limits.capacity = 150;
-  cache_limits.type = config.core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
+  cache_limits.type = ExactCacheType(config);
   const AlignedBytes cache_block(KvCacheBytes(config, cache_limits));
   KvCache cache, attached;
   ForwardArgs appending = args, asking = args;

@@ -13,6 +13,7 @@
 #include "lib/reference/kernels.h"
 #include "lib/reference/scalar.h"
 #include "tests/support/effort.h"
+#include "tests/support/tables.h"
 #include "tests/support/targets.h"
 
 namespace heed::test {
@@ -52,14 +53,6 @@ double WorstUlp(ArrayFunction function, double (*exact)(double), float sign, flo
 
 double LibmExp2(double x) { return std::exp2(x); }
 double LibmTanh(double x) { return std::tanh(x); }
-
-std::vector<const KernelTable*> AllTables() {
-  std::vector<const KernelTable*> tables = {&reference::kKernels};
-  for (size_t i = 0; const KernelTable* table = kernels::UsableTable(i); ++i) {
-    tables.push_back(table);
-  }
-  return tables;
-}
 
 // The fastest table with fused multiply-adds. That it equals the reference is tested below.
 const KernelTable& BestFused() {

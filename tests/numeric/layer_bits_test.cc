@@ -186,9 +186,11 @@ TEST_CASE("a large layer gives the bits of the plain layer: whole tiles, many pa
     args.query = ConstTensorView(query.data(), 2, 150, 192);
     args.causal = causal;
     const Outputs want = RunPlain(data, args, WeightsWanted::kNone);
+    const AlignedBytes file = Pack(data);
     ForEachTarget([&](const char* target) {
       if (!HasFma(target)) return;
-      CHECK(SameBits(RunLayer(data, args, target).output, want.output));
+      const Runner runner(file, LimitsFor(args), target);
+      CHECK(SameBits(RunLayer(runner, args).output, want.output));
     });
   }
 }

@@ -13,7 +13,6 @@
 //     is 0.1 to 0.4 % of ||y||. Inputs of integer weights are rounded by row, which it does not
 //     know either; that is up to 2 % of such small layers.
 #include <algorithm>
-#include <memory>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -30,16 +29,6 @@
 namespace heed::test {
 namespace {
 
-constexpr StreamTypes kTypes[] = {{WeightType::kF32, CoreType::kF32},
-                                  {WeightType::kF32, CoreType::kInt8},
-                                  {WeightType::kBf16, CoreType::kF32},
-                                  {WeightType::kInt8, CoreType::kInt8},
-                                  {WeightType::kF32, CoreType::kF32},
-                                  {WeightType::kInt8, CoreType::kF32},
-                                  {WeightType::kBf16, CoreType::kInt8},
-                                  {WeightType::kInt4, CoreType::kInt8},
-                                  {WeightType::kInt4, CoreType::kF32}};
-constexpr CacheType kCacheTypes[] = {CacheType::kF32, CacheType::kBf16, CacheType::kInt8};
 constexpr double kFloatBound = 4e-6;
 
 // The layer with its weights as the packed file holds them.
@@ -94,26 +83,28 @@ void Add(const Outputs& got, const oracle::Result& exact, WeightsWanted wanted, 
 
 TEST_CASE("layers with positions, norms, caches and masks of every kind equal the oracle") {
   Tally floats, rounded, int8_core, integer_weights;
-  for (uint64_t seed = 1; seed <= Effort(72, 14); ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(49, 2 * kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    const Stream stream = RandomStream(random, kTypes[seed % 9]);
+    const Stream stream = RandomStream(random, LayerTypesOf(seed));
     const LayerData packed = AsPacked(stream.layer);
     const bool has_int8_core = stream.layer.config.core == CoreType::kInt8;
     oracle::Rounding rounding;
     if (has_int8_core) {
       rounding = {CacheType::kInt8, CacheType::kInt8, CacheType::kInt8, CacheType::kInt8};
     }
-    CacheLimits limits;
-    limits.max_batch = static_cast<uint32_t>(stream.batch);
-    limits.capacity = static_cast<uint32_t>(stream.len);
-    limits.type = has_int8_core ? CacheType::kInt8 : kCacheTypes[random.Below(3)];
-    limits.value_type = has_int8_core ? CacheType::kInt8 : kCacheTypes[random.Below(3)];
+    CacheLimits limits = CacheLimitsFor(stream);
+    if (!has_int8_core) {
+      limits.type = kCacheTypes[random.Below(3)];
+      limits.value_type = kCacheTypes[random.Below(3)];
+    }
     const bool has_f32_cache =
         limits.type == CacheType::kF32 && limits.value_type == CacheType::kF32;
     oracle::Rounding cached = rounding;
-    cached.key = limits.type;
-    cached.value = limits.value_type;
+    if (!has_int8_core) {
+      cached.key = limits.type;
+      cached.value = limits.value_type;
+    }
     const oracle::Result exact =
         oracle::Layer(stream.layer.config, packed.tensors(), stream.args(), rounding);
     const oracle::Result exact_cached =
@@ -140,14 +131,11 @@ TEST_CASE("layers with positions, norms, caches and masks of every kind equal th
       Add(whole, exact, stream.wanted, whole_tally);
       Add(feeder.outputs(), exact_cached, stream.wanted, cached_tally);
       if (has_f32_cache || has_int8_core) {
-        CHECK(SameBits(feeder.outputs().output, whole.output));
-        CHECK(SameBits(feeder.outputs().weights, whole.weights));
+        CheckSame(feeder.outputs(), whole);
       }
       if (HasFma(target)) {
-        CHECK(SameBits(whole.output, reference.output));
-        CHECK(SameBits(whole.weights, reference.weights));
-        CHECK(SameBits(feeder.outputs().output, reference_feeder.outputs().output));
-        CHECK(SameBits(feeder.outputs().weights, reference_feeder.outputs().weights));
+        CheckSame(whole, reference);
+        CheckSame(feeder.outputs(), reference_feeder.outputs());
       }
     });
   }
@@ -166,7 +154,7 @@ TEST_CASE("layers with positions, norms, caches and masks of every kind equal th
   CHECK(integer_weights.worst <= 0.04);
 }
 
-// Where a call has keys, those turn by their index, whatever the positions of the queries.
+// Keys that a call gives turn by their index, whatever the positions of the queries are.
 TEST_CASE("queries turn by their offset or given positions beside keys that turn by their index") {
   for (uint64_t seed = 201; seed <= 200 + Effort(60, 10); ++seed) {
     CAPTURE(seed);
@@ -210,10 +198,7 @@ TEST_CASE("queries turn by their offset or given positions beside keys that turn
       const Outputs got = RunLayer(layer, args, target, WeightsWanted::kPerHead);
       CHECK(RelativeError(got.output, exact.output) <= kFloatBound);
       CHECK(RelativeError(got.weights, exact.weights) <= kFloatBound);
-      if (HasFma(target)) {
-        CHECK(SameBits(got.output, reference.output));
-        CHECK(SameBits(got.weights, reference.weights));
-      }
+      if (HasFma(target)) CheckSame(got, reference);
     });
   }
 }

@@ -1,8 +1,5 @@
-// Sine and cosine of rotary positions against libm's of the same double angle: every position below
-// 2^20 times the frequencies of models, and angles of any size.
-#include "lib/support/sine.h"
-#include "lib/support/turns.h"
-
+// tests/numeric/sine_test.cc: sine and cosine of rotary positions against libm's of the same double
+// angle: every position below 2^20 times the frequencies of models, and angles of any size.
 #include <cfenv>
 #include <cfloat>
 #include <cmath>
@@ -13,6 +10,8 @@
 #include <doctest/doctest.h>
 
 #include "heed/positions.h"
+#include "lib/support/sine.h"
+#include "lib/support/turns.h"
 #include "tests/support/effort.h"
 #include "tests/support/random.h"
 
@@ -20,7 +19,7 @@ namespace heed::test {
 namespace {
 
 // The reduction rounds once, the end of a polynomial twice, and libm once, each by up to 2^-54,
-// which is 5.6e-17; smaller terms add less than that. 2.3e-16 was met.
+// which is 5.6e-17; smaller terms add less than that. The largest error measured is 2.3e-16.
 constexpr double kBound = 3e-16;
 
 // The larger error of the two.
@@ -32,7 +31,7 @@ double Error(double angle) {
   return of_sine > of_cosine ? of_sine : of_cosine;
 }
 
-// As a checkpoint's inv_freq: theta^(-2i / dims) in double, rounded once.
+// The inv_freq of a checkpoint: theta^(-2i / dims) in double, rounded once.
 std::vector<float> FrequenciesOf(double theta, size_t dims) {
   std::vector<float> frequencies;
   for (size_t i = 0; i < dims / 2; ++i) {
@@ -88,7 +87,6 @@ TEST_CASE("sine and cosine are within 3e-16 of exact at angles of any size up to
   CHECK(worst <= kBound);
 }
 
-// The definition in another form: libm's double results, rounded to float.
 TEST_CASE("turns are libm's cosine and sine times the factor, rounded to float once") {
   constexpr float kFactor = 1.1386294f;
   constexpr int64_t kStride = Effort(97, 4999);

@@ -1,6 +1,6 @@
-// tests/numeric/stream_exceptions_test.cc: calls with caches, positions and norms divide by nothing
-// that is zero, do no invalid operation and do not overflow, whatever a cache's memory held before
-// and whatever rows it has forgotten. And subnormals that are flushed to zero change no bit.
+// tests/numeric/stream_exceptions_test.cc: calls with caches, positions and norms do not divide by
+// zero, do no invalid operation and do not overflow, whatever a cache's memory held before and
+// whatever rows were truncated. Subnormals that are flushed to zero change no bit.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -30,7 +30,7 @@ constexpr Types kTypes[] = {{WeightType::kF32, CoreType::kF32, CacheType::kF32, 
                             {WeightType::kInt4, CoreType::kInt8, CacheType::kInt8,
                              CacheType::kInt8}};
 
-// What rows are multiplied by. With norms scores stay small where rows are huge.
+// Even and odd rows are multiplied by these. With norms, scores stay small where rows are huge.
 struct Rows {
   const char* name;
   float even, odd;
@@ -62,6 +62,13 @@ Stream StreamOf(const Types& types, const Rows& rows) {
   return stream;
 }
 
+CacheLimits CacheLimitsOf(const Types& types, const Stream& stream) {
+  CacheLimits limits = CacheLimitsFor(stream);
+  limits.type = types.keys;
+  limits.value_type = types.values;
+  return limits;
+}
+
 TEST_CASE("calls with caches raise no exception, whatever the cache held or has forgotten") {
   if (kWatched == 0) return;
   for (const Types& types : kTypes) {
@@ -70,11 +77,7 @@ TEST_CASE("calls with caches raise no exception, whatever the cache held or has 
       CAPTURE(static_cast<int>(types.weights));
       CAPTURE(static_cast<int>(types.keys));
       const Stream stream = StreamOf(types, rows);
-      CacheLimits cache_limits;
-      cache_limits.max_batch = 2;
-      cache_limits.capacity = 80;
-      cache_limits.type = types.keys;
-      cache_limits.value_type = types.values;
+      const CacheLimits cache_limits = CacheLimitsOf(types, stream);
       Limits limits;
       limits.max_batch = 2;
       limits.max_query_len = 80;
@@ -133,11 +136,7 @@ TEST_CASE("flush-to-zero changes no bit of a stream with positions, norms and ca
     for (const Rows& rows : {kRows[0], kRows[1], kRows[3]}) {
       CAPTURE(std::string(rows.name));
       const Stream stream = StreamOf(types, rows);
-      CacheLimits limits;
-      limits.max_batch = 2;
-      limits.capacity = 80;
-      limits.type = types.keys;
-      limits.value_type = types.values;
+      const CacheLimits limits = CacheLimitsOf(types, stream);
       ForEachTarget([&](const char* target) {
         const auto run = [&](bool flushes) {
           Random random(7);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -22,45 +21,23 @@
 namespace heed::test {
 namespace {
 
-constexpr StreamTypes kTypes[] = {{WeightType::kF32, CoreType::kF32},
-                                  {WeightType::kF32, CoreType::kInt8},
-                                  {WeightType::kBf16, CoreType::kF32},
-                                  {WeightType::kInt8, CoreType::kInt8},
-                                  {WeightType::kInt8, CoreType::kF32},
-                                  {WeightType::kInt4, CoreType::kInt8},
-                                  {WeightType::kInt4, CoreType::kF32}};
-constexpr CacheType kCacheTypes[] = {CacheType::kF32, CacheType::kBf16, CacheType::kInt8};
-
-StreamTypes TypesOf(uint64_t seed) { return kTypes[seed % (sizeof(kTypes) / sizeof(kTypes[0]))]; }
-
-// The type in which results are those of the whole sequence.
-CacheType ExactType(const Stream& stream) {
-  return stream.layer.config.core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
-}
-
-CacheLimits LimitsOf(const Stream& stream) {
-  CacheLimits limits;
-  limits.max_batch = static_cast<uint32_t>(stream.batch);
-  limits.capacity = static_cast<uint32_t>(stream.len);
-  limits.type = ExactType(stream);
+// A cache for the stream: of a type that the seed chooses where the core reads floats.
+CacheLimits AnyCacheLimits(const Stream& stream, uint64_t seed) {
+  CacheLimits limits = CacheLimitsFor(stream);
+  if (limits.type == CacheType::kF32) limits.type = kCacheTypes[seed % 3];
   return limits;
 }
 
-void CheckSame(const Outputs& got, const Outputs& wanted) {
-  CHECK(SameBits(got.output, wanted.output));
-  CHECK(SameBits(got.weights, wanted.weights));
-}
-
 TEST_CASE("a sequence in any pieces has the bits of the whole, on every target") {
-  for (uint64_t seed = 1; seed <= Effort(56, 7); ++seed) {
+  for (uint64_t seed = 1; seed <= Effort(56, kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    const Stream stream = RandomStream(random, TypesOf(seed));
+    const Stream stream = RandomStream(random, LayerTypesOf(seed));
     const size_t pieces[] = {1, random.Between(2, 9), 50, stream.len};
-    const size_t most = std::min(stream.len, pieces[seed / 7 % 4]);
+    const size_t most = std::min(stream.len, pieces[seed / kNumLayerTypes % 4]);
     CAPTURE(most);
     ForEachTarget([&](const char* target) {
-      Feeder feeder(stream, LimitsOf(stream), target);
+      Feeder feeder(stream, CacheLimitsFor(stream), target);
       feeder.FeedTo(random, most, stream.len);
       CheckSame(feeder.outputs(), RunWhole(stream, target));
     });
@@ -85,13 +62,13 @@ void Spoil(Random& random, Stream* stream) {
 }
 
 TEST_CASE("rows that are not finite or huge reach the rows of the whole that see them, no others") {
-  for (uint64_t seed = 51; seed <= 50 + Effort(42, 7); ++seed) {
+  for (uint64_t seed = 51; seed <= 50 + Effort(42, kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    Stream stream = RandomStream(random, TypesOf(seed));
+    Stream stream = RandomStream(random, LayerTypesOf(seed));
     Spoil(random, &stream);
     ForEachTarget([&](const char* target) {
-      Feeder feeder(stream, LimitsOf(stream), target);
+      Feeder feeder(stream, CacheLimitsFor(stream), target);
       feeder.FeedTo(random, random.Between(1, 30), stream.len);
       CheckSame(feeder.outputs(), RunWhole(stream, target));
     });
@@ -99,7 +76,7 @@ TEST_CASE("rows that are not finite or huge reach the rows of the whole that see
 }
 
 TEST_CASE("more heads on one key than a tile has rows stream the bits of the whole") {
-  for (const StreamTypes& types : {kTypes[0], kTypes[1]}) {
+  for (const LayerTypes& types : {kLayerTypes[0], kLayerTypes[1]}) {
     for (const uint32_t group : {47u, 48u, 49u, 100u}) {
       CAPTURE(group);
       Random random(group);
@@ -111,7 +88,7 @@ TEST_CASE("more heads on one key than a tile has rows stream the bits of the who
       stream.x = BellVector(random, stream.len * 8);
       stream.bias = {1, 2 * group, 1, stream.len, BellVector(random, 2 * group * stream.len)};
       ForEachTarget([&](const char* target) {
-        Feeder feeder(stream, LimitsOf(stream), target);
+        Feeder feeder(stream, CacheLimitsFor(stream), target);
         feeder.FeedTo(random, 1, stream.len);
         CheckSame(feeder.outputs(), RunWhole(stream, target));
       });
@@ -121,7 +98,7 @@ TEST_CASE("more heads on one key than a tile has rows stream the bits of the who
 
 TEST_CASE("masks over many blocks of keys are those of the whole, too") {
   constexpr size_t kLen = kIsSlow ? 400 : 1300;
-  for (const StreamTypes& types : {kTypes[0], kTypes[1]}) {
+  for (const LayerTypes& types : {kLayerTypes[0], kLayerTypes[1]}) {
     Random random(61);
     Stream stream;
     stream.layer =
@@ -133,7 +110,7 @@ TEST_CASE("masks over many blocks of keys are those of the whole, too") {
     for (size_t i = 0; i < kLen * kLen; ++i) {  // whole blocks of keys that nobody sees, or all do
       if (i % kLen / 64 % 3 != 0) stream.keep.values[i] = i % kLen / 64 % 3 == 1;
     }
-    CacheLimits limits = LimitsOf(stream);
+    CacheLimits limits = CacheLimitsFor(stream);
     limits.max_new_rows = 150;
     Feeder feeder(stream, limits);
     feeder.FeedTo(random, 150, kLen - 20);
@@ -146,24 +123,15 @@ TEST_CASE("executors and projection backends give the bits of the whole, too") {
   for (uint64_t seed = 101; seed <= 100 + Effort(30, 8); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    StreamTypes types = TypesOf(seed);
-    // A backend has heed's bits beside f32 weights, where heed fuses as it does.
+    LayerTypes types = LayerTypesOf(seed);
+    // The backend has heed's bits beside f32 weights, on targets that fuse as it does.
     const bool has_backend = seed % 3 == 0 && BestTargetHasFma();
     if (has_backend) types.weights = WeightType::kF32;
     const Stream stream = RandomStream(random, types);
     const Outputs wanted = RunWhole(stream);
-    std::unique_ptr<ExactBackend> exact;
-    ProjectionBackend backend;
-    CreateOptions options;
-    const AlignedBytes file = Pack(stream.layer);
-    if (has_backend) {
-      Weights weights;
-      REQUIRE(Weights::Open(file.bytes(), &weights).ok());
-      exact = std::make_unique<ExactBackend>(weights);
-      backend = exact->backend();
-      options.projection_backend = &backend;
-    }
-    Feeder feeder(stream, LimitsOf(stream), options, 3);
+    ExactBackend exact(stream.layer);
+    Feeder feeder(stream, CacheLimitsFor(stream), has_backend ? exact.options() : CreateOptions(),
+                  3);
     ShuffledExecutor shuffled(3, seed);
     ReversedExecutor reversed(2);
     ThreadExecutor threads(3);
@@ -179,8 +147,8 @@ TEST_CASE("caches of any type have the same bits for any pieces, executor and ta
   for (uint64_t seed = 201; seed <= 200 + Effort(36, 9); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    const Stream stream = RandomStream(random, {TypesOf(seed).weights, CoreType::kF32});
-    CacheLimits limits = LimitsOf(stream);
+    const Stream stream = RandomStream(random, {LayerTypesOf(seed).weights, CoreType::kF32});
+    CacheLimits limits = CacheLimitsFor(stream);
     limits.type = kCacheTypes[seed % 3];
     limits.value_type = kCacheTypes[seed / 3 % 3];
     Feeder reference(stream, limits, kReference);
@@ -202,7 +170,7 @@ TEST_CASE("caches of any type have the same bits for any pieces, executor and ta
 
 TEST_CASE("a cache cut at any key of a block goes on with other rows as if they had come first") {
   constexpr size_t kLen = 75;
-  for (const StreamTypes& types : {kTypes[0], kTypes[1]}) {
+  for (const LayerTypes& types : {kLayerTypes[0], kLayerTypes[1]}) {
     for (const CacheType type : kCacheTypes) {
       const bool has_int8_core = types.core == CoreType::kInt8;
       if (has_int8_core && type != CacheType::kInt8) continue;
@@ -213,7 +181,7 @@ TEST_CASE("a cache cut at any key of a block goes on with other rows as if they 
       stream.layer = BellLayer(config, random);
       stream.len = kLen;
       stream.x = BellVector(random, kLen * 12);
-      CacheLimits limits = LimitsOf(stream);
+      CacheLimits limits = CacheLimitsFor(stream);
       limits.type = type;
       ForEachTarget([&](const char* target) {
         const size_t step = kIsSlow ? 7 : 1;
@@ -221,7 +189,7 @@ TEST_CASE("a cache cut at any key of a block goes on with other rows as if they 
         for (size_t cut = 0; cut < kLen; cut += step) {
           CAPTURE(cut);
           feeder.FeedTo(random, kLen, kLen);
-          // Large rows, whose sums and flags would be seen if they stayed behind.
+          // Large rows: sums or flags of theirs that stayed in the cache would change results.
           for (size_t i = cut * 12; i < stream.x.size(); ++i) stream.x[i] = 0x1p70f;
           REQUIRE(feeder.cache().Truncate(0, static_cast<uint32_t>(cut)).ok());
           feeder.FeedTo(random, kLen, std::min(kLen, cut + 5));
@@ -238,11 +206,11 @@ TEST_CASE("a cache cut at any key of a block goes on with other rows as if they 
 }
 
 TEST_CASE("after random truncations and resets a cache goes on as a new one would") {
-  for (uint64_t seed = 401; seed <= 400 + Effort(40, 7); ++seed) {
+  for (uint64_t seed = 401; seed <= 400 + Effort(40, kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    Stream stream = RandomStream(random, TypesOf(seed));
-    Feeder feeder(stream, LimitsOf(stream));
+    Stream stream = RandomStream(random, LayerTypesOf(seed));
+    Feeder feeder(stream, CacheLimitsFor(stream));
     for (size_t round = 0; round < 4; ++round) {
       uint32_t longest = 0;
       for (uint32_t b = 0; b < stream.batch; ++b) {
@@ -263,12 +231,11 @@ TEST_CASE("after random truncations and resets a cache goes on as a new one woul
 }
 
 TEST_CASE("a copy of a cache's bytes, wherever it lies, goes on by itself") {
-  for (uint64_t seed = 501; seed <= 500 + Effort(28, 7); ++seed) {
+  for (uint64_t seed = 501; seed <= 500 + Effort(28, kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    Stream stream = RandomStream(random, TypesOf(seed));
-    CacheLimits limits = LimitsOf(stream);
-    if (ExactType(stream) == CacheType::kF32) limits.type = kCacheTypes[seed % 3];
+    Stream stream = RandomStream(random, LayerTypesOf(seed));
+    const CacheLimits limits = AnyCacheLimits(stream, seed);
     const size_t cut = random.Below(stream.len + 1);
     Feeder first(stream, limits);
     first.FeedTo(random, random.Between(1, 40), cut);
@@ -289,7 +256,7 @@ TEST_CASE("a copy of a cache's bytes, wherever it lies, goes on by itself") {
   }
 }
 
-// Rows and outputs of entry `from` become those of entry `to`, up to `count` rows.
+// The first `count` rows of entry `to` become those of entry `from` of another stream.
 void CopyRows(const Stream& source, size_t from, size_t to, size_t count, Stream* stream) {
   const size_t columns = source.layer.config.embed_dim;
   std::copy_n(source.x.begin() + static_cast<ptrdiff_t>(from * source.len * columns),
@@ -300,7 +267,7 @@ void CopyRows(const Stream& source, size_t from, size_t to, size_t count, Stream
               stream->positions.begin() + static_cast<ptrdiff_t>(to * source.len));
 }
 
-// The rows of a result from row begin[b] of each entry on.
+// The rows of an output from row begin[b] of each entry b on.
 std::vector<float> RowsFrom(const std::vector<float>& output, const Stream& stream,
                             const std::vector<size_t>& begin) {
   const size_t columns = stream.layer.config.embed_dim;
@@ -314,16 +281,15 @@ std::vector<float> RowsFrom(const std::vector<float>& output, const Stream& stre
 }
 
 TEST_CASE("entries that were copied or reordered go on as those that they came from") {
-  for (uint64_t seed = 601; seed <= 600 + Effort(42, 7); ++seed) {
+  for (uint64_t seed = 601; seed <= 600 + Effort(42, kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    Stream stream = RandomStream(random, TypesOf(seed));
+    Stream stream = RandomStream(random, LayerTypesOf(seed));
     // Masks belong to an entry; only its rows move.
     stream.keep = stream.ignore = stream.padding = {};
     stream.bias = {};
     stream.wanted = WeightsWanted::kNone;
-    CacheLimits limits = LimitsOf(stream);
-    if (ExactType(stream) == CacheType::kF32) limits.type = kCacheTypes[seed % 3];
+    const CacheLimits limits = AnyCacheLimits(stream, seed);
     Feeder feeder(stream, limits);
     std::vector<size_t> counts;
     for (size_t b = 0; b < stream.batch; ++b) counts.push_back(random.Below(stream.len + 1));
@@ -356,15 +322,15 @@ TEST_CASE("entries that were copied or reordered go on as those that they came f
 }
 
 TEST_CASE("a ring goes on for ever with the bits of a window and its first keys over the whole") {
-  for (uint64_t seed = 701; seed <= 700 + Effort(35, 7); ++seed) {
+  for (uint64_t seed = 701; seed <= 700 + Effort(35, kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    Stream stream = RandomStream(random, TypesOf(seed));
+    Stream stream = RandomStream(random, LayerTypesOf(seed));
     stream.wanted = WeightsWanted::kNone;
     stream.layer.config.window = 0;
     stream.window = random.BetweenSigned(1, seed % 2 == 0 ? 30 : 100);
     stream.first_keys = random.Chance(50) ? 0 : random.BetweenSigned(1, 80);
-    // A ring is at its most interesting once it has gone round.
+    // Long enough that most rings overwrite their first blocks.
     const size_t columns = stream.layer.config.embed_dim;
     stream.len = random.Between(150, kIsSlow ? 250 : 420);
     stream.x = BellVector(random, stream.batch * stream.len * columns);
@@ -388,7 +354,7 @@ TEST_CASE("a ring goes on for ever with the bits of a window and its first keys 
     limits.max_new_rows = static_cast<uint32_t>(random.Between(1, 90));
     limits.window = static_cast<uint32_t>(stream.window) + (random.Chance(30) ? 20 : 0);
     limits.first_keys = static_cast<uint32_t>(stream.first_keys) + (random.Chance(30) ? 9 : 0);
-    limits.type = ExactType(stream);
+    limits.type = ExactCacheType(stream.layer.config);
     const char* const target = seed % 4 == 0 ? kReference : nullptr;
     Feeder feeder(stream, limits, target);
     feeder.FeedTo(random, limits.max_new_rows, stream.len);
@@ -408,10 +374,10 @@ TEST_CASE("a ring goes on for ever with the bits of a window and its first keys 
 
 // Each call of a stream that is not causal sees all keys that its entry holds by then.
 TEST_CASE("calls that are not causal equal those that are given all keys so far") {
-  for (uint64_t seed = 801; seed <= 800 + Effort(42, 7); ++seed) {
+  for (uint64_t seed = 801; seed <= 800 + Effort(42, kNumLayerTypes); ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    Stream stream = RandomStream(random, TypesOf(seed));
+    Stream stream = RandomStream(random, LayerTypesOf(seed));
     stream.batch = 1;  // so that the masks of a call are parts of these
     stream.layer.config.window = 0;
     stream.causal = false;
@@ -420,7 +386,7 @@ TEST_CASE("calls that are not causal equal those that are given all keys so far"
     stream.positions.clear();
     const size_t columns = stream.layer.config.embed_dim, len = stream.len;
     const Runner whole(stream.layer, LimitsFor(stream.args()));
-    Feeder feeder(stream, LimitsOf(stream));
+    Feeder feeder(stream, CacheLimitsFor(stream));
     for (size_t begin = 0, end = 0; begin < len; begin = end) {
       end = random.Between(begin + 1, len);
       feeder.Step({end - begin});
@@ -444,6 +410,16 @@ TEST_CASE("calls that are not causal equal those that are given all keys so far"
       const Outputs wanted = RunLayer(whole, args, stream.wanted);
       const float* const got = feeder.outputs().output.data() + begin * columns;
       CHECK(SameBits(std::vector<float>(got, got + (end - begin) * columns), wanted.output));
+      std::vector<float> weights;
+      for (size_t h = 0; h < stream.weight_heads(); ++h) {
+        for (size_t i = begin; i < end; ++i) {
+          const size_t added = stream.num_added();
+          const float* const row = feeder.outputs().weights.data() + (h * len + i) * (len + added);
+          weights.insert(weights.end(), row, row + end);
+          weights.insert(weights.end(), row + len, row + len + added);
+        }
+      }
+      CHECK(SameBits(weights, wanted.weights));
     }
   }
 }

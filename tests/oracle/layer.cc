@@ -101,9 +101,9 @@ void Rotate(const AttentionConfig& c, const float* frequencies, const PositionOf
   }
 }
 
-// Norms and rotations of a layer with a resolved config.
-void Place(const AttentionConfig& c, const LayerTensors& tensors, const ForwardArgs& args,
-           Heads* query, Heads* key) {
+// The norms and rotations of a layer with a resolved config.
+void NormAndRotate(const AttentionConfig& c, const LayerTensors& tensors, const ForwardArgs& args,
+                   Heads* query, Heads* key) {
   if (c.q_norm) Normalize(tensors.q_norm_weight, static_cast<double>(c.norm_eps), query);
   if (c.k_norm) Normalize(tensors.k_norm_weight, static_cast<double>(c.norm_eps), key);
   const Positions& given = args.positions;
@@ -184,7 +184,7 @@ Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const F
   input.scale = ScaleOf(config.scale, d);
   input.softcap = static_cast<double>(c.softcap);
 
-  Place(c, tensors, args, &input.query, &input.key);
+  NormAndRotate(c, tensors, args, &input.query, &input.key);
   Round(rounding.query, &input.query);
   Round(rounding.key, &input.key);
   Round(rounding.value, &input.value);

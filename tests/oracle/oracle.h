@@ -20,8 +20,9 @@ struct Result {
   std::vector<double> query, key, value;
 };
 
-// How a layer rounds what attention reads, after norm and rotation. kF32: not at all; kBf16: to 8
-// bits, ties to even; kInt8: each row of a head to integers times absmax / 127, ties to even.
+// The rounding of queries, keys and values after norm and rotation. kF32 does not round; kBf16
+// rounds to 8 significant bits; kInt8 rounds each row of a head to integers times absmax / 127.
+// Ties go to even.
 struct Rounding {
   CacheType query = CacheType::kF32;
   CacheType key = CacheType::kF32;
@@ -29,9 +30,9 @@ struct Rounding {
   CacheType added = CacheType::kF32;  // the keys and values that the layer adds
 };
 
-// The layer: out_proj(attention(q_proj(query), k_proj(key), v_proj(value))). The result of a stream
-// of calls with a cache is that of one causal call with all rows: args.cache, memory and new_rows
-// are ignored.
+// The layer: out_proj(attention(q_proj(query), k_proj(key), v_proj(value))). It ignores args.cache,
+// memory and new_rows: calls that append to a cache have the results of one causal call with all
+// their rows.
 Result Layer(const AttentionConfig& config, const LayerTensors& tensors, const ForwardArgs& args,
              const Rounding& rounding = {});
 

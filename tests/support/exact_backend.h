@@ -18,23 +18,39 @@ namespace heed::test {
 // Chains of 256 fused terms, as lib/support/kernel_table.h defines a projection.
 class ExactBackend {
  public:
-  explicit ExactBackend(const Weights& weights) : config_(weights.config()) {
-    for (uint32_t kind = 0; kind < kNumProjections; ++kind) {
-      const auto k = static_cast<ProjectionKind>(kind);
-      buffers_.emplace_back(UnpackedProjectionBytes(config_, k));
-      const Status status =
-          UnpackProjection(weights, k, buffers_.back().bytes(), &projections_[kind]);
-      REQUIRE_MESSAGE(status.ok(), Text(status));
-    }
+  explicit ExactBackend(const Weights& weights) { Unpack(weights); }
+  explicit ExactBackend(const LayerData& layer) {
+    const AlignedBytes file = Pack(layer);
+    Weights weights;
+    REQUIRE(Weights::Open(file.bytes(), &weights).ok());
+    Unpack(weights);
   }
+  ExactBackend(const ExactBackend&) = delete;
+  ExactBackend& operator=(const ExactBackend&) = delete;
 
-  ProjectionBackend backend() { return ProjectionBackend{this, &Project}; }
+  ProjectionBackend backend() { return backend_; }
+  // Options of a layer that projects with this.
+  CreateOptions options() const {
+    CreateOptions options;
+    options.projection_backend = &backend_;
+    return options;
+  }
 
   size_t calls = 0;
   size_t rows = 0;
   size_t fails_at = SIZE_MAX;  // the call that gives up
 
  private:
+  void Unpack(const Weights& weights) {
+    for (uint32_t kind = 0; kind < kNumProjections; ++kind) {
+      const auto k = static_cast<ProjectionKind>(kind);
+      buffers_.emplace_back(UnpackedProjectionBytes(weights.config(), k));
+      const Status status =
+          UnpackProjection(weights, k, buffers_.back().bytes(), &projections_[kind]);
+      REQUIRE_MESSAGE(status.ok(), Text(status));
+    }
+  }
+
   static Status Project(void* context, const ProjectionCall& call) {
     auto* self = static_cast<ExactBackend*>(context);
     const UnpackedProjection& p = self->projections_[static_cast<size_t>(call.kind)];
@@ -70,7 +86,7 @@ class ExactBackend {
     return Status();
   }
 
-  AttentionConfig config_;
+  const ProjectionBackend backend_{this, &Project};
   std::vector<AlignedBytes> buffers_;
   UnpackedProjection projections_[kNumProjections];
 };

@@ -1,5 +1,5 @@
-// tests/support/float_exceptions.h: which floating-point exceptions a call raises, whatever lies in
-// the memory that it was lent.
+// tests/support/float_exceptions.h: the floating-point exceptions that a call raises, and contents
+// of the memory that it gets.
 #ifndef HEED_TESTS_SUPPORT_FLOAT_EXCEPTIONS_H_
 #define HEED_TESTS_SUPPORT_FLOAT_EXCEPTIONS_H_
 
@@ -45,12 +45,13 @@ std::string Raised(const Call& call) {
   return text;
 }
 
-// Four bytes that fill memory before a call: a signalling NaN, a quiet one, infinity, the largest
-// float, bytes of 0xff and of 0x80.
+// Memory is filled with one of these before a call: a signalling NaN, a quiet one, infinity, the
+// largest float, bytes of 0xff and of 0x80.
 inline constexpr uint32_t kContents[] = {0x7fa00001, 0x7fc00000, 0xff800000,
                                          0x7f7fffff, 0xffffffff, 0x80808080};
-inline const size_t kNumContents = Effort(6, 1);
+inline constexpr size_t kNumContents = Effort(6, 1);
 
+// Fills memory with copies of the four bytes of `content`.
 inline void Fill(const AlignedBytes& memory, uint32_t content) {
   for (size_t i = 0; i + 4 <= memory.size(); i += 4) memcpy(memory.data() + i, &content, 4);
 }

@@ -19,7 +19,7 @@ inline bool HasFma(const char* target) {
   return true;
 }
 
-// The same of the target that a layer takes unless told otherwise.
+// True if the target that a layer takes by default does so.
 inline bool BestTargetHasFma() { return TargetCount() == 0 || HasFma(TargetName(0)); }
 
 }  // namespace heed::test

@@ -2,10 +2,13 @@
 #include "tests/support/layer.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include <doctest/doctest.h>
+
+#include "tests/support/compare.h"
 
 namespace heed::test {
 namespace {
@@ -50,6 +53,12 @@ LayerData MakeLayer(const AttentionConfig& config, const MakeWeight& weight, con
   if (c.q_norm) data.q_norm_weight = OnePlus(bias(c.head_dim));
   if (c.k_norm) data.k_norm_weight = OnePlus(bias(c.head_dim));
   return data;
+}
+
+AlignedBytes CopyOf(const AlignedBytes& bytes) {
+  AlignedBytes copy(bytes.size());
+  memcpy(copy.data(), bytes.data(), bytes.size());
+  return copy;
 }
 
 CreateOptions OptionsOf(const char* target) {
@@ -129,6 +138,9 @@ AlignedBytes Pack(const LayerData& data) {
 Runner::Runner(const LayerData& data, const Limits& limits, const char* target)
     : Runner(Pack(data), limits, OptionsOf(target)) {}
 
+Runner::Runner(const AlignedBytes& file, const Limits& limits, const char* target)
+    : Runner(CopyOf(file), limits, OptionsOf(target)) {}
+
 Runner::Runner(AlignedBytes file, const Limits& limits, const CreateOptions& options)
     : file_(std::move(file)) {
   Status status = Weights::Open(file_.bytes(), &weights_);
@@ -137,6 +149,21 @@ Runner::Runner(AlignedBytes file, const Limits& limits, const CreateOptions& opt
                             ? WorkspaceBytes(weights_.config(), limits)
                             : BackendWorkspaceBytes(weights_.config(), limits));
   status = Attention::Create(limits, weights_, block_.bytes(), &layer_, options);
+  REQUIRE_MESSAGE(status.ok(), Text(status));
+}
+
+void CheckSame(const Outputs& got, const Outputs& wanted) {
+  CHECK(SameBits(got.output, wanted.output));
+  CHECK(SameBits(got.weights, wanted.weights));
+}
+
+CacheType ExactCacheType(const AttentionConfig& config) {
+  return config.core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
+}
+
+OwnedCache::OwnedCache(const AttentionConfig& config, const CacheLimits& limits)
+    : block(KvCacheBytes(config, limits)) {
+  const Status status = KvCache::Init(config, limits, block.bytes(), &cache);
   REQUIRE_MESSAGE(status.ok(), Text(status));
 }
 

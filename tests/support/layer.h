@@ -31,8 +31,24 @@ struct LayerData {
 // Weights of norms are 1 + 0.1 N(0, 1), and pair i of a rotary position turns by
 // 10000^(-2 i / rope_dims).
 LayerData NormalLayer(const AttentionConfig& config, Random& random, double query_gain = 1.0);
-// The same in spirit, and the same bits on every CPU: deviations and frequencies are powers of two.
+// A layer of like numbers that has the same bits on every CPU: its deviations and frequencies are
+// powers of two.
 LayerData BellLayer(const AttentionConfig& config, Random& random);
+
+// The types of a layer's weights and core.
+struct LayerTypes {
+  WeightType weights = WeightType::kF32;
+  CoreType core = CoreType::kF32;
+};
+// All pairs but bf16 weights with the int8 core: seven, so that the types of consecutive seeds do
+// not go with a choice that a test makes by seed % 2, % 3 or % 4.
+inline constexpr size_t kNumLayerTypes = 7;
+inline constexpr LayerTypes kLayerTypes[kNumLayerTypes] = {
+    {WeightType::kF32, CoreType::kF32},  {WeightType::kF32, CoreType::kInt8},
+    {WeightType::kBf16, CoreType::kF32}, {WeightType::kInt8, CoreType::kInt8},
+    {WeightType::kInt8, CoreType::kF32}, {WeightType::kInt4, CoreType::kInt8},
+    {WeightType::kInt4, CoreType::kF32}};
+inline LayerTypes LayerTypesOf(uint64_t seed) { return kLayerTypes[seed % kNumLayerTypes]; }
 
 AttentionConfig Shape(uint32_t embed_dim, uint32_t num_heads, bool biases = true);
 
@@ -47,6 +63,9 @@ class Runner {
  public:
   // Fails the test where the layer cannot be made. A null target is the best usable one.
   Runner(const LayerData& data, const Limits& limits, const char* target = nullptr);
+  // Makes a layer of a copy of a packed file. Packing integer weights takes long, so tests that run
+  // large layers on every target pack once.
+  Runner(const AlignedBytes& file, const Limits& limits, const char* target);
   // Makes a layer of a packed file; the block holds a projection backend's rows where the options
   // name one.
   Runner(AlignedBytes file, const Limits& limits, const CreateOptions& options);
@@ -78,6 +97,22 @@ Outputs RunLayer(const Runner& runner, ForwardArgs args,
                  WeightsWanted wanted = WeightsWanted::kNone);
 Outputs RunSdpa(SdpaArgs args, const char* target = nullptr,
                 WeightsWanted wanted = WeightsWanted::kNone);
+
+// Fails the test where a bit of two calls' outputs differs.
+void CheckSame(const Outputs& got, const Outputs& wanted);
+
+// Every type of a cache, and the one in which a cache changes no result of a layer.
+inline constexpr CacheType kCacheTypes[] = {CacheType::kF32, CacheType::kBf16, CacheType::kInt8};
+CacheType ExactCacheType(const AttentionConfig& config);
+
+// A cache in memory of exactly its size.
+struct OwnedCache {
+  // Fails the test where the cache cannot be made.
+  OwnedCache(const AttentionConfig& config, const CacheLimits& limits);
+
+  AlignedBytes block;
+  KvCache cache;
+};
 
 // Limits that just hold the call.
 Limits LimitsFor(const ForwardArgs& args);

@@ -1,3 +1,4 @@
+// tests/support/packed_file.cc
 #include "tests/support/packed_file.h"
 
 #include <algorithm>

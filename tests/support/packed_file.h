@@ -1,4 +1,4 @@
-// tests/support/packed_file.h: packed files that a hostile writer has changed.
+// tests/support/packed_file.h: checksums of packed files whose bytes a test has changed.
 #ifndef HEED_TESTS_SUPPORT_PACKED_FILE_H_
 #define HEED_TESTS_SUPPORT_PACKED_FILE_H_
 
@@ -8,7 +8,7 @@
 
 namespace heed::test {
 
-// Makes every checksum of a packed file right again: of the sections that lie in the file, of the
+// Computes every checksum of a packed file anew: those of the sections that lie in the file, of the
 // section table, of the payload and of the header.
 void RepairChecksums(MutableBytes file);
 

@@ -1,3 +1,4 @@
+// tests/support/plain_layer.cc
 #include "tests/support/plain_layer.h"
 
 #include "lib/reference/layer.h"

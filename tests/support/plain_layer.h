@@ -1,4 +1,4 @@
-// tests/support/plain_layer.h: the layer in the plain loops of lib/reference/layer.h.
+// tests/support/plain_layer.h: a layer computed by the plain loops of lib/reference/layer.h.
 #ifndef HEED_TESTS_SUPPORT_PLAIN_LAYER_H_
 #define HEED_TESTS_SUPPORT_PLAIN_LAYER_H_
 
@@ -6,7 +6,7 @@
 
 namespace heed::test {
 
-// As RunLayer, with the reference in place of a target. The call is not checked.
+// Does what RunLayer does by the plain loops, which do not check the call.
 Outputs RunPlain(const LayerData& data, ForwardArgs args,
                  WeightsWanted wanted = WeightsWanted::kNone);
 

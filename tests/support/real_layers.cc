@@ -59,7 +59,7 @@ std::string FolderOf(const RealModel& model, size_t layer) {
 
 RealLayer LoadRealLayer(const RealModel& model, size_t layer) {
   RealLayer real = LoadRealLayer(FolderOf(model, layer), model.num_heads);
-  if (std::string(model.name) != "stories260K") return real;
+  if (!model.is_decoder) return real;
   real.causal = true;
   AttentionConfig& config = real.layer.config;
   config.rope_style = RopeStyle::kInterleaved;

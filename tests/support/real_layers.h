@@ -15,8 +15,8 @@ struct RealLayer {
   LayerData layer;
   size_t batch = 0, len = 0;
   bool causal = false;
-  std::vector<float> x, y;  // y: of the model's own engine
-  std::vector<double> y64;  // empty where the folder has none
+  std::vector<float> x, y;  // y is the output of the model's own engine
+  std::vector<double> y64;  // the same in double; empty where the folder has none
 
   ForwardArgs args() const;
 };
@@ -29,13 +29,12 @@ struct RealModel {
   const char* name;
   size_t num_layers;
   uint32_t num_heads;
+  bool is_decoder = false;  // causal, with rotary positions of theta 10000
 };
-inline constexpr RealModel kRealModels[] = {{"kwt1", 12, 1},
-                                            {"ppocrv4_rec", 2, 8},
-                                            {"silero_vad31", 4, 2},
-                                            {"stories260K", 5, 8}};
+inline constexpr RealModel kStories260K = {"stories260K", 5, 8, true};
+inline constexpr RealModel kRealModels[] = {
+    {"kwt1", 12, 1}, {"ppocrv4_rec", 2, 8}, {"silero_vad31", 4, 2}, kStories260K};
 std::string FolderOf(const RealModel& model, size_t layer);
-// With rotary positions and causal where the model is so.
 RealLayer LoadRealLayer(const RealModel& model, size_t layer);
 
 }  // namespace heed::test

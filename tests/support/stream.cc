@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -56,20 +57,21 @@ void AddMasks(Random& random, Stream* stream) {
   }
 }
 
-// The part of a mask that a call sees in which row i of entry b has position first[b] + i, and the
-// entry has counts[b] of them. Elsewhere lies `other`.
+// The part of a mask that a call of this shape sees. `other` lies where a row does not count, and
+// after the keys of an entry.
 template <typename T>
-StreamMask<T> Cut(const StreamMask<T>& mask, const std::vector<size_t>& first,
-                  const std::vector<size_t>& counts, size_t rows, size_t keys, T other) {
+StreamMask<T> Cut(const StreamMask<T>& mask, const StepShape& shape, T other) {
   if (!mask.present()) return {};
   StreamMask<T> cut;
-  const bool is_alike =
+  const std::vector<size_t>& first = shape.first;
+  const std::vector<size_t>& counts = shape.counts;
+  const bool are_alike =
       std::all_of(first.begin(), first.end(), [&](size_t f) { return f == first[0]; }) &&
       std::all_of(counts.begin(), counts.end(), [&](size_t n) { return n == counts[0]; });
-  cut.batch = is_alike && mask.batch == 1 ? 1 : first.size();
+  cut.batch = are_alike && mask.batch == 1 ? 1 : first.size();
   cut.heads = mask.heads;
-  cut.rows = mask.rows == 1 ? 1 : rows;
-  cut.keys = mask.keys == 1 ? 1 : keys;
+  cut.rows = mask.rows == 1 ? 1 : shape.rows;
+  cut.keys = mask.keys == 1 ? 1 : shape.keys;
   for (size_t b = 0; b < cut.batch; ++b) {
     for (size_t h = 0; h < cut.heads; ++h) {
       for (size_t i = 0; i < cut.rows; ++i) {
@@ -107,7 +109,7 @@ ForwardArgs Stream::args() const {
   return args;
 }
 
-Stream RandomStream(Random& random, const StreamTypes& types) {
+Stream RandomStream(Random& random, const LayerTypes& types) {
   Stream stream;
   AttentionConfig config;
   config.weights = types.weights;
@@ -167,6 +169,14 @@ void DrawRows(Random& random, size_t entry, size_t first, Stream* stream) {
   }
 }
 
+CacheLimits CacheLimitsFor(const Stream& stream) {
+  CacheLimits limits;
+  limits.max_batch = static_cast<uint32_t>(stream.batch);
+  limits.capacity = static_cast<uint32_t>(stream.len);
+  limits.type = ExactCacheType(stream.layer.config);
+  return limits;
+}
+
 Outputs RunWhole(const Stream& stream, const char* target, const Executor* executor) {
   ForwardArgs args = stream.args();
   args.executor = executor;
@@ -207,36 +217,36 @@ void Feeder::MoveTo(AlignedBytes block) {
 void Feeder::Step(const std::vector<size_t>& counts, const Executor* executor) {
   const size_t batch = counts.size(), columns = stream_.layer.config.embed_dim;
   const size_t most = *std::max_element(counts.begin(), counts.end());
-  const size_t rows = std::min<size_t>(cache_.limits().max_new_rows, most + (calls_ % 3) / 2 * 2);
-  std::vector<size_t> first;
-  std::vector<int32_t> new_rows, lengths, positions;
-  size_t keys = 0;
+  StepShape shape;
+  shape.counts = counts;
+  shape.rows = std::min<size_t>(cache_.limits().max_new_rows, most + (calls_ % 3) / 2 * 2);
+  shape.stride = columns + (calls_ % 5 == 1 ? 3 : 0);
+  std::vector<int32_t> new_rows, lengths;
   for (size_t b = 0; b < batch; ++b) {
-    first.push_back(cache_.length(static_cast<uint32_t>(b)));
-    REQUIRE(first[b] + counts[b] <= stream_.len);
+    const size_t first = cache_.length(static_cast<uint32_t>(b));
+    REQUIRE(first + counts[b] <= stream_.len);
+    shape.first.push_back(first);
+    shape.keys = std::max(shape.keys, first + counts[b]);
     new_rows.push_back(static_cast<int32_t>(counts[b]));
-    lengths.push_back(static_cast<int32_t>(first[b] + counts[b]));
-    keys = std::max(keys, first[b] + counts[b]);
+    lengths.push_back(static_cast<int32_t>(first + counts[b]));
   }
-  const size_t stride = columns + (calls_ % 5 == 1 ? 3 : 0);
-  std::vector<float> x(batch * rows * stride, kNan), results(x.size(), kNan);
-  std::vector<float>& y = calls_ % 5 == 3 ? x : results;
-  positions.assign(batch * rows, 0);
+  const size_t rows = shape.rows, keys = shape.keys;
+  std::vector<float> x(batch * rows * shape.stride, kNan), results(x.size(), kNan);
+  std::vector<int32_t> positions(batch * rows, 0);
   for (size_t b = 0; b < batch; ++b) {
     for (size_t i = 0; i < counts[b]; ++i) {
-      const size_t from = b * stream_.len + first[b] + i;
+      const size_t from = b * stream_.len + shape.first[b] + i;
       std::copy_n(stream_.x.begin() + static_cast<ptrdiff_t>(from * columns), columns,
-                  x.begin() + static_cast<ptrdiff_t>((b * rows + i) * stride));
+                  x.begin() + static_cast<ptrdiff_t>((b * rows + i) * shape.stride));
       if (!stream_.positions.empty()) positions[b * rows + i] = stream_.positions[from];
     }
   }
   ForwardArgs args = stream_.args();
   args.query = ConstTensorView(x.data(), batch, rows, columns);
-  args.query.row_stride = stride;
-  args.query.batch_stride = rows * stride;
+  std::vector<float>& y = calls_ % 5 == 3 ? x : results;
   args.output = TensorView(y.data(), batch, rows, columns);
-  args.output.row_stride = stride;
-  args.output.batch_stride = rows * stride;
+  args.query.row_stride = args.output.row_stride = shape.stride;
+  args.query.batch_stride = args.output.batch_stride = rows * shape.stride;
   args.cache = &cache_;
   args.executor = executor;
   const bool are_all =
@@ -244,58 +254,74 @@ void Feeder::Step(const std::vector<size_t>& counts, const Executor* executor) {
   if (!are_all || calls_ % 2 == 1) args.new_rows = NewRows(new_rows.data(), batch);
   if (calls_ % 4 == 1) args.lengths = Lengths(lengths.data(), batch);
   if (!stream_.positions.empty()) args.positions = Positions(positions.data(), batch, rows);
-  const auto keep = Cut(stream_.keep, first, counts, rows, keys, uint8_t{1});
-  const auto ignore = Cut(stream_.ignore, first, counts, rows, keys, uint8_t{0});
-  const auto padding = Cut(stream_.padding, first, counts, rows, keys, uint8_t{0});
-  const auto bias = Cut(stream_.bias, first, counts, rows, keys, kNan);
+  const auto keep = Cut(stream_.keep, shape, uint8_t{1});
+  const auto ignore = Cut(stream_.ignore, shape, uint8_t{0});
+  const auto padding = Cut(stream_.padding, shape, uint8_t{0});
+  const auto bias = Cut(stream_.bias, shape, kNan);
   args.keep = ViewOf<KeepMask>(keep);
   args.ignore = ViewOf<IgnoreMask>(ignore);
   args.key_padding = ViewOf<IgnoreMask>(padding);
   args.bias = ViewOf<BiasMask>(bias);
-  const size_t heads = stream_.weight_heads(), added = stream_.num_added();
-  std::vector<float> weights(batch * heads * rows * (keys + added), kNan);
+  const size_t heads = stream_.weight_heads(), weight_columns = keys + stream_.num_added();
+  std::vector<float> weights(batch * heads * rows * weight_columns, kNan);
   if (heads != 0) {
     args.average_weights = stream_.wanted == WeightsWanted::kAverage;
-    args.attention_weights = TensorView(weights.data(), batch, heads, rows, keys + added);
+    args.attention_weights = TensorView(weights.data(), batch, heads, rows, weight_columns);
   }
   const Status status = runner_->Forward(args);
   REQUIRE_MESSAGE(status.ok(), Text(status));
   ++calls_;
+  KeepOutput(shape, y);
+  KeepWeights(shape, weights);
+}
 
+void Feeder::KeepOutput(const StepShape& shape, const std::vector<float>& y) {
+  const size_t columns = stream_.layer.config.embed_dim;
   const std::vector<float>& out_bias = stream_.layer.out_bias;
-  bool are_bias = true, are_zero = true;
-  for (size_t b = 0; b < batch; ++b) {
-    CHECK(cache_.length(static_cast<uint32_t>(b)) == first[b] + counts[b]);
-    for (size_t i = 0; i < rows; ++i) {
-      const float* from = y.data() + (b * rows + i) * stride;
-      for (size_t c = 0; i >= counts[b] && c < columns; ++c) {
-        are_bias = are_bias && from[c] == (out_bias.empty() ? 0.0f : out_bias[c]);
-      }
-      if (i < counts[b]) {
-        const size_t to = (b * stream_.len + first[b] + i) * columns;
+  bool are_bias = true;
+  for (size_t b = 0; b < shape.counts.size(); ++b) {
+    CHECK(cache_.length(static_cast<uint32_t>(b)) == shape.first[b] + shape.counts[b]);
+    for (size_t i = 0; i < shape.rows; ++i) {
+      const float* const from = y.data() + (b * shape.rows + i) * shape.stride;
+      if (i < shape.counts[b]) {
+        const size_t to = (b * stream_.len + shape.first[b] + i) * columns;
         std::copy_n(from, columns, outputs_.output.begin() + static_cast<ptrdiff_t>(to));
+        continue;
       }
-    }
-    const size_t held = first[b] + counts[b], all = stream_.len + added;
-    for (size_t h = 0; h < heads; ++h) {
-      for (size_t i = 0; i < rows; ++i) {
-        const float* from = weights.data() + ((b * heads + h) * rows + i) * (keys + added);
-        for (size_t j = i < counts[b] ? held : 0; j < keys; ++j) {
-          are_zero = are_zero && from[j] == 0.0f;
-        }
-        if (i >= counts[b]) {
-          for (size_t j = keys; j < keys + added; ++j) are_zero = are_zero && from[j] == 0.0f;
-          continue;
-        }
-        float* to = outputs_.weights.data() +
-                    ((b * heads + h) * stream_.len + first[b] + i) * all;
-        std::fill_n(to, all, 0.0f);
-        std::copy_n(from, held, to);
-        std::copy_n(from + keys, added, to + stream_.len);
+      for (size_t c = 0; c < columns; ++c) {
+        are_bias = are_bias && from[c] == (out_bias.empty() ? 0.0f : out_bias[c]);
       }
     }
   }
   CHECK(are_bias);
+}
+
+void Feeder::KeepWeights(const StepShape& shape, const std::vector<float>& weights) {
+  const size_t heads = stream_.weight_heads(), added = stream_.num_added();
+  const size_t columns = shape.keys + added, all_columns = stream_.len + added;
+  const auto all_zero = [](const float* begin, const float* end) {
+    return std::all_of(begin, end, [](float weight) { return weight == 0.0f; });
+  };
+  bool are_zero = true;
+  for (size_t b = 0; b < shape.counts.size(); ++b) {
+    const size_t held = shape.first[b] + shape.counts[b];
+    for (size_t h = 0; h < heads; ++h) {
+      for (size_t i = 0; i < shape.rows; ++i) {
+        const float* const from =
+            weights.data() + ((b * heads + h) * shape.rows + i) * columns;
+        if (i >= shape.counts[b]) {
+          are_zero = are_zero && all_zero(from, from + columns);
+          continue;
+        }
+        are_zero = are_zero && all_zero(from + held, from + shape.keys);
+        float* const to = outputs_.weights.data() +
+                          ((b * heads + h) * stream_.len + shape.first[b] + i) * all_columns;
+        std::fill_n(to, all_columns, 0.0f);
+        std::copy_n(from, held, to);
+        std::copy_n(from + shape.keys, added, to + stream_.len);
+      }
+    }
+  }
   CHECK(are_zero);
 }
 

@@ -2,6 +2,7 @@
 #ifndef HEED_TESTS_SUPPORT_TABLES_H_
 #define HEED_TESTS_SUPPORT_TABLES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,6 +16,15 @@
 #include "tests/support/targets.h"
 
 namespace heed::test {
+
+// The scalar table, then every usable one, best first.
+inline std::vector<const KernelTable*> AllTables() {
+  std::vector<const KernelTable*> tables = {&reference::kKernels};
+  for (size_t i = 0; const KernelTable* table = kernels::UsableTable(i); ++i) {
+    tables.push_back(table);
+  }
+  return tables;
+}
 
 // Runs `operation(table, side)`, which returns all that was written as floats, on every table: the
 // scalar one's bits, or within a bound of the largest value where nothing is fused. A bound of 0

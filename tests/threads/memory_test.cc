@@ -1,4 +1,5 @@
-// tests/threads/memory_test.cc: one memory of keys that the layers of several threads read at once.
+// tests/threads/memory_test.cc: layers of several threads that read one memory of keys at once, or
+// append to one cache.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -26,10 +27,8 @@ TEST_CASE("layers on several threads read one memory at once, and write nothing 
     limits.cached = true;
     CacheLimits memory_limits;
     memory_limits.capacity = kLen;
-    memory_limits.type = core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
-    const AlignedBytes block(KvCacheBytes(config, memory_limits));
-    KvCache memory;
-    REQUIRE(KvCache::Init(config, memory_limits, block.bytes(), &memory).ok());
+    memory_limits.type = ExactCacheType(config);
+    OwnedCache memory(config, memory_limits);
     const std::vector<float> key = NormalVector(random, kLen * kDim);
     std::vector<std::unique_ptr<Runner>> runners;
     for (size_t i = 0; i < kThreads; ++i) {
@@ -37,15 +36,16 @@ TEST_CASE("layers on several threads read one memory at once, and write nothing 
     }
     REQUIRE(runners[0]
                 ->layer()
-                .Remember(ConstTensorView(key.data(), 1, kLen, kDim), {}, {}, nullptr, &memory)
+                .Remember(ConstTensorView(key.data(), 1, kLen, kDim), {}, {}, nullptr,
+                          &memory.cache)
                 .ok());
-    const std::vector<std::byte> before = block.Copy();
+    const std::vector<std::byte> before = memory.block.Copy();
     std::vector<float> inputs[kThreads], wanted[kThreads];
     const auto call = [&](size_t i, std::vector<float>* y) {
       ForwardArgs args;
       args.query = ConstTensorView(inputs[i].data(), 1, 3, kDim);
       args.output = TensorView(y->data(), 1, 3, kDim);
-      args.memory = &memory;
+      args.memory = &memory.cache;
       return runners[i]->Forward(args);
     };
     for (size_t i = 0; i < kThreads; ++i) {
@@ -65,7 +65,7 @@ TEST_CASE("layers on several threads read one memory at once, and write nothing 
     }
     for (std::thread& thread : threads) thread.join();
     CHECK(num_right == kThreads * kCalls);
-    CHECK(block.Copy() == before);
+    CHECK(memory.block.Copy() == before);
   }
 }
 
@@ -79,9 +79,8 @@ TEST_CASE("appends to one cache from several threads are whole or refused as bus
   CacheLimits cache_limits;
   cache_limits.capacity = 4 * kThreads * kCalls;
   cache_limits.max_new_rows = 4;
-  const AlignedBytes block(KvCacheBytes(config, cache_limits));
-  KvCache cache;
-  REQUIRE(KvCache::Init(config, cache_limits, block.bytes(), &cache).ok());
+  OwnedCache owned(config, cache_limits);
+  KvCache& cache = owned.cache;
   const std::vector<float> x = NormalVector(random, 4 * kDim);
   std::vector<std::unique_ptr<Runner>> runners;
   for (size_t i = 0; i < kThreads; ++i) runners.push_back(std::make_unique<Runner>(layer, limits));

@@ -1,5 +1,5 @@
-// tests/unit/cache_arguments_test.cc: what a call with a cache or a memory refuses. It then has
-// written nothing: no byte of the cache, of the layer's memory or of an output.
+// tests/unit/cache_arguments_test.cc: arguments that a call with a cache or a memory refuses. A
+// refused call has written nothing: no byte of the cache, of the layer's memory or of an output.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -41,7 +41,8 @@ CacheLimits RingLimits() {
 // A layer and a cache that holds kHeld keys of each entry, and a call that appends kRows more.
 class CachedCall {
  public:
-  explicit CachedCall(const CacheLimits& cache_limits, const AttentionConfig& config = kConfig) {
+  explicit CachedCall(const CacheLimits& cache_limits, const AttentionConfig& config = kConfig)
+      : owned(config, cache_limits) {
     Random random(61);
     layer = NormalLayer(config, random);
     Limits limits;
@@ -49,8 +50,6 @@ class CachedCall {
     limits.max_query_len = kMaxRows + 3;
     limits.max_workers = 2;
     runner = std::make_unique<Runner>(layer, limits);
-    block = AlignedBytes(KvCacheBytes(config, cache_limits));
-    REQUIRE(KvCache::Init(config, cache_limits, block.bytes(), &cache).ok());
     x = NormalVector(random, 4 * (kMaxRows + 3) * kDim);
     y.assign(x.size(), 0.25f);
     weights.assign(4 * 4 * 12 * 32, 0.25f);
@@ -65,11 +64,11 @@ class CachedCall {
     args.output = TensorView(y.data(), batch, rows, kDim);
     args.causal = true;
     args.window = window;
-    args.cache = &cache;
+    args.cache = &owned.cache;
     return args;
   }
   void ExpectRefused(const ForwardArgs& args, StatusCode code, const std::string& argument) {
-    const std::vector<std::byte> cache_before = block.Copy(), before = runner->block().Copy();
+    const std::vector<std::byte> cache_before = owned.block.Copy(), before = runner->block().Copy();
     CAPTURE(argument);
     const Status status = runner->Forward(args);
     CAPTURE(Text(status));
@@ -79,7 +78,7 @@ class CachedCall {
     const Status explained = runner->layer().Explain(args, &explanation);
     CHECK(explained.code == code);
     CHECK(Names(explained, argument));
-    CHECK(memcmp(block.data(), cache_before.data(), block.size()) == 0);
+    CHECK(memcmp(owned.block.data(), cache_before.data(), cache_before.size()) == 0);
     CHECK(memcmp(runner->block().data(), before.data(), before.size()) == 0);
     CHECK(y == std::vector<float>(y.size(), 0.25f));
     CHECK(weights == std::vector<float>(weights.size(), 0.25f));
@@ -97,8 +96,7 @@ class CachedCall {
 
   LayerData layer;
   std::unique_ptr<Runner> runner;
-  AlignedBytes block;
-  KvCache cache;
+  OwnedCache owned;
   std::vector<float> x, y, weights;
   int64_t window = 0;
 };
@@ -118,8 +116,8 @@ TEST_CASE("a cache without room, and more rows or entries than it takes, refuse 
   // As many as there is room for.
   new_rows[0] = 4, new_rows[1] = 0;
   call.ExpectAccepted(args);
-  CHECK(call.cache.length(0) == kCapacity);
-  CHECK(call.cache.length(1) == kCapacity - 4);
+  CHECK(call.owned.cache.length(0) == kCapacity);
+  CHECK(call.owned.cache.length(1) == kCapacity - 4);
 }
 
 TEST_CASE("a call with a cache has no key, value, memory or offset") {
@@ -127,7 +125,7 @@ TEST_CASE("a call with a cache has no key, value, memory or offset") {
   const ConstTensorView rows(call.x.data(), kBatch, kRows, kDim);
   call.ExpectRefused([&](ForwardArgs& a) { a.key = rows; }, StatusCode::kBadShape, "key");
   call.ExpectRefused([&](ForwardArgs& a) { a.value = rows; }, StatusCode::kBadShape, "value");
-  call.ExpectRefused([&](ForwardArgs& a) { a.memory = &call.cache; }, StatusCode::kBadShape,
+  call.ExpectRefused([&](ForwardArgs& a) { a.memory = &call.owned.cache; }, StatusCode::kBadShape,
                      "memory");
   call.ExpectRefused([](ForwardArgs& a) { a.offset = 1; }, StatusCode::kBadValue, "offset");
   const int64_t offsets[] = {0, 0};
@@ -142,7 +140,7 @@ TEST_CASE("a call with a memory has no key, cache or new rows") {
     call.ExpectRefused(
         [&](ForwardArgs& a) {
           a.cache = nullptr;
-          a.memory = &call.cache;
+          a.memory = &call.owned.cache;
           edit(a);
         },
         code, argument);
@@ -154,7 +152,7 @@ TEST_CASE("a call with a memory has no key, cache or new rows") {
           "cache");
   ForwardArgs three = call.args(kRows, kBatch + 1);
   three.cache = nullptr;
-  three.memory = &call.cache;
+  three.memory = &call.owned.cache;
   call.ExpectRefused(three, StatusCode::kOverLimit, "query");
   const int32_t lengths[] = {1, kHeld + 1};
   refused([&](ForwardArgs& a) { a.lengths = Lengths(lengths, kBatch); }, StatusCode::kBadMask,
@@ -304,7 +302,7 @@ TEST_CASE("a ring refuses what it does not keep") {
   call.ExpectRefused(
       [&](ForwardArgs& a) {
         a.cache = nullptr;
-        a.memory = &call.cache;
+        a.memory = &call.owned.cache;
       },
       StatusCode::kUnsupported, "memory");
   ForwardArgs args = call.args();
@@ -324,19 +322,17 @@ TEST_CASE("a cache of another layer's shape or arithmetic, or no cache at all, i
     const AttentionConfig& config = others[i];
     CacheLimits limits = LinearLimits();
     if (config.core == CoreType::kInt8) limits.type = CacheType::kInt8;
-    const AlignedBytes memory(KvCacheBytes(config, limits));
-    KvCache other;
-    REQUIRE(KvCache::Init(config, limits, memory.bytes(), &other).ok());
-    const std::vector<std::byte> before = memory.Copy();
-    call.ExpectRefused([&](ForwardArgs& a) { a.cache = &other; }, StatusCode::kConfigMismatch,
+    OwnedCache other(config, limits);
+    const std::vector<std::byte> before = other.block.Copy();
+    call.ExpectRefused([&](ForwardArgs& a) { a.cache = &other.cache; }, StatusCode::kConfigMismatch,
                        fields[i]);
     call.ExpectRefused(
         [&](ForwardArgs& a) {
           a.cache = nullptr;
-          a.memory = &other;
+          a.memory = &other.cache;
         },
         StatusCode::kConfigMismatch, fields[i]);
-    CHECK(memcmp(before.data(), memory.data(), before.size()) == 0);
+    CHECK(memcmp(before.data(), other.block.data(), before.size()) == 0);
   }
   KvCache empty;
   call.ExpectRefused([&](ForwardArgs& a) { a.cache = &empty; }, StatusCode::kNullPointer, "cache");
@@ -366,7 +362,7 @@ TEST_CASE("a layer whose limits say that keys are cached refuses calls without a
 
 TEST_CASE("outputs that lie in a cache or a memory are refused, and so are inputs in a cache") {
   CachedCall call(LinearLimits());
-  const AlignedBytes& block = call.block;
+  const AlignedBytes& block = call.owned.block;
   auto* const first = reinterpret_cast<float*>(block.data());
   auto* const last = first + block.size() / sizeof(float) - 1;
   for (float* inside : {first, last}) {
@@ -375,7 +371,7 @@ TEST_CASE("outputs that lie in a cache or a memory are refused, and so are input
     call.ExpectRefused(
         [&](ForwardArgs& a) {
           a.cache = nullptr;
-          a.memory = &call.cache;
+          a.memory = &call.owned.cache;
           a.output.data = inside;
         },
         StatusCode::kOverlap, "output");
@@ -393,11 +389,11 @@ TEST_CASE("calls without rows change nothing") {
   const int32_t none[] = {0, 0};
   for (const size_t rows : {size_t{0}, kRows}) {
     for (const size_t batch : {size_t{0}, kBatch}) {
-      const std::vector<std::byte> before = call.block.Copy();
+      const std::vector<std::byte> before = call.owned.block.Copy();
       ForwardArgs args = call.args(rows, batch);
       args.new_rows = NewRows(none, batch);
       call.ExpectAccepted(args);
-      CHECK(memcmp(call.block.data(), before.data(), before.size()) == 0);
+      CHECK(memcmp(call.owned.block.data(), before.data(), before.size()) == 0);
     }
   }
   CHECK(call.y == [&] {
@@ -503,9 +499,9 @@ TEST_CASE("a cache in use is busy for every other call, which changes nothing") 
   CachedCall other(LinearLimits());  // another layer, called with this cache
   Intruder intruder;
   intruder.layer = other.runner.get();
-  intruder.cache = &call.cache;
+  intruder.cache = &call.owned.cache;
   intruder.args = other.args();
-  intruder.args.cache = &call.cache;
+  intruder.args.cache = &call.owned.cache;
   const Executor executor{&intruder, 2, &Intruder::Run, 0};
   ForwardArgs args = call.args();
   args.executor = &executor;
@@ -514,29 +510,23 @@ TEST_CASE("a cache in use is busy for every other call, which changes nothing") 
   CHECK(intruder.times > 3);
   CHECK(SameBits(call.y, plain.y));
   CHECK(other.y == std::vector<float>(other.y.size(), 0.25f));
-  CHECK(call.cache.length(0) == kHeld + kRows);
-  CHECK(call.cache.length(1) == kHeld + kRows);
+  CHECK(call.owned.cache.length(0) == kHeld + kRows);
+  CHECK(call.owned.cache.length(1) == kHeld + kRows);
   call.ExpectAccepted(call.args());  // free again
 }
 
 TEST_CASE("where a backend or an executor fails, lengths stay and appending goes on from there") {
   Random random(63);
   const LayerData layer = NormalLayer(kConfig, random);
-  AlignedBytes file = Pack(layer);
-  Weights weights;
-  REQUIRE(Weights::Open(file.bytes(), &weights).ok());
-  ExactBackend exact(weights);
-  const ProjectionBackend backend = exact.backend();
-  CreateOptions options;
-  options.projection_backend = &backend;
+  ExactBackend exact(layer);
   Limits limits;
   limits.max_batch = kBatch;
   limits.max_query_len = kMaxRows;
   limits.max_workers = 2;
   limits.cached = true;
-  const Runner runner(std::move(file), limits, options);
-  const AlignedBytes block(KvCacheBytes(kConfig, LinearLimits()));
-  KvCache cache;
+  const Runner runner(Pack(layer), limits, exact.options());
+  OwnedCache home(kConfig, LinearLimits());
+  KvCache& cache = home.cache;
   const std::vector<float> x = NormalVector(random, kBatch * kMaxRows * kDim);
   std::vector<float> y(x.size());
   const auto run = [&](size_t rows, const Executor* executor) {
@@ -548,7 +538,6 @@ TEST_CASE("where a backend or an executor fails, lengths stay and appending goes
     args.executor = executor;
     return runner.Forward(args);
   };
-  REQUIRE(KvCache::Init(kConfig, LinearLimits(), block.bytes(), &cache).ok());
   REQUIRE(run(4, nullptr).ok());
   REQUIRE(run(5, nullptr).ok());
   const std::vector<float> wanted = y;

@@ -34,7 +34,7 @@ AttentionConfig ConfigOf(size_t layer) {
 
 CacheLimits CacheLimitsOf(size_t layer) {
   CacheLimits limits;
-  limits.type = ConfigOf(layer).core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
+  limits.type = ExactCacheType(ConfigOf(layer));
   limits.max_new_rows = kMaxRows;
   limits.capacity = layer == 5 ? 0 : kLen;
   limits.window = ConfigOf(layer).window;

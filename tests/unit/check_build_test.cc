@@ -28,14 +28,6 @@ class Rounding {
   const int before_;
 };
 
-std::vector<const KernelTable*> AllTables() {
-  std::vector<const KernelTable*> tables = {&reference::kKernels};
-  for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
-    tables.push_back(kernels::UsableTable(i));
-  }
-  return tables;
-}
-
 // 2^x where x + magic - magic was folded.
 void FoldedExp2(const float* input, float* output, size_t count) {
   for (size_t i = 0; i < count; ++i) {

@@ -170,14 +170,8 @@ TEST_CASE("an executor that breaks its contract is answered, in any run of any l
 TEST_CASE("an executor that breaks its contract is answered beside a projection backend") {
   const AttentionConfig config = ConfigOf(WeightType::kF32, CoreType::kF32);
   Random random(73);
-  const AlignedBytes file = Pack(NormalLayer(config, random));
-  Weights weights;
-  REQUIRE(Weights::Open(file.bytes(), &weights).ok());
-  ExactBackend exact(weights);
-  const ProjectionBackend backend = exact.backend();
-  CreateOptions options;
-  options.projection_backend = &backend;
-  TightLayer tight(config, options);
+  ExactBackend exact(NormalLayer(config, random));
+  TightLayer tight(config, exact.options());
   CheckMisbehaviours([&](const Executor* executor) {
     ForwardArgs args = tight.args;
     args.executor = executor;

@@ -41,7 +41,7 @@ std::vector<std::byte> PositionsFile(WeightType weights = WeightType::kF32) {
   return Pack(NormalLayer(PositionsConfig(weights), random)).Copy();
 }
 
-// Where the matrices of PositionsFile begin, after the header, table and tagged fields.
+// The offset of the matrices in PositionsFile, after header, table and tagged fields.
 size_t FieldsEnd() { return detail::FileLayoutOf(PositionsConfig()).sections[1].begin; }
 
 Status Open(const Guarded<std::byte>& file, Weights* weights) {
@@ -103,7 +103,7 @@ TEST_CASE("wrong magic, version and checksum are told apart") {
   CHECK(code_with(kHeader - 1) == StatusCode::kBadChecksum);
 }
 
-void CutAndLengthen(const std::vector<std::byte>& good) {
+void CheckCutAndLonger(const std::vector<std::byte>& good) {
   for (size_t size = 0; size < good.size(); ++size) {
     const std::vector<std::byte> cut(good.begin(), good.begin() + static_cast<ptrdiff_t>(size));
     // Right-aligned wherever the alignment to 64 allows it.
@@ -122,8 +122,8 @@ void CutAndLengthen(const std::vector<std::byte>& good) {
 }
 
 TEST_CASE("a file cut at any length is refused, and one that is longer is accepted") {
-  CutAndLengthen(SmallFile());
-  CutAndLengthen(PositionsFile());
+  CheckCutAndLonger(SmallFile());
+  CheckCutAndLonger(PositionsFile());
 }
 
 TEST_CASE("a file that is null or not aligned to 64 is refused") {
@@ -143,7 +143,7 @@ TEST_CASE("a file that is null or not aligned to 64 is refused") {
   CHECK(!weights.is_open());
 }
 
-void ChangePayload(const std::vector<std::byte>& good, size_t begin) {
+void CheckChangedPayload(const std::vector<std::byte>& good, size_t begin) {
   const Guarded<std::byte> file(good.size(), Side::kRight);
   Random random(42);
   memcpy(file.data(), good.data(), good.size());
@@ -159,8 +159,8 @@ void ChangePayload(const std::vector<std::byte>& good, size_t begin) {
 }
 
 TEST_CASE("a payload with any byte changed still opens, and Verify refuses it") {
-  ChangePayload(SmallFile(), kHeader);
-  ChangePayload(PositionsFile(), FieldsEnd());
+  CheckChangedPayload(SmallFile(), kHeader);
+  CheckChangedPayload(PositionsFile(), FieldsEnd());
 }
 
 // A file that opened: its config must be sane and all its bytes readable; then it is run.
@@ -245,8 +245,8 @@ TEST_CASE("a true file with weights of any bits runs") {
   }
 }
 
-// PositionsFile as a writer with other ideas changes it, every checksum being right. Its sections
-// are the fields, the matrices, the frequencies and the weights of the two norms.
+// PositionsFile with edits; Open makes every checksum right. The sections are the fields, the
+// matrices, the frequencies and the weights of the two norms.
 class Crafted {
  public:
   Crafted() : Crafted(PositionsFile()) {}
@@ -332,7 +332,7 @@ TEST_CASE("unknown kinds, flags and ids are unsupported by their number, whereve
   for (size_t i = 0; i < 6; ++i) {
     for (uint16_t id : {uint16_t{0}, uint16_t{7}, uint16_t{0xffff}}) {
       RefusedField(i, [id](TaggedField& f) { f.id = id; }, kUnsupported, "file", id);
-      // What else the field holds does not matter.
+      // The rest of the field does not matter.
       RefusedField(i, [id](TaggedField& f) { f = {id, 9, 5, 0}; }, kUnsupported, "file", id);
     }
   }
@@ -362,7 +362,7 @@ TEST_CASE("a table that is not the one of its config is a bad header") {
       file.SetEntry(i, changed);
       CAPTURE(i);
       CAPTURE(bytes);
-      // Fields that are cut, or go on in the zeros after them, are refused as what they then are.
+      // A section of fields that ends too early or too late may read as a field of unknown id.
       const Status status = file.Open();
       CHECK((status.code == kBadHeader || (i == 0 && status.code == kUnsupported)));
     }
@@ -397,7 +397,7 @@ TEST_CASE("a table of another length than its config needs is a bad header") {
   twice.SetNumSections(6);
   twice.SetEntry(5, twice.Entry(4));
   twice.Refused(kBadHeader, "file", 6);
-  // Sections whose table is cut off, in a file that says so itself.
+  // The file's own size says that it ends before the table does.
   for (uint64_t size : {uint64_t{0}, uint64_t{255}, uint64_t{256}, uint64_t{256 + 159}}) {
     Crafted file;
     file.SetFileBytes(size);
@@ -452,7 +452,7 @@ TEST_CASE("a tagged field of another type, count or place is a bad header by its
   bad_config(5, 1, names[5]);
 }
 
-// A version 2 of the fields alone that are given, the sections being those of PositionsFile.
+// Opens a PositionsFile that has these fields alone, and all its sections.
 Status OpenWithFields(const std::vector<TaggedField>& fields) {
   Crafted file;
   SectionEntry entry = file.Entry(0);

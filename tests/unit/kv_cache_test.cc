@@ -19,7 +19,6 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr auto kConfig = AttentionConfig::GroupedQuery(24, 6, 3);  // head_dim 4
-constexpr CacheType kTypes[] = {CacheType::kF32, CacheType::kBf16, CacheType::kInt8};
 
 CacheLimits Linear(uint32_t max_batch, uint32_t capacity, CacheType type = CacheType::kF32) {
   CacheLimits limits;
@@ -39,25 +38,19 @@ CacheLimits Ring(uint32_t window, uint32_t max_new_rows, uint32_t first_keys,
   return limits;
 }
 
-// A cache in memory of exactly its size.
-struct Home {
-  AlignedBytes memory;
-  KvCache cache;
+// A cache, and access to what lies in its block.
+struct Home : OwnedCache {
+  using OwnedCache::OwnedCache;
 
-  Home(const AttentionConfig& config, const CacheLimits& limits)
-      : memory(KvCacheBytes(config, limits)) {
-    const Status status = KvCache::Init(config, limits, memory.bytes(), &cache);
-    REQUIRE_MESSAGE(status.ok(), Text(status));
-  }
   uint32_t& length(size_t entry) const { return CacheAccess::Lengths(cache)[entry]; }
-  // The bytes that a key block of a head and its values have, by place.
-  Bytes Block(size_t entry, size_t head, size_t place) const {
+  // The bytes of the key block of a head at a place, and those of its values.
+  Bytes PlaceOf(size_t entry, size_t head, size_t place) const {
     const detail::CacheShape& s = CacheAccess::Shape(cache);
     const detail::CacheMap map = detail::CacheMapOf(s);
     const size_t index = (entry * s.num_kv_heads + head) * s.blocks + place;
     Bytes bytes;
     const auto add = [&](const detail::Part& part, size_t size) {
-      const std::byte* const from = memory.data() + part.offset + index * size;
+      const std::byte* const from = block.data() + part.offset + index * size;
       bytes.insert(bytes.end(), from, from + size);
     };
     add(map.kv.keys, sizes::KeyBlockBytes(s.key_form, s.head_dim));
@@ -101,7 +94,7 @@ void Append(const Home& home, size_t entry, uint32_t count) {
   home.length(entry) = length + count;
 }
 
-// Whether a position of an f32 cache holds the numbers of that position of entry `from`.
+// True if a position of an f32 cache holds the numbers of that position of entry `from`.
 bool Holds(const Home& home, size_t entry, size_t position, size_t from) {
   const detail::CacheShape& shape = CacheAccess::Shape(home.cache);
   const KvStore store = CacheAccess::StoreOf(home.cache, reference::kKernels);
@@ -121,12 +114,12 @@ bool Holds(const Home& home, size_t entry, size_t position, size_t from) {
 // A call that is refused with this code and argument, and leaves the block's bytes as they were.
 template <typename Call>
 void ExpectRefused(const Home& home, StatusCode code, const char* argument, const Call& call) {
-  const Bytes before = home.memory.Copy();
+  const Bytes before = home.block.Copy();
   const Status status = call();
   CAPTURE(Text(status));
   CHECK(status.code == code);
   CHECK(Names(status, argument));
-  CHECK(home.memory.Copy() == before);
+  CHECK(home.block.Copy() == before);
 }
 
 TEST_CASE("sizes of caches are constants, what the header says and 0 where Init refuses") {
@@ -192,8 +185,8 @@ TEST_CASE("an empty cache writes its header and the words of its entries, and no
 
 TEST_CASE("the parts of a block follow each other, and puts use them to the last byte") {
   for (const bool is_int8_core : {false, true}) {
-    for (const CacheType type : kTypes) {
-      for (const CacheType value_type : kTypes) {
+    for (const CacheType type : kCacheTypes) {
+      for (const CacheType value_type : kCacheTypes) {
         AttentionConfig config = kConfig;
         if (is_int8_core) config.core = CoreType::kInt8;
         CacheLimits limits = Linear(2, 130, type);
@@ -205,12 +198,12 @@ TEST_CASE("the parts of a block follow each other, and puts use them to the last
         std::vector<bool> written(bytes);
         for (const int pattern : {0xa5, 0x5a}) {
           Home home(config, limits);
-          memset(home.memory.data(), pattern, bytes);
-          REQUIRE(KvCache::Init(config, limits, home.memory.bytes(), &home.cache).ok());
+          memset(home.block.data(), pattern, bytes);
+          REQUIRE(KvCache::Init(config, limits, home.block.bytes(), &home.cache).ok());
           const detail::CacheShape& shape = CacheAccess::Shape(home.cache);
           for (size_t entry = 0; entry < 2; ++entry) Append(home, entry, 192);
           for (size_t i = 0; i < bytes; ++i) {
-            if (home.memory.data()[i] != static_cast<std::byte>(pattern)) written[i] = true;
+            if (home.block.data()[i] != static_cast<std::byte>(pattern)) written[i] = true;
           }
           const detail::CacheMap map = detail::CacheMapOf(shape);
           size_t end = 0;
@@ -238,17 +231,17 @@ TEST_CASE("entries have lengths of their own, and a cache lives on in a copy of 
   Append(home, 0, 3);
   CHECK((home.cache.length(0) == 73 && home.cache.length(1) == 0 && home.cache.length(2) == 1));
 
-  const AlignedBytes elsewhere(home.memory.size() + 64);
-  memcpy(elsewhere.data(), home.memory.data(), home.memory.size());
-  memset(home.memory.data(), 0, home.memory.size());
+  const AlignedBytes elsewhere(home.block.size() + 64);
+  memcpy(elsewhere.data(), home.block.data(), home.block.size());
+  memset(home.block.data(), 0, home.block.size());
   KvCache moved;
   REQUIRE(KvCache::Attach(kConfig, elsewhere.bytes(), &moved).ok());
   CHECK(moved.block().data == elsewhere.data());
-  CHECK(moved.block().size == home.memory.size());
+  CHECK(moved.block().size == home.block.size());
   CHECK((moved.length(0) == 73 && moved.length(1) == 0 && moved.length(2) == 1));
   CHECK(moved.limits().capacity == 200);
 
-  memcpy(home.memory.data(), elsewhere.data(), home.memory.size());  // and back
+  memcpy(home.block.data(), elsewhere.data(), home.block.size());  // and back
   Append(home, 1, 65);
   CHECK(home.cache.length(1) == 65);
   for (size_t position = 0; position < 73; ++position) CHECK(Holds(home, 0, position, 0));
@@ -270,7 +263,7 @@ TEST_CASE("a linear entry is cut anywhere, and goes on there") {
   CHECK(home.cache.length(0) == 0);
 }
 
-// What lies at each place of a ring: for each key the number of the row that was put there.
+// A model of a ring: the number of the row that was put at each place of a key.
 struct RingModel {
   size_t window, first_blocks, ring_blocks;
   std::vector<int64_t> keys = std::vector<int64_t>((first_blocks + ring_blocks) * 64, -1);
@@ -298,8 +291,8 @@ struct RingModel {
     for (size_t i = 0; i < count; ++i, ++next_row) Put(rows.size() + i);
   }
   bool Holds(size_t position) const { return keys[Place(position)] == rows[position]; }
-  // Row n sees rows of the window before it. If it goes on in the middle of a block, that block has
-  // to be the one that it was.
+  // The keys of the window before row n must be there. Where row n does not begin a block, it goes
+  // into the block of row n - 1, which must be there too.
   bool CanTruncate(size_t n) const {
     const size_t seen = n + 1 - std::min(n + 1, window);
     const size_t begin = n % 64 != 0 ? std::min(seen, n - 1) : seen;
@@ -364,8 +357,8 @@ TEST_CASE("a ring keeps what rows see, and refuses exactly the truncations that 
           ++refused;
         }
       }
-      KvCache attached;  // whatever happened, the block is a sound one
-      const Status status = KvCache::Attach(kConfig, home.memory.bytes(), &attached);
+      KvCache attached;  // the block is valid after each of these
+      const Status status = KvCache::Attach(kConfig, home.block.bytes(), &attached);
       REQUIRE_MESSAGE(status.ok(), Text(status));
     }
   }
@@ -373,15 +366,15 @@ TEST_CASE("a ring keeps what rows see, and refuses exactly the truncations that 
   CHECK(accepted > 100);
 }
 
-// Fills the whole block with numbers that no two entries share.
+// Fills keys and values of all entries with random bytes.
 void Scribble(const Home& home, Random& random) {
   const detail::CacheMap map = detail::CacheMapOf(CacheAccess::Shape(home.cache));
   for (size_t i = map.kv.keys.offset; i < map.bytes; ++i) {
-    home.memory.data()[i] = static_cast<std::byte>(random.Next() & 0xff);
+    home.block.data()[i] = static_cast<std::byte>(random.Next() & 0xff);
   }
 }
 
-// Everything of an entry that is in use, and the rest of it.
+// The words of an entry and all bytes of its blocks, used or not.
 struct Entry {
   uint32_t length = 0, oldest = 0;
   std::vector<Bytes> blocks;  // of all heads, by place
@@ -394,11 +387,11 @@ std::vector<Entry> EntriesOf(const Home& home) {
   for (size_t i = 0; i < shape.max_batch; ++i) {
     entries[i].length = home.length(i);
     if (shape.is_ring) {
-      memcpy(&entries[i].oldest, home.memory.data() + map.oldest.offset + 4 * i, 4);
+      memcpy(&entries[i].oldest, home.block.data() + map.oldest.offset + 4 * i, 4);
     }
     for (size_t head = 0; head < shape.num_kv_heads; ++head) {
       for (size_t place = 0; place < shape.blocks; ++place) {
-        entries[i].blocks.push_back(home.Block(i, head, place));
+        entries[i].blocks.push_back(home.PlaceOf(i, head, place));
       }
     }
   }
@@ -414,7 +407,7 @@ void CheckEntry(const Home& home, const Entry& got, const Entry& wanted) {
   }
 }
 
-// A cache with lengths and bytes of all kinds.
+// A random cache: linear or a ring, of any types, with random lengths and bytes.
 Home RandomHome(Random& random, uint32_t max_batch) {
   AttentionConfig config = kConfig;
   CacheLimits limits = Linear(max_batch, static_cast<uint32_t>(random.Between(1, 200)));
@@ -423,8 +416,8 @@ Home RandomHome(Random& random, uint32_t max_batch) {
     config.core = CoreType::kInt8;
     limits.type = CacheType::kInt8;
   } else {
-    limits.type = kTypes[random.Below(3)];
-    limits.value_type = kTypes[random.Below(3)];
+    limits.type = kCacheTypes[random.Below(3)];
+    limits.value_type = kCacheTypes[random.Below(3)];
   }
   Home home(config, limits);
   Scribble(home, random);
@@ -551,7 +544,7 @@ TEST_CASE("a call checks that a cache is of its layer's shape and still what it 
     expect(StatusCode::kConfigMismatch, argument, other);
     KvCache attached;
     ExpectRefused(home, StatusCode::kConfigMismatch, argument,
-                  [&] { return KvCache::Attach(other, home.memory.bytes(), &attached); });
+                  [&] { return KvCache::Attach(other, home.block.bytes(), &attached); });
     CHECK(!attached.is_attached());
   };
   differs("config.num_kv_heads", [](AttentionConfig& c) { c.num_kv_heads = 6; });
@@ -562,7 +555,7 @@ TEST_CASE("a call checks that a cache is of its layer's shape and still what it 
   differs("config.rope_factor", [](AttentionConfig& c) { c.rope_factor = 1.5f; });
   differs("config.k_norm", [](AttentionConfig& c) { c.k_norm = false; });
   differs("config.norm_eps", [](AttentionConfig& c) { c.norm_eps = 1e-6f; });
-  AttentionConfig other = config;  // these say nothing of keys and values
+  AttentionConfig other = config;  // these fields do not change keys and values
   other.q_norm = false;
   other.num_heads = 3;
   other.embed_dim = other.kdim = other.vdim = 12;
@@ -576,10 +569,10 @@ TEST_CASE("a call checks that a cache is of its layer's shape and still what it 
   home.length(1) = 200;
   CHECK(CacheAccess::Check(home.cache, config).ok());
   for (const size_t at : {0, 4, 12}) {  // another file, another version, another cache
-    home.memory.data()[at] ^= std::byte{1};
+    home.block.data()[at] ^= std::byte{1};
     expect(StatusCode::kBadHeader, "cache", config);
     ExpectRefused(home, StatusCode::kBadHeader, "cache", [&] { return home.cache.Reset(); });
-    home.memory.data()[at] ^= std::byte{1};
+    home.block.data()[at] ^= std::byte{1};
   }
   const KvCache none;
   CHECK(CacheAccess::Check(none, config, "memory").code == StatusCode::kNullPointer);

@@ -1,10 +1,9 @@
-// The norm, rotation and scale of heads: every table against the scalar one, to the bit, for every
-// size, style, stride and alignment, between guard pages; the scalar one against double; numbers of
-// any size; and ONNX's RotaryEmbedding cases.
+// tests/unit/norm_rotate_test.cc: the norm, rotation and scale of heads. Every table has the bits
+// of the scalar one for every size, style, stride and alignment, between guard pages, and the
+// scalar one is near to double. Numbers of any size, and ONNX's cases of RotaryEmbedding.
 #include <cfenv>
 #include <cfloat>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -17,6 +16,7 @@
 #include "lib/support/norm.h"
 #include "tests/support/compare.h"
 #include "tests/support/effort.h"
+#include "tests/support/float_exceptions.h"
 #include "tests/support/memory.h"
 #include "tests/support/npy.h"
 #include "tests/support/random.h"
@@ -32,13 +32,6 @@ using Floats = std::vector<float>;
 constexpr double kBoundWithoutFma = 1e-6;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr RopeStyle kStyles[] = {RopeStyle::kNone, RopeStyle::kHalf, RopeStyle::kInterleaved};
-
-// WebAssembly has no such flags.
-#if defined(FE_INVALID) && defined(FE_DIVBYZERO) && defined(FE_OVERFLOW)
-constexpr int kTraps = FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW;
-#else
-constexpr int kTraps = 0;
-#endif
 
 struct Case {
   size_t rows = 1, heads = 1, head_dim, input_stride, output_stride;
@@ -216,7 +209,8 @@ TEST_CASE("a small head has these numbers after its norm and its rotation") {
 }
 
 TEST_CASE("the norm of numbers of any size is that of the numbers times a power of two") {
-  // With an eps that is as small beside them. 2^47 is the largest that is not reduced.
+  // eps is 0, so results do not depend on the size of the numbers. Numbers above 2^47 are reduced
+  // before they are squared.
   for (const size_t head_dim : {1, 5, 16, 64, 300}) {
     CAPTURE(head_dim);
     Random random(head_dim);
@@ -254,11 +248,7 @@ TEST_CASE("eps counts beside numbers that are reduced") {
 
 TEST_CASE("finite numbers up to the largest raise no exception and give finite results") {
   const float kMagnitudes[] = {0.0f, 1e-45f, 1e-38f, 1e-20f, 1.0f, 0x1p47f, 0x1p48f, 1e30f, 1e38f};
-  std::vector<const KernelTable*> tables = {&reference::kKernels};
-  for (size_t i = 0; const KernelTable* table = kernels::UsableTable(i); ++i) {
-    tables.push_back(table);
-  }
-  for (const KernelTable* table : tables) {
+  for (const KernelTable* table : AllTables()) {
     CAPTURE(std::string(table->name));
     for (const float magnitude : kMagnitudes) {
       CAPTURE(magnitude);
@@ -274,7 +264,7 @@ TEST_CASE("finite numbers up to the largest raise no exception and give finite r
             }
             std::feclearexcept(FE_ALL_EXCEPT);
             const Floats got = c.Run(*table, Side::kRight);
-            CHECK((std::fetestexcept(FE_ALL_EXCEPT) & kTraps) == 0);
+            CHECK((std::fetestexcept(FE_ALL_EXCEPT) & kWatched) == 0);
             size_t non_finite = 0;
             for (const float y : got) non_finite += !std::isfinite(y);
             CHECK(non_finite == 0);
@@ -282,7 +272,7 @@ TEST_CASE("finite numbers up to the largest raise no exception and give finite r
         }
       }
     }
-    // So many numbers of one size, of which no norm makes anything but 1.
+    // The norm of equal numbers is 1 each, of whatever size they are.
     for (const float magnitude : {0x1.fffffep47f, 0x1.fffffep59f, 0x1.fffffep63f, FLT_MAX}) {
       CAPTURE(magnitude);
       Case c;
@@ -291,7 +281,7 @@ TEST_CASE("finite numbers up to the largest raise no exception and give finite r
       c.weight = Floats(300, 1.0f);
       std::feclearexcept(FE_ALL_EXCEPT);
       const Floats got = c.Run(*table, Side::kRight);
-      CHECK((std::fetestexcept(FE_ALL_EXCEPT) & kTraps) == 0);
+      CHECK((std::fetestexcept(FE_ALL_EXCEPT) & kWatched) == 0);
       CHECK(RelativeError(got, Floats(300, 1.0f)) <= 1e-6);
     }
   }

@@ -247,11 +247,7 @@ TEST_CASE("rows put in pieces, over others and after every truncation, read as r
     Random random(7);
     const Floats wanted_rows = BellVector(random, capacity * 2 * 20);
     const Floats old_rows = BellVector(random, capacity * 2 * 20);
-    std::vector<const KernelTable*> tables = {&reference::kKernels};
-    for (size_t i = 0; kernels::UsableTable(i) != nullptr; ++i) {
-      tables.push_back(kernels::UsableTable(i));
-    }
-    for (const KernelTable* const table : tables) {
+    for (const KernelTable* const table : AllTables()) {
       CAPTURE(std::string(table->name));
       const auto run = [&](size_t cut, size_t piece) {
         const StoreBytes bytes = BytesOf(shape);

@@ -94,7 +94,7 @@ Floats Present(const Scatter& s, KvForm form, KvSide side, bool is_circular) {
   return present;
 }
 
-// What TensorScatter says, in plain loops.
+// The result of TensorScatter, in plain loops.
 Floats Expected(const Scatter& s) {
   Floats present = s.past;
   for (size_t entry = 0; entry < s.batch; ++entry) {
@@ -156,8 +156,8 @@ TEST_CASE("ONNX's cases of TensorScatter, linear and circular, as puts into rows
     for (const KvSide side : {KvSide::kKeys, KvSide::kValues}) {
       CHECK(Present(s, KvForm::kRows, side, is_circular) == wanted);
       if (is_circular) continue;
-      // A put that begins a block makes the block new: what follows the update is forgotten there.
-      // So a ring of blocks is one of whole blocks, as in the case above.
+      // A put at the first row of a block empties the block, so that keys after the update are lost
+      // there. This is why a ring of blocks has whole blocks, as in the case above.
       const Floats blocks = Present(s, KvForm::kCacheF32, side, false);
       for (size_t i = 0; i < wanted.size(); ++i) {
         const size_t key = i / s.dim % s.length;

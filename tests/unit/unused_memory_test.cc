@@ -115,16 +115,11 @@ TEST_CASE("strides that no element uses may be any number, in a layer") {
 TEST_CASE("strides that no element uses may be any number beside a projection backend") {
   const AttentionConfig config = Shape(kDim, kHeads);
   Random random(99);
-  AlignedBytes file = Pack(NormalLayer(config, random));
-  Weights opened;
-  REQUIRE(Weights::Open(file.bytes(), &opened).ok());
-  ExactBackend exact(opened);
-  const ProjectionBackend backend = exact.backend();
-  CreateOptions options;
-  options.projection_backend = &backend;
+  const LayerData layer = NormalLayer(config, random);
+  ExactBackend exact(layer);
   Limits limits;
   limits.max_query_len = 5;
-  const Runner runner(std::move(file), limits, options);
+  const Runner runner(Pack(layer), limits, exact.options());
   Data data;
   ForwardArgs args;
   args.query = ConstTensorView(data.x.data(), 1, 1, kDim);
