@@ -323,6 +323,16 @@ TEST_CASE("options of caches that do not go together are wrong usage") {
   for (const std::string bad : {"-1", "1048577"}) {
     call.Wrong(kCausal + Words{"--stream=" + bad}, {"--stream", bad}, 1);
   }
+  const Words ring = {"--stream", "2", "--ring"};
+  call.Wrong(kCausal + ring, {"--ring", "--window"});
+  call.Wrong({"--ring", "--window", "2"}, {"--ring", "--stream"});
+  call.Wrong(ring + Words{"--window=-1,0"}, {"--ring", "--window with a left end"});
+  for (const std::string bad : {"0", "1048577", "9223372036854775807,0"}) {
+    call.Wrong(ring + Words{"--window", bad},
+               {"--ring", "1 to 1048576", bad.substr(0, bad.find(','))}, 1);
+  }
+  call.Wrong(ring + Words{"--window", "2", "--first-keys", "1048577"},
+             {"--ring", "--first-keys", "1048576", "1048577"}, 1);
   call.Wrong(kCausal + Words{"--first-keys", "2"}, {"--first-keys", "window"}, 1);
   call.Wrong({"--window", "2", "--first-keys=-1"}, {"--first-keys", "-1"}, 1);
   call.Wrong(stream + Words{"--save-cache", path}, {"query.npy"}, 1);
