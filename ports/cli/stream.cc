@@ -23,11 +23,11 @@ std::vector<int64_t> RowsToFeed(const ForwardArgs& args, const Masks& masks) {
     const int64_t held = args.cache->length(static_cast<uint32_t>(b));
     const int64_t all = static_cast<int64_t>(args.query.rows);
     const int64_t length = masks.has_lengths() ? masks.length(b) : held + all;
-    if (length < held) {
-      Fail("--key-lengths: expected at least the ", held, " keys that the cache holds for batch ",
-           "entry ", b, ", got ", length);
+    if (length < held || length > held + all) {
+      Fail("--key-lengths: expected from the ", held, " keys that the cache holds for batch entry ",
+           b, " to ", held + all, " with the new rows, got ", length);
     }
-    rows.push_back(std::min(all, length - held));
+    rows.push_back(length - held);
   }
   return rows;
 }
