@@ -309,8 +309,8 @@ void AddRun(CLI::App& program) {
   AddText(command, "--positions", &options->positions,
           "[B, S] or [S], int32 or int64: rotary positions of the rows (default: by their order)");
   AddInteger(command, "--stream", &options->stream,
-             "give the layer N rows at a time, with a cache (0: all in one call); needs --causal or "
-             "a causal window");
+             "give the layer N rows at a time, with a cache (0: all in one call); needs --causal "
+             "or a causal window");
   AddCacheType(command, "--kv-cache", &options->kv_cache,
                "how the cache keeps keys and values: f32, bf16 or int8 (default: f32, or int8 with "
                "an int8 core)");

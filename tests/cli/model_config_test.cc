@@ -194,8 +194,8 @@ TEST_CASE("a scaling that is not known, or lacks a number, is refused by name") 
   const Words theta = kTwo + Words{"--rope-theta", "10000", "--rope-scaling"};
   for (const std::string bad :
        {"linear", "dynamic:2", "longrope:2", "linear:", "linear:x", "linear:2,", "linear:2,3",
-        "linear:2,x=3", "linear:2,factor=2", "llama3:2,beta_fast=3", "yarn:2,factor", "linear:2 ", "default:1",
-        "LINEAR:2", ":2"}) {
+        "linear:2,x=3", "linear:2,factor=2", "llama3:2,beta_fast=3", "yarn:2,factor", "linear:2 ",
+        "default:1", "LINEAR:2", ":2"}) {
     packer.Refused(theta + Words{bad}, "", {"--rope-scaling", "expected"});
   }
   for (const std::string bad :
