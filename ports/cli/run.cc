@@ -223,6 +223,14 @@ std::optional<Result> MakeWeights(const Options& options, const AttentionConfig&
   return weights;
 }
 
+// A call with a cache takes no lengths: --key-lengths tell how many of the rows are new.
+void Explain(const Attention& layer, ForwardArgs args) {
+  if (args.cache != nullptr) args.lengths = Lengths();
+  Explanation explanation;
+  Check(layer.Explain(args, &explanation));
+  Print(explanation);
+}
+
 void Run(Options options) {
   const PackedFile file(options.packed);
   const AttentionConfig& config = file.weights().config();
@@ -274,13 +282,7 @@ void Run(Options options) {
     args.memory = cache->get();
   }
 
-  if (options.explain) {
-    ForwardArgs explained = args;
-    if (args.cache != nullptr) explained.lengths = Lengths();
-    Explanation explanation;
-    Check(layer.Explain(explained, &explanation));
-    Print(explanation);
-  }
+  if (options.explain) Explain(layer, args);
   if (cache != nullptr) {
     Stream(layer, args, masks, &positions, rows_of_a_call, shape.key_len);
   } else {

@@ -126,16 +126,8 @@ void JoinPast(const Options& options, size_t kv_heads, SdpaArgs* args, Joint* jo
   args->value = ViewOf(&*joint->values);
 }
 
-void Sdpa(const Options& options) {
-  const uint32_t heads = CheckedCount("--heads", options.heads, 0);
-  const uint32_t kv_heads = CheckedCount("--kv-heads", options.kv_heads, heads);
-  const Array query = ReadFloats(options.query);
-  const Array key = ReadFloats(options.key);
-  const Array value = ReadFloats(options.value);
-  SdpaArgs args;
-  args.query = ViewOf(query, "query", heads);
-  args.key = ViewOf(key, "key", kv_heads);
-  args.value = ViewOf(value, "value", kv_heads);
+// The arrays are those of the views in args.
+void CheckInputs(const Array& query, const Array& key, const Array& value, const SdpaArgs& args) {
   if (args.query.columns == 0) {
     Fail(query.path, ": query: last dimension: expected at least 1, got 0");
   }
@@ -151,6 +143,19 @@ void Sdpa(const Options& options) {
     Fail(key.path, ": key: heads: expected ", args.query.heads, " or a divisor, got ",
          args.key.heads);
   }
+}
+
+void Sdpa(const Options& options) {
+  const uint32_t heads = CheckedCount("--heads", options.heads, 0);
+  const uint32_t kv_heads = CheckedCount("--kv-heads", options.kv_heads, heads);
+  const Array query = ReadFloats(options.query);
+  const Array key = ReadFloats(options.key);
+  const Array value = ReadFloats(options.value);
+  SdpaArgs args;
+  args.query = ViewOf(query, "query", heads);
+  args.key = ViewOf(key, "key", kv_heads);
+  args.value = ViewOf(value, "value", kv_heads);
+  CheckInputs(query, key, value, args);
   Joint joint;
   JoinPast(options, kv_heads, &args, &joint);
   CallShape shape = {args.query.batch, args.query.heads, args.query.rows, args.key.rows};
