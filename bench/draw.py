@@ -154,9 +154,9 @@ def step_table(shapes):
     if not rows:
         return []
     title = ("One token with a cache, weights and cache from memory: median us; the bytes touched "
-             "and the bandwidth of reading as many; the time of that read; multiply-adds per ns "
-             "that projections and attention count with, and their time; heed's median over the "
-             "larger of the two times, at most 1.25; error.")
+             "and the bandwidth of reading as many; the time of that read; the rates of projections "
+             "and attention in multiply-adds per ns, and the time of both at these rates; heed's "
+             "median over the larger of the two times, at most 1.25; error.")
     header = ["shape", "types", "us", "MB", "GB/s", "memory", "rates", "arithmetic", "binds",
               "/ floor", "error"]
     return [title, ""] + grid(header, rows) + step_peers(shapes)

@@ -87,8 +87,9 @@ void PrintSteps(const std::vector<ShapeResult>& all) {
              floor.bytes / heed->median() * 1e-9, floor.memory * 1e6, floor.arithmetic() * 1e6,
              heed->median() / floor.seconds());
       const Result* peer = BestPeer(result, types);
-      if (peer != nullptr)
+      if (peer != nullptr) {
         printf(" %6.2f  %s", heed->median() / peer->median(), peer->name.c_str());
+      }
       printf("\n");
     }
   }

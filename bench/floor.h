@@ -24,8 +24,8 @@ struct Work {
 inline constexpr double kPlainShare = 0.6, kConvertedShare = 0.35;
 
 struct Floor {
-  double bytes = 0.0;   // that a call touches: packed weights, and the used part of the cache
-  double memory = 0.0;  // seconds to read as many, by the reader of the same run; 0: unknown
+  double bytes = 0.0;   // a call touches so many: packed weights, and the used part of the cache
+  double memory = 0.0;  // seconds in which the reader of the same run reads as many; 0: unknown
   Work projections, attention;
 
   double arithmetic() const { return projections.seconds() + attention.seconds(); }
@@ -34,8 +34,8 @@ struct Floor {
 };
 Floor FloorOf(const ShapeResult& all, const Types& types);
 
-// The peer to beat in a step: the fastest of those that keep weights and cache in at least as many
-// bits as heed does with these types; null where there is none.
+// The peer to beat: the fastest of those that keep weights and cache in at least as many bits as
+// heed does with these types; null where there is none.
 const Result* BestPeer(const ShapeResult& all, const Types& types);
 
 // A line for each of heed's types: the floor, what it is made of, and heed's time over it.

@@ -195,6 +195,7 @@ Error Problem::ErrorOf(const Floats& y) const {
 }
 
 namespace {
+
 double WeightErrorBound(const Shape& shape, const Types& types) {
   // Biases are exact and a part of y: without them the same error is a larger part.
   const bool has_biases = shape.has_biases;
@@ -211,10 +212,12 @@ double WeightErrorBound(const Shape& shape, const Types& types) {
   }
   return 0.0;
 }
+
 double CacheErrorBound(const Types& types) {
   if (types.core == CoreType::kInt8 || types.cache == CacheType::kF32) return 0.0;
   return types.cache == CacheType::kBf16 ? 0.0035 : 0.012;
 }
+
 }  // namespace
 
 double ErrorBound(const Shape& shape, const Types& types) {

@@ -29,13 +29,13 @@ class Problem {
 
   const Shape& shape() const { return shape_; }
   AttentionConfig config(const Types& types) const;
-  // Packed weights, and the used part of the cache after a step: all that a call has to read.
+  // The bytes that a call has to read: packed weights and, of a step, the used part of the cache.
   size_t TouchedBytes(const Types& types) const;
   const LayerTensors& tensors() const { return tensors_; }
   const Floats& x() const { return x_; }
   const std::vector<int32_t>& lengths() const { return lengths_; }  // empty but for kPadding
-  // Of a step, what came before the row x: rows [cached][embed_dim], and their keys or values
-  // [num_kv_heads][cached + 1][head_dim], with zeros in the place of x.
+  // The rows that come before x in a step, [cached][embed_dim], and their keys or values,
+  // [num_kv_heads][cached + 1][head_dim] with zeros in the place of x.
   Floats PastRows() const;
   Floats PastKeys() const { return Past(distinct_keys_); }
   Floats PastValues() const { return Past(distinct_values_); }
@@ -44,8 +44,8 @@ class Problem {
   // The same call, but a mask that hides nothing is left out.
   ForwardArgs UnmaskedArgs(const float* x, float* y) const;
 
-  // Against tests/oracle in double, of a step without the cache. Beyond 512 rows every seventh is
-  // compared: 7 has no factor in common with any block of keys or queries.
+  // Compares with tests/oracle in double, which computes a step without a cache. Beyond 512 rows
+  // every seventh is compared: 7 has no factor in common with any block of keys or queries.
   Error ErrorOf(const Floats& y) const;
 
  private:
@@ -62,8 +62,8 @@ class Problem {
   Floats zero_bias_;            // kBias reads it; else it is empty
   std::vector<uint8_t> flags_;  // kKeep and kPaddingMask read them
   LayerTensors tensors_;
-  Floats distinct_rows_;                    // of a step: the past rows that differ, then x
-  Floats distinct_keys_, distinct_values_;  // of the same rows, but x
+  Floats distinct_rows_;                    // steps: the past rows that differ, then x
+  Floats distinct_keys_, distinct_values_;  // steps: keys and values of these past rows
   size_t row_step_ = 1;
   std::vector<double> exact_;  // [batch][checked rows][embed_dim]
 };

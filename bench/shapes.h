@@ -136,12 +136,13 @@ inline std::vector<Shape> NamedShapes() {
       {"row768", 1, 1, 768, 12},  // one token, weights from memory
       {"row2048", 1, 1, 2048, 32},
       {"row4096", 1, 1, 4096, 32},
-      StepShape("dec768-64", 768, 12, 12,
-                64),  // one token of a sequence, with so many keys in its cache
+      // One token of a sequence, with so many keys in its cache. The wider ones have the shape of a
+      // language model of a billion weights.
+      StepShape("dec768-64", 768, 12, 12, 64),
       StepShape("dec768-512", 768, 12, 12, 512),
       StepShape("dec768-2048", 768, 12, 12, 2048),
       StepShape("dec768-8192", 768, 12, 12, 8192),
-      StepShape("dec2048-64", 2048, 32, 8, 64),  // as in a language model of a billion weights
+      StepShape("dec2048-64", 2048, 32, 8, 64),
       StepShape("dec2048-512", 2048, 32, 8, 512),
       StepShape("dec2048-2048", 2048, 32, 8, 2048),
       StepShape("dec2048-8192", 2048, 32, 8, 8192),

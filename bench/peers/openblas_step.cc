@@ -1,5 +1,5 @@
-// bench/peers/openblas_step.cc: a step with a cache as written by hand on OpenBLAS: projections
-// and, where each head has its own keys, attention by sgemv; query heads that share keys by sgemm.
+// bench/peers/openblas_step.cc: a step with a cache as written by hand on OpenBLAS: sgemv for the
+// projections, and for the attention of each query head.
 #include <cblas.h>
 
 #include <algorithm>

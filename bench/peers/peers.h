@@ -10,8 +10,8 @@
 
 namespace heed::bench {
 
-// Null where the peer cannot run the shape. oneDNN and OpenBLAS take their threads from the
-// environment. int8: weights and the inputs of projections; attention stays in float.
+// oneDNN and OpenBLAS take their threads from the environment. int8: weights and the inputs of
+// projections; attention stays in float.
 std::unique_ptr<Contestant> MakeOneDnn(const Problem& problem, size_t threads);
 std::unique_ptr<Contestant> MakeOneDnnInt8(const Problem& problem, size_t threads);
 std::unique_ptr<Contestant> MakeOpenBlas(const Problem& problem, size_t threads);

@@ -4,42 +4,18 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bench/peers/peers.h"
-#include "bench/peers/xnnpack_linear.h"
+#include "bench/peers/xnnpack_base.h"
 
 namespace heed::bench {
 namespace {
 
 using namespace xnnpack;
 
-class Xnnpack : public Contestant {
+class Xnnpack : public Base {
  public:
-  template <class AnyLinear>
-  static std::unique_ptr<Xnnpack> Make(const Problem& problem, pthreadpool_t pool) {
-    auto layer = std::make_unique<Xnnpack>(problem, pool);
-    const Shape& shape = problem.shape();
-    const FusedProjection fused(problem);
-    const LayerTensors& t = problem.tensors();
-    layer->project_ = std::make_unique<AnyLinear>(shape, size_t{3} * shape.embed_dim,
-                                                  fused.weight.data(), fused.bias.data(), pool);
-    layer->out_ =
-        std::make_unique<AnyLinear>(shape, shape.embed_dim, t.out_weight, t.out_bias, pool);
-    return layer;
-  }
-
-  Xnnpack(const Problem& problem, pthreadpool_t pool) : shape_(problem.shape()), pool_(pool) {
-    const size_t width = shape_.embed_dim, rows = shape_.rows(), len = shape_.query_len;
-    score_ = Product(XNN_FLAG_TRANSPOSE_B, len, shape_.head_dim(), len);
-    value_ = Product(0, len, len, shape_.head_dim());
-    xnn_operator_t softmax = nullptr;
-    Require(xnn_create_softmax_nc_f32(0, &softmax));
-    softmax_.reset(softmax);
-    Require(xnn_reshape_softmax_nc_f32(softmax, len, len, len, len, pool_));
-    qkv_.resize(rows * 3 * width + kOverread);
-    for (Floats* heads : {&q_, &k_, &v_, &attended_, &merged_}) {
-      heads->resize(rows * width + kOverread);
-    }
-    scores_.resize(len * len + kOverread);
+  Xnnpack(const Problem& problem, pthreadpool_t pool) : Base(problem, pool) {
+    MakeAttention(1, shape_.query_len, shape_.query_len);
+    for (Floats* heads : {&q_, &k_, &v_, &attended_}) heads->resize(merged_.size());
   }
 
   void Run(const float* x, float* y) override {
@@ -49,31 +25,17 @@ class Xnnpack : public Contestant {
     SplitHeads(qkv_.data() + width, k_.data());
     SplitHeads(qkv_.data() + 2 * width, v_.data());
     for (size_t head = 0; head < size_t{shape_.batch} * shape_.num_heads; ++head) {
-      Attend(head * head_size);
+      const size_t offset = head * head_size;
+      Attend(q_.data() + offset, k_.data() + offset, v_.data() + offset,
+             attended_.data() + offset);
     }
     MergeHeads();
     out_->Run(merged_.data(), y, pool_);
   }
 
-  size_t Bytes() const override {
-    return project_->Bytes() + out_->Bytes() +
-           (qkv_.size() + 7 * merged_.size() + scores_.size() + workspace_.size()) * sizeof(float);
-  }
+  size_t Bytes() const override { return Base::Bytes() + 4 * merged_.size() * sizeof(float); }
 
  private:
-  // [m][k] times [k][n], or with the flag times the transpose of [n][k]. The second factor is
-  // packed into a workspace at every run.
-  Operator Product(uint32_t flags, size_t m, size_t k, size_t n) {
-    const size_t one = 1;
-    size_t bytes = 0, alignment = 0;
-    xnn_operator_t op = nullptr;
-    Require(xnn_create_batch_matrix_multiply_nc_f32(flags, &op));
-    Require(xnn_reshape_batch_matrix_multiply_nc_f32(op, 1, &one, &one, m, k, n, &bytes, &alignment,
-                                                     pool_));
-    workspace_.resize(std::max(workspace_.size(), bytes / sizeof(float) + kOverread));
-    return Operator(op);
-  }
-
   // The heads of [batch][len][heads * head_dim], rows 3 * embed_dim apart, one after another.
   void SplitHeads(const float* rows, float* heads) const {
     const size_t dim = shape_.head_dim(), stride = size_t{3} * shape_.embed_dim;
@@ -100,36 +62,24 @@ class Xnnpack : public Contestant {
     }
   }
 
-  void Attend(size_t offset) {
-    Require(xnn_setup_batch_matrix_multiply_nc_f32(
-        score_.get(), workspace_.data(), q_.data() + offset, k_.data() + offset, scores_.data()));
-    Require(xnn_run_operator(score_.get(), pool_));
+  void HideKeys() override {
     const size_t len = shape_.query_len;
     for (size_t i = 0; i < len && shape_.mask != Mask::kNone; ++i) {
       const size_t visible = shape_.mask == Mask::kCausal ? i + 1 : shape_.key_len();
       std::fill(scores_.data() + i * len + visible, scores_.data() + (i + 1) * len, kHidden);
     }
-    Require(xnn_setup_softmax_nc_f32(softmax_.get(), scores_.data(), scores_.data()));
-    Require(xnn_run_operator(softmax_.get(), pool_));
-    Require(xnn_setup_batch_matrix_multiply_nc_f32(value_.get(), workspace_.data(), scores_.data(),
-                                                   v_.data() + offset, attended_.data() + offset));
-    Require(xnn_run_operator(value_.get(), pool_));
   }
 
-  Shape shape_;
-  pthreadpool_t pool_;
-  std::unique_ptr<Linear> project_, out_;
-  Operator score_, softmax_, value_;
-  Floats qkv_, q_, k_, v_, attended_, merged_, scores_, workspace_;
+  Floats q_, k_, v_, attended_;
 };
 
 }  // namespace
 
 std::unique_ptr<Contestant> MakeXnnpack(const Problem& problem, size_t threads) {
-  return Xnnpack::Make<FloatLinear>(problem, Pool(threads));
+  return Make<Xnnpack, FloatLinear>(problem, threads);
 }
 std::unique_ptr<Contestant> MakeXnnpackInt8(const Problem& problem, size_t threads) {
-  return Xnnpack::Make<Int8Linear>(problem, Pool(threads));
+  return Make<Xnnpack, Int8Linear>(problem, threads);
 }
 
 std::string XnnpackVersion() { return "XNNPACK 20241108"; }

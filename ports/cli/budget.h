@@ -13,22 +13,23 @@
 
 namespace heed::cli {
 
-// What the memory has to hold. Absent numbers are 1; without `length` there is nothing to say.
+// The calls that the memory is for. Absent numbers are 1, and absent new rows all rows; without
+// `length` no memory is asked for.
 struct BudgetOptions {
   std::optional<int64_t> batch, length, new_rows, workers, layers;
   const char* length_name = "--max-length";
-  std::string cache;  // the type of caches, or empty: calls on whole sequences
+  std::string cache, value_cache;  // types of caches; an empty `cache`: calls on whole sequences
 
   bool asked() const { return length.has_value(); }
 };
-// --max-batch, --max-new-rows, --cache, --workers and --layers, which need `length`, an option that
-// the command has added.
+// --max-batch, --cache, --value-cache, --max-new-rows, --workers and --layers, which need `length`,
+// an option that the command has added.
 void AddBudgetOptions(CLI::App* command, BudgetOptions* options, CLI::Option* length);
 
-// Names and bytes, in the order in which they are shown. A total comes last.
+// Names and bytes, in the order in which they are shown. The total of all but files comes last.
 std::vector<std::pair<std::string, uint64_t>> BudgetOf(const AttentionConfig& config,
                                                        const BudgetOptions& options,
-                                                       uint64_t file_bytes);
+                                                       size_t file_bytes);
 
 }  // namespace heed::cli
 

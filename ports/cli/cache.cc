@@ -7,6 +7,7 @@
 #include <heed/detail/cache_map.h>
 
 #include "cli/error.h"
+#include "cli/kinds.h"
 #include "cli/options.h"
 
 namespace heed::cli {
@@ -15,26 +16,36 @@ namespace {
 MutableBytes BytesOf(Memory* memory) { return MutableBytes(memory->data(), memory->size()); }
 
 Memory MemoryFor(const AttentionConfig& config, const CacheLimits& limits) {
-  const size_t bytes = KvCacheBytes(config, limits);
-  if (bytes == 0) Fail("a cache of this shape needs more memory than there are addresses");
-  return Memory(bytes);
+  return Memory(CheckedBytes("a cache of this shape", KvCacheBytes(config, limits)));
+}
+
+// The type that an option names.
+CacheType CacheTypeOf(const char* option, const std::string& name, CoreType core) {
+  if (core == CoreType::kInt8 && name != "int8") {
+    Fail(option, ": expected int8, as the layer has an int8 core, got ", name);
+  }
+  const auto place = std::find(std::begin(kCacheNames), std::end(kCacheNames), name);
+  return static_cast<CacheType>(place - std::begin(kCacheNames));
 }
 
 }  // namespace
 
 CLI::Option* AddCacheType(CLI::App* command, const std::string& name, std::string* value,
                           const std::string& text) {
-  return AddText(command, name, value, text)->check(OneOf({"f32", "bf16", "int8"}));
+  return AddText(command, name, value, text)
+      ->check(OneOf({std::begin(kCacheNames), std::end(kCacheNames)}));
 }
 
-CacheType CacheTypeOf(const char* option, const std::string& name, CoreType core) {
-  const bool is_int8 = core == CoreType::kInt8;
-  if (name.empty()) return is_int8 ? CacheType::kInt8 : CacheType::kF32;
-  if (is_int8 && name != "int8") {
-    Fail(option, ": expected int8, as the layer has an int8 core, got ", name);
+void SetCacheTypes(const char* option, const std::string& type, const std::string& value_type,
+                   CoreType core, CacheLimits* limits) {
+  if (type.empty()) {
+    limits->type = core == CoreType::kInt8 ? CacheType::kInt8 : CacheType::kF32;
+  } else {
+    limits->type = CacheTypeOf(option, type, core);
   }
-  const auto place = std::find(std::begin(kCacheNames), std::end(kCacheNames), name);
-  return static_cast<CacheType>(place - std::begin(kCacheNames));
+  if (!value_type.empty()) {
+    limits->value_type = CacheTypeOf("--value-cache", value_type, core);
+  }
 }
 
 Cache::Cache(const AttentionConfig& config, const CacheLimits& limits)
@@ -45,6 +56,7 @@ Cache::Cache(const AttentionConfig& config, const CacheLimits& limits)
 Cache::Cache(const AttentionConfig& config, const std::string& path) : config_(config) {
   InputFile file(path);
   const size_t header_bytes = file.Append(detail::kCacheHeaderBytes, &memory_);
+  CheckKind(path, memory_.text(), Kind::kCache);
   Status status = KvCache::Attach(config_, BytesOf(&memory_), &cache_);
   // A good header has one fault: the rest of the file is not there yet. One byte more shows where
   // the file ends.
@@ -84,7 +96,7 @@ void Cache::Reserve(size_t keys) {
   const detail::CacheShape to = detail::CacheShapeOf(config_, limits);
   const detail::CacheMap from_map = detail::CacheMapOf(from), to_map = detail::CacheMapOf(to);
   const struct {
-    size_t from, to, block_bytes;
+    size_t from, to, block_bytes;  // offsets in the two memories; bytes of a block of keys
   } parts[] = {{from_map.kv.keys.offset, to_map.kv.keys.offset,
                 sizes::KeyBlockBytes(from.key_form, from.head_dim)},
                {from_map.kv.values.offset, to_map.kv.values.offset,

@@ -13,16 +13,18 @@
 
 namespace heed::cli {
 
-// Names of the types of caches, by their numbers.
+// The names of CacheType's values, in their order.
 inline constexpr const char* kCacheNames[] = {"f32", "bf16", "int8"};
 inline const char* NameOf(CacheType type) { return kCacheNames[static_cast<uint32_t>(type)]; }
 
-// A text that is one of these names.
+// An option whose value is one of these names.
 CLI::Option* AddCacheType(CLI::App* command, const std::string& name, std::string* value,
                           const std::string& text);
-// The type of a cache of a layer. Where no name is given: int8 for an int8 core, else f32. Fails,
-// naming the option, where the core does not take it.
-CacheType CacheTypeOf(const char* option, const std::string& name, CoreType core);
+// Sets the types of the cache of a layer to those that `option` and --value-cache name. Where
+// `option` names none: int8 for an int8 core, else f32; values are kept as keys are where
+// --value-cache names none. Fails where the core does not take a type.
+void SetCacheTypes(const char* option, const std::string& type, const std::string& value_type,
+                   CoreType core, CacheLimits* limits);
 
 // A cache with its memory.
 class Cache {

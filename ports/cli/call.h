@@ -71,7 +71,7 @@ class Masks {
     args->window_right = window_right_;
     args->first_keys = options_.first_keys.value_or(0);
   }
-  // Of a call whose masks Apply has set: rows [first, first + rows), and the first `keys` keys.
+  // Cuts the masks that Apply has set to rows [first, first + rows) and the first `keys` keys.
   void Cut(size_t first, size_t rows, size_t keys, ForwardArgs* args) const;
 
   bool has_lengths() const { return has_lengths_; }

@@ -101,6 +101,11 @@ void Check(const Status& status, const std::string& where) {
   Fail(where, ": ", sentence);
 }
 
+size_t CheckedBytes(const char* what, size_t bytes) {
+  if (bytes == 0) Fail(what, " needs more memory than there are addresses");
+  return bytes;
+}
+
 std::string PlainText(std::string_view text) {
   // Text that is cut away need not be escaped first: no escape is shorter than its character.
   return Shortened(Escaped(Shortened(text, 2 * kMaxMessage), [](const Character& c) {

@@ -42,6 +42,10 @@ template <typename... Parts>
 // Fails with the sentence of a status that is not ok; `where` says which file, if any.
 void Check(const Status& status, const std::string& where = "");
 
+// `bytes`, a size that the library computed; fails where it is 0, which stands for more than there
+// are addresses. `what` needs the memory.
+size_t CheckedBytes(const char* what, size_t bytes);
+
 // "[2, 3]"
 std::string ShapeText(const std::vector<size_t>& shape);
 

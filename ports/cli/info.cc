@@ -62,7 +62,7 @@ void Info(const Options& options) {
   }
   for (const auto& [name, value] : description.items()) {
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    std::printf("%-14s %s\n", name.c_str(), text.c_str());
+    std::printf("%-15s %s\n", name.c_str(), text.c_str());
   }
 }
 

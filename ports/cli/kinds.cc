@@ -72,6 +72,7 @@ Found KindOf(std::string_view start) {
     Found found;
   } kMagics[] = {
       {0, "HEED"sv, {"a packed file of heed", "; heed info and heed run take it"}},
+      {0, "HEKV"sv, {"a cache of keys and values", "; heed run --load-cache goes on from it"}},
       {0, "\x93NUMPY"sv, {"a NumPy array (.npy)", ""}},
       {0, "GGUF"sv, {"a GGUF file of llama.cpp", kExport}},
       {0, "lmgg"sv, {"a GGML file of llama.cpp", kExport}},
@@ -105,16 +106,18 @@ Found KindOf(std::string_view start) {
 }  // namespace
 
 void CheckKind(const std::string& path, std::string_view start, Kind wanted) {
-  const bool is_wanted = wanted == Kind::kSafetensors ? IsSafetensors(start)
-                         : wanted == Kind::kPacked    ? StartsWith(start, "HEED")
-                                                      : StartsWith(start, "\x93NUMPY");
-  if (is_wanted) return;
+  static constexpr struct {
+    const char* name;
+    std::string_view magic;
+  } kKinds[] = {{"a safetensors file", {}},
+                {"a packed file", "HEED"sv},
+                {"a .npy file", "\x93NUMPY"sv},
+                {"a cache that heed run --save-cache wrote", "HEKV"sv}};
+  const auto& kind = kKinds[static_cast<size_t>(wanted)];
+  if (wanted == Kind::kSafetensors ? IsSafetensors(start) : StartsWith(start, kind.magic)) return;
   const Found found = KindOf(start);
   if (found.name == nullptr) return;
-  const char* const expected = wanted == Kind::kSafetensors ? "a safetensors file"
-                               : wanted == Kind::kPacked    ? "a packed file"
-                                                            : "a .npy file";
-  Fail(path, ": expected ", expected, ", got ", found.name, found.advice);
+  Fail(path, ": expected ", kind.name, ", got ", found.name, found.advice);
 }
 
 }  // namespace heed::cli

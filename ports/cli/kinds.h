@@ -8,7 +8,7 @@
 
 namespace heed::cli {
 
-enum class Kind { kSafetensors, kPacked, kNpy };
+enum class Kind { kSafetensors, kPacked, kNpy, kCache };
 
 constexpr size_t kKindBytes = 256;  // from the start of a file; fewer may hide its kind
 

@@ -47,16 +47,6 @@ std::string NameOf(const FoundLayer& found, Role role) {
   return NameText((own != found.tensors.end() ? own : stacked)->second->name);
 }
 
-// The number of an option, and else of the config's key.
-uint32_t Heads(const char* option, const std::optional<int64_t>& value,
-               const std::optional<int64_t>& of_config) {
-  if (!value) return static_cast<uint32_t>(*of_config);
-  if (*value < 1 || *value > kMaxDimension) {
-    Fail(option, ": expected 1 to ", kMaxDimension, ", got ", *value);
-  }
-  return static_cast<uint32_t>(*value);
-}
-
 // Fills and checks every shape of the config; the messages name the tensor.
 void DeriveShapes(const FoundLayer& found, const LayerOptions& options, const ModelConfig& model,
                   Layer* layer) {
@@ -65,10 +55,12 @@ void DeriveShapes(const FoundLayer& found, const LayerOptions& options, const Mo
   if (!options.heads && !model.num_heads) {
     Fail(options.config, ": expected num_attention_heads, n_head or num_heads, or --heads");
   }
-  config.num_heads = Heads("--heads", options.heads, model.num_heads);
+  config.num_heads = CheckedCount("--heads", options.heads,
+                                  static_cast<uint32_t>(model.num_heads.value_or(0)));
   const bool has_kv_heads = options.kv_heads || model.num_kv_heads;
-  config.num_kv_heads = has_kv_heads ? Heads("--kv-heads", options.kv_heads, model.num_kv_heads)
-                                     : config.num_heads;
+  config.num_kv_heads =
+      CheckedCount("--kv-heads", options.kv_heads,
+                   static_cast<uint32_t>(model.num_kv_heads.value_or(config.num_heads)));
   if (config.num_heads % config.num_kv_heads != 0) {
     Fail("--kv-heads: expected a divisor of --heads ", config.num_heads, ", got ",
          config.num_kv_heads);
@@ -178,10 +170,15 @@ uint32_t RopeDims(const LayerOptions& options, const ModelConfig& model, const T
   } else if (options.config.empty()) {
     name = "--rope-theta";
   }
+  const bool is_known = options.rope_dims || model.rotary_dim || model.partial_rotary_factor;
+  const bool is_even = std::fmod(dims, 2.0) == 0.0;
+  if ((is_known || stored == nullptr) && (dims < 2.0 || dims > head_dim || !is_even)) {
+    Fail(name, ": expected an even number of columns from 2 to head_dim ", head_dim, ", got ",
+         NumberText(dims));
+  }
   if (stored != nullptr) {
     const std::string tensor = "tensor " + NameText(stored->name);
-    const bool is_known = options.rope_dims || model.rotary_dim || model.partial_rotary_factor;
-    const size_t most = is_known ? static_cast<size_t>(std::max(dims, 0.0)) / 2 : head_dim / 2;
+    const size_t most = static_cast<size_t>(dims) / 2;
     const size_t got = stored->shape.size() == 1 ? stored->shape[0] : 0;
     if (got == 0 || (is_known ? got != most : got > most)) {
       Fail(tensor, ": expected ", ShapeText({most}), is_known ? "" : " or fewer",
@@ -190,10 +187,6 @@ uint32_t RopeDims(const LayerOptions& options, const ModelConfig& model, const T
     }
     CheckFloats(*stored);
     return static_cast<uint32_t>(2 * got);
-  }
-  if (dims < 2.0 || dims > head_dim || std::fmod(dims, 2.0) != 0.0) {
-    Fail(name, ": expected an even number of columns from 2 to head_dim ", head_dim, ", got ",
-         NumberText(dims));
   }
   return static_cast<uint32_t>(dims);
 }
@@ -354,12 +347,13 @@ LayerTensors Layer::tensors() const {
 void AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Option* excluded) {
   CLI::Option* const config =
       AddText(command, "--config", &options->config,
-              "the model's config.json: heads, positions, scale, window and more");
+              "the model's config.json: heads, positions, scale, window, norms");
   CLI::Option* const all[] = {
       AddInteger(command, "--heads", &options->heads, "query heads"),
-      AddInteger(command, "--kv-heads", &options->kv_heads, "key/value heads (default: --heads)"),
+      AddInteger(command, "--kv-heads", &options->kv_heads,
+                 "key/value heads (default: config.json's, or as many as query heads)"),
       command->add_option("--prefix", options->prefix,
-                          "what the layer's tensor names begin with"),
+                          "the start of the layer's tensor names (default: the only layer's)"),
       AddTexts(command, "--ignore", &options->ignored,
                "tensors of the layer that are left out: NAME in full or below the prefix, * and ?"),
       config,
@@ -369,7 +363,8 @@ void AddLayerOptions(CLI::App* command, LayerOptions* options, CLI::Option* excl
       AddNumber(command, "--rope-theta", &options->rope_theta,
                 "rotary positions: pair i turns by theta^(-2i / dims)"),
       AddText(command, "--rope-style", &options->rope_style,
-              "pairs that turn: half (i, i + dims / 2) or interleaved (2i, 2i + 1)")
+              "pairs that turn: half (i, i + dims / 2) or interleaved (2i, 2i + 1) (default: as "
+              "the names tell)")
           ->check(OneOf({"half", "interleaved"})),
       AddInteger(command, "--rope-dims", &options->rope_dims,
                  "the first columns of a head that turn (default: all)"),

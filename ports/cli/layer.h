@@ -31,8 +31,8 @@ struct Layer {
   LayerShapes shapes;
   std::map<Role, std::vector<float>> numbers;
   std::vector<float> rope_frequencies;  // [rope_dims / 2]; empty without rotary positions
-  // A line on each thing that neither shapes nor options tell: it is of config.json, or follows
-  // from names.
+  // A line for each setting that comes neither from shapes nor from options, but from config.json
+  // or from names.
   std::vector<std::string> notes;
 
   LayerTensors tensors() const;
@@ -63,8 +63,8 @@ void RequireHeads(const LayerOptions& options);
 // The shapes of the four projections; fails, naming the tensor, where one is no matrix of floats.
 LayerShapes ShapesOf(const FoundLayer& found);
 
-// The layer that the options choose: of the file, the header and this layer's tensors are read. Its
-// config is not checked beyond shapes.
+// Reads the layer that the options choose, and nothing else of the file but its header. The config
+// is checked against the shapes alone.
 Layer ReadLayer(const std::string& path, const LayerOptions& options);
 
 }  // namespace heed::cli

@@ -99,7 +99,7 @@ class Section {
     if (!number) return std::nullopt;
     return Rounded(key, *number);
   }
-  // `number` follows from the value of `key`.
+  // `number`, which follows from the value of `key`, as a float; fails where it is 0 or infinite.
   float Rounded(const char* key, double number) const {
     constexpr auto kLargest = static_cast<double>(std::numeric_limits<float>::max());
     const float rounded = number > kLargest ? 0.0f : static_cast<float>(number);
@@ -321,14 +321,13 @@ RopeScaling ReadScaling(const Section& file, const Section& rope) {
   if (rope.Text("type", type.c_str()) != type) {
     rope.Refuse("type", "the text of rope_type", *rope.Find("type"));
   }
-  static constexpr const char* kTypes[] = {"default", "linear", "llama3", "yarn"};
-  const auto kind = std::find(std::begin(kTypes), std::end(kTypes), type);
-  if (kind == std::end(kTypes)) {
+  const std::optional<RopeScalingKind> kind = RopeScalingKindOf(type);
+  if (!kind) {
     Fail(rope.Where(), "rope_type: expected default, linear, llama3 or yarn, got ",
          GivenText(type));
   }
   RopeScaling s;
-  s.kind = static_cast<RopeScalingKind>(kind - std::begin(kTypes));
+  s.kind = *kind;
   const auto uses = [&](std::string_view field) {
     if (field == "original_max_position_embeddings") return true;  // also a note for readers
     if (s.kind == RopeScalingKind::kNone) return false;

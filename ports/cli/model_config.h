@@ -14,7 +14,7 @@
 
 namespace heed::cli {
 
-// Numbers are in range; what the file does not say is absent.
+// Numbers are in range; those that the file does not give are absent.
 struct ModelConfig {
   std::string model_type;
   std::optional<int64_t> num_heads, num_kv_heads, head_dim;
@@ -30,10 +30,10 @@ struct ModelConfig {
   bool norms_add_one = false;  // norms multiply by 1 + weight, as Gemma's do
 };
 
-// Reads the file for the layer whose tensors have this prefix: of models whose layers differ, its
-// first number is the layer's. Keys that `ignored` names count as absent. Untrusted input: fails,
-// naming the key, where a value makes no sense or where a key would change attention in a way that
-// is not known here.
+// Reads the file for the layer whose tensors have this prefix. Where the layers of a model differ,
+// the first number in the prefix is the layer's. Keys that `ignored` names count as absent. The
+// input is untrusted: fails, naming the key, where a value makes no sense or where a key would
+// change attention in a way that is not known here.
 ModelConfig ReadModelConfig(const std::string& path, const std::vector<std::string>& ignored,
                             const std::string& prefix);
 

@@ -46,16 +46,26 @@ T ParseNumber(const std::string& name, const std::string& text, T (*parse)(const
 
 }  // namespace
 
-std::vector<std::string> WeightTypeNames() {
-  std::vector<std::string> names;
-  for (const detail::WeightFormat& format : detail::kWeightFormats) names.push_back(format.name);
-  return names;
+void TypeOptions::Apply(AttentionConfig* config) const {
+  uint32_t type = 0;
+  while (weights != NameOf(static_cast<WeightType>(type))) ++type;
+  config->weights = static_cast<WeightType>(type);
+  config->core = core == "int8" ? CoreType::kInt8 : CoreType::kF32;
 }
 
-WeightType WeightTypeOf(const std::string& name) {
-  uint32_t type = 0;
-  while (name != NameOf(static_cast<WeightType>(type))) ++type;
-  return static_cast<WeightType>(type);
+void AddTypeOptions(CLI::App* command, TypeOptions* options, CLI::Option* excluded) {
+  std::vector<std::string> names;
+  for (const detail::WeightFormat& format : detail::kWeightFormats) names.push_back(format.name);
+  CLI::Option* const all[] = {
+      AddText(command, "--weights", &options->weights,
+              "how weights are stored: f32, bf16, int8 or int4 (default: f32)")
+          ->check(OneOf(names)),
+      AddText(command, "--core", &options->core,
+              "arithmetic of scores and values: f32 or int8 (default: f32)")
+          ->check(OneOf({std::begin(kCoreNames), std::end(kCoreNames)})),
+  };
+  if (excluded == nullptr) return;
+  for (CLI::Option* option : all) option->excludes(excluded);
 }
 
 CLI::Validator OneOf(const std::vector<std::string>& words) {
@@ -89,6 +99,14 @@ float CheckedSoftcap(float softcap) {
     Fail("--softcap: expected a finite number above 0, got ", softcap);
   }
   return softcap;
+}
+
+uint32_t CheckedCount(const char* option, const std::optional<int64_t>& value, uint32_t absent) {
+  if (!value) return absent;
+  if (*value < 1 || *value > kMaxDimension) {
+    Fail(option, ": expected 1 to ", kMaxDimension, ", got ", *value);
+  }
+  return static_cast<uint32_t>(*value);
 }
 
 double CheckedPositive(const char* option, double value) {

@@ -23,9 +23,15 @@ inline const char* NameOf(RopeStyle style) {
 }
 inline const char* NameOf(WeightType type) { return detail::FormatOf(type).name; }
 
-// The names of the weight types, and the type of a name that is one of them.
-std::vector<std::string> WeightTypeNames();
-WeightType WeightTypeOf(const std::string& name);
+// --weights and --core. The texts are f32 or what the user gave, names of the type alone.
+struct TypeOptions {
+  std::string weights = "f32", core = "f32";
+
+  // Sets the two types of a config.
+  void Apply(AttentionConfig* config) const;
+};
+// No option goes together with `excluded`, if given.
+void AddTypeOptions(CLI::App* command, TypeOptions* options, CLI::Option* excluded);
 
 // A decimal integer with an optional sign.
 CLI::Option* AddInteger(CLI::App* command, const std::string& name, std::optional<int64_t>* value,
@@ -59,6 +65,9 @@ std::string GivenText(const std::string& text);
 // of 0 means the default, as in the library.
 float CheckedScale(float scale);
 float CheckedSoftcap(float softcap);
+// The number of an option that counts something, or `absent` where the option is; fails unless it
+// is 1 to kMaxDimension.
+uint32_t CheckedCount(const char* option, const std::optional<int64_t>& value, uint32_t absent);
 // The value of an option that is a finite number above 0; fails otherwise.
 double CheckedPositive(const char* option, double value);
 

@@ -21,15 +21,13 @@ struct Options {
   std::string input;
   std::string output;
   bool list = false;
-  std::string weights = "f32";
-  std::string core = "f32";
+  TypeOptions types;
   std::optional<int64_t> window;
   LayerOptions layer;
 };
 
 void ReadOptions(const Options& options, AttentionConfig* config) {
-  config->weights = WeightTypeOf(options.weights);
-  if (options.core == "int8") config->core = CoreType::kInt8;
+  options.types.Apply(config);
   if (options.window) {
     if (*options.window < 1 || *options.window > INT32_MAX) {
       Fail("--window: expected 1 to ", INT32_MAX, ", got ", *options.window);
@@ -50,7 +48,7 @@ void Pack(const Options& options) {
   Check(PackWeights(layer.config, tensors, MutableBytes(packed.data(), packed.size())));
   WriteFiles({{options.output, {packed.text()}}}, {options.input});
   std::printf("%s: %zu bytes, %s, embed_dim %u, %u heads of %u\n",
-              PlainText(options.output).c_str(), packed.size(), options.weights.c_str(),
+              PlainText(options.output).c_str(), packed.size(), options.types.weights.c_str(),
               layer.config.embed_dim, layer.config.num_heads, layer.config.head_dim);
   for (const std::string& note : layer.notes) std::printf("%s\n", PlainText(note).c_str());
 }
@@ -102,14 +100,9 @@ void AddPack(CLI::App& program) {
       "stand, those in \"\" are JSON strings");
   list->excludes(output);
   AddLayerOptions(command, &options->layer, list);
-  AddText(command, "--weights", &options->weights,
-          "how weights are stored: f32, bf16, int8 or int4")
-      ->check(OneOf(WeightTypeNames()))
-      ->excludes(list);
-  AddText(command, "--core", &options->core, "arithmetic of scores and values: f32 or int8")
-      ->check(OneOf({"f32", "int8"}))
-      ->excludes(list);
-  AddInteger(command, "--window", &options->window, "sliding causal window of W keys")
+  AddTypeOptions(command, &options->types, list);
+  AddInteger(command, "--window", &options->window,
+             "sliding causal window of W keys (default: config.json's)")
       ->excludes(list);
   command->callback([options, output] {
     if (options->list) return List(*options);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kTwoPi = 6.283185307179586;
 
+// In the order of RopeScalingKind.
 constexpr const char* kKindNames[] = {"default", "linear", "llama3", "yarn"};
 
 // The attention factor that YaRN's authors found for texts `factor` times longer.
@@ -72,17 +73,23 @@ std::string TextOf(const RopeScaling& scaling) {
          NumberText(scaling.factor);
 }
 
+std::optional<RopeScalingKind> RopeScalingKindOf(std::string_view name) {
+  const auto kind = std::find(std::begin(kKindNames), std::end(kKindNames), name);
+  if (kind == std::end(kKindNames)) return std::nullopt;
+  return static_cast<RopeScalingKind>(kind - std::begin(kKindNames));
+}
+
 RopeScaling ParseRopeScaling(const std::string& text) {
   RopeScaling s;
   const size_t colon = text.find(':');
   const std::string name = text.substr(0, colon);
-  const auto kind = std::find(std::begin(kKindNames), std::end(kKindNames), name);
-  const bool is_default = kind == std::begin(kKindNames);
-  if (kind == std::end(kKindNames) || is_default != (colon == text.npos)) {
+  const std::optional<RopeScalingKind> kind = RopeScalingKindOf(name);
+  const bool is_default = kind == RopeScalingKind::kNone;
+  if (!kind || is_default != (colon == text.npos)) {
     Fail("--rope-scaling: expected default, linear:FACTOR, llama3:FACTOR[,NAME=VALUE]... or "
          "yarn:FACTOR[,NAME=VALUE]..., got ", GivenText(text));
   }
-  s.kind = static_cast<RopeScalingKind>(kind - std::begin(kKindNames));
+  s.kind = *kind;
   if (is_default) return s;
   double attention_factor = 0.0;
   std::vector<std::pair<const char*, double*>> fields = {{"factor", &s.factor}};
@@ -108,9 +115,10 @@ RopeScaling ParseRopeScaling(const std::string& text) {
       Fail("--rope-scaling: ", name, ": expected FACTOR, then NAME=VALUE, got ", GivenText(part));
     }
     *found->second = ParsePart(equals == part.npos ? part : part.substr(equals + 1), text);
+    if (found->second == &attention_factor) s.attention_factor = attention_factor;
+    fields.erase(found);  // each is given once
     begin = comma == text.npos ? 0 : comma + 1;
   }
-  if (attention_factor != 0.0) s.attention_factor = attention_factor;
   CheckRopeScaling("--rope-scaling: ", s);
   return s;
 }

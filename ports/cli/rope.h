@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace heed::cli {
@@ -29,6 +30,9 @@ struct RopeScaling {
 // "none", "linear 4", "llama3 8" or "yarn 4": the kind and its factor.
 std::string TextOf(const RopeScaling& scaling);
 
+// The kind that config.json and --rope-scaling call `name`; "default" is kNone. Nothing for others.
+std::optional<RopeScalingKind> RopeScalingKindOf(std::string_view name);
+
 // KIND:FACTOR[,NAME=VALUE]..., the value of --rope-scaling; fails where it is none.
 RopeScaling ParseRopeScaling(const std::string& text);
 
@@ -36,7 +40,7 @@ RopeScaling ParseRopeScaling(const std::string& text);
 // fields, such as "config.json: rope_scaling.".
 void CheckRopeScaling(const std::string& where, const RopeScaling& scaling);
 
-// What multiplies cosine and sine: 1 but for yarn.
+// The number that cosine and sine are multiplied by: 1 for every kind but yarn.
 double AttentionFactorOf(const RopeScaling& scaling);
 
 // The angles in radians by which the dims / 2 pairs turn from one position to the next: `stored`

@@ -28,15 +28,6 @@ struct Options {
   CallOptions call;
 };
 
-// The number of --heads or --kv-heads; `absent` where the option is.
-size_t HeadsOf(const char* name, const std::optional<int64_t>& option, size_t absent) {
-  if (!option) return absent;
-  if (*option < 1 || *option > kMaxDimension) {
-    Fail(name, ": expected 1 to ", kMaxDimension, ", got ", *option);
-  }
-  return static_cast<size_t>(*option);
-}
-
 // The heads of a row [heads * columns] lie side by side.
 template <typename View>
 void PutHeadsInRows(View* view) {
@@ -71,7 +62,7 @@ ConstTensorView PastOf(const Array& array, const char* name, size_t heads) {
   return ViewOf(array, name, array.shape.size() == 4 ? 0 : heads);
 }
 
-// What a call attends to: the past, then its own, as [B, H_kv, P + S, D].
+// The keys or values of the past, then the call's own: [B, H_kv, P + S, D].
 Result Joined(const ConstTensorView& past, const ConstTensorView& own) {
   Result joined({own.batch, own.heads, past.rows + own.rows, own.columns});
   float* to = joined.floats();
@@ -105,16 +96,38 @@ void CheckPast(const Array& array, const char* name, const ConstTensorView& past
   check("length", rows, past.rows);
 }
 
-void Sdpa(const Options& options) {
-  const size_t heads = HeadsOf("--heads", options.heads, 0);
-  const size_t kv_heads = HeadsOf("--kv-heads", options.kv_heads, heads);
-  const Array query = ReadFloats(options.query);
-  const Array key = ReadFloats(options.key);
-  const Array value = ReadFloats(options.value);
-  SdpaArgs args;
-  args.query = ViewOf(query, "query", heads);
-  args.key = ViewOf(key, "key", kv_heads);
-  args.value = ViewOf(value, "value", kv_heads);
+// Keys and values with the past before them, where the options name a past or want the present.
+struct Joint {
+  std::optional<Result> keys, values;
+  size_t past_len = 0;
+};
+
+// Fills `joint`, and makes the call's keys and values views of it.
+void JoinPast(const Options& options, size_t kv_heads, SdpaArgs* args, Joint* joint) {
+  if (!options.past_key.empty()) {
+    const Array past_key = ReadFloats(options.past_key);
+    const Array past_value = ReadFloats(options.past_value);
+    const ConstTensorView keys = PastOf(past_key, "past key", kv_heads);
+    const ConstTensorView values = PastOf(past_value, "past value", kv_heads);
+    joint->past_len = keys.rows;
+    CheckPast(past_key, "past key", keys, args->key, joint->past_len);
+    CheckPast(past_value, "past value", values, args->value, joint->past_len);
+    joint->keys = Joined(keys, args->key);
+    joint->values = Joined(values, args->value);
+  } else if (!options.present_key.empty() || !options.present_value.empty()) {
+    ConstTensorView no_keys = args->key, no_values = args->value;
+    no_keys.rows = no_values.rows = 0;
+    joint->keys = Joined(no_keys, args->key);
+    joint->values = Joined(no_values, args->value);
+  } else {
+    return;
+  }
+  args->key = ViewOf(&*joint->keys);
+  args->value = ViewOf(&*joint->values);
+}
+
+// The arrays are those of the views in args.
+void CheckInputs(const Array& query, const Array& key, const Array& value, const SdpaArgs& args) {
   if (args.query.columns == 0) {
     Fail(query.path, ": query: last dimension: expected at least 1, got 0");
   }
@@ -130,28 +143,21 @@ void Sdpa(const Options& options) {
     Fail(key.path, ": key: heads: expected ", args.query.heads, " or a divisor, got ",
          args.key.heads);
   }
-  std::optional<Result> keys, values;  // with the past
-  size_t past_len = 0;
-  if (!options.past_key.empty()) {
-    const Array past_key = ReadFloats(options.past_key);
-    const Array past_value = ReadFloats(options.past_value);
-    const ConstTensorView past_keys = PastOf(past_key, "past key", kv_heads);
-    const ConstTensorView past_values = PastOf(past_value, "past value", kv_heads);
-    past_len = past_keys.rows;
-    CheckPast(past_key, "past key", past_keys, args.key, past_len);
-    CheckPast(past_value, "past value", past_values, args.value, past_len);
-    keys = Joined(past_keys, args.key);
-    values = Joined(past_values, args.value);
-  } else if (!options.present_key.empty() || !options.present_value.empty()) {
-    ConstTensorView no_keys = args.key, no_values = args.value;
-    no_keys.rows = no_values.rows = 0;
-    keys = Joined(no_keys, args.key);
-    values = Joined(no_values, args.value);
-  }
-  if (keys) {
-    args.key = ViewOf(&*keys);
-    args.value = ViewOf(&*values);
-  }
+}
+
+void Sdpa(const Options& options) {
+  const uint32_t heads = CheckedCount("--heads", options.heads, 0);
+  const uint32_t kv_heads = CheckedCount("--kv-heads", options.kv_heads, heads);
+  const Array query = ReadFloats(options.query);
+  const Array key = ReadFloats(options.key);
+  const Array value = ReadFloats(options.value);
+  SdpaArgs args;
+  args.query = ViewOf(query, "query", heads);
+  args.key = ViewOf(key, "key", kv_heads);
+  args.value = ViewOf(value, "value", kv_heads);
+  CheckInputs(query, key, value, args);
+  Joint joint;
+  JoinPast(options, kv_heads, &args, &joint);
   CallShape shape = {args.query.batch, args.query.heads, args.query.rows, args.key.rows};
   if (heads != 0) shape.layout = "[B, S, H * D]";
 
@@ -162,9 +168,7 @@ void Sdpa(const Options& options) {
   limits.max_value_dim = Dimension("value: head_dim", args.value.columns);
   Engine engine(options.call);
   limits.max_workers = engine.workers();
-  const size_t block_bytes = SdpaWorkspaceBytes(limits);
-  if (block_bytes == 0) Fail("a call of this shape needs more memory than there are addresses");
-  Memory block(block_bytes);
+  Memory block(CheckedBytes("a call of this shape", SdpaWorkspaceBytes(limits)));
 
   const size_t width = args.value.columns;
   Result output(heads == 0
@@ -187,19 +191,19 @@ void Sdpa(const Options& options) {
   const CallOptions& call = options.call;
   // The first query follows the past, unless the call says where it stands.
   if (!call.causal_offset && call.causal_offsets.empty()) {
-    args.offset = static_cast<int64_t>(past_len);
+    args.offset = static_cast<int64_t>(joint.past_len);
   }
   args.executor = engine.executor();
   Check(ScaledDotProductAttention(args, limits, MutableBytes(block.data(), block.size()),
                                   engine.create_options()));
-  const std::string key_header = keys ? NpyHeader(keys->shape) : "";
-  const std::string value_header = values ? NpyHeader(values->shape) : "";
+  const std::string key_header = joint.keys ? NpyHeader(joint.keys->shape) : "";
+  const std::string value_header = joint.values ? NpyHeader(joint.values->shape) : "";
   std::vector<Output> present;
   if (!options.present_key.empty()) {
-    present.push_back({options.present_key, {key_header, keys->memory.text()}});
+    present.push_back({options.present_key, {key_header, joint.keys->memory.text()}});
   }
   if (!options.present_value.empty()) {
-    present.push_back({options.present_value, {value_header, values->memory.text()}});
+    present.push_back({options.present_value, {value_header, joint.values->memory.text()}});
   }
   Deliver(call, output, weights ? &*weights : nullptr,
           {options.query, options.key, options.value, options.past_key, options.past_value},
@@ -224,7 +228,8 @@ void AddSdpa(CLI::App& program) {
   past_value->needs(past_key);
   AddText(command, "--present-key", &options->present_key,
           "writes the keys of past and call, [B, H_kv, P + Sk, D]");
-  AddText(command, "--present-value", &options->present_value, "the same of values");
+  AddText(command, "--present-value", &options->present_value,
+          "writes the values, [B, H_kv, P + Sk, D_v]");
   CLI::Option* heads = AddInteger(command, "--heads", &options->heads,
                                   "H: inputs and output are [B, S, H * D] instead");
   AddInteger(command, "--kv-heads", &options->kv_heads, "H_kv (default: H)")->needs(heads);

@@ -50,7 +50,7 @@ struct Case {
   AttentionConfig config;
   uint32_t batch, query_len, key_len;  // key_len 0: self-attention
   bool causal, masked, weights_asked;
-  uint32_t piece = 0;  // rows of a call, which has a cache; 0: all rows are one call without
+  uint32_t piece = 0;  // rows of a call that has a cache; 0: one call without a cache has all rows
 };
 
 AttentionConfig Config(uint32_t embed_dim, uint32_t heads, uint32_t kv_heads, uint32_t head_dim) {
@@ -76,10 +76,10 @@ std::vector<Case> Cases() {
   };
   cases[5].config.kdim = 30;
   cases[5].config.vdim = 17;
-  AttentionConfig& last = cases[6].config;
-  last.add_bias_kv = last.add_zero_attn = true;
-  last.softcap = 3.0f;
-  last.window = 9;
+  AttentionConfig& added = cases[6].config;
+  added.add_bias_kv = added.add_zero_attn = true;
+  added.softcap = 3.0f;
+  added.window = 9;
   cases[7].config = cases[7].config.WithRope(RopeStyle::kHalf, 6);
   cases[7].config.q_norm = cases[7].config.k_norm = true;
   const std::vector<Case> shapes = cases;

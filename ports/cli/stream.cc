@@ -16,20 +16,37 @@ View RowsOf(View view, size_t first, size_t rows) {
   return view;
 }
 
-// How many rows of each entry are still to be fed, and how many keys they will then have.
+// How many of the rows of each entry are fed: all, or those up to its length.
 std::vector<int64_t> RowsToFeed(const ForwardArgs& args, const Masks& masks) {
   std::vector<int64_t> rows;
   for (size_t b = 0; b < args.query.batch; ++b) {
     const int64_t held = args.cache->length(static_cast<uint32_t>(b));
     const int64_t all = static_cast<int64_t>(args.query.rows);
     const int64_t length = masks.has_lengths() ? masks.length(b) : held + all;
-    if (length < held) {
-      Fail("--key-lengths: expected at least the ", held, " keys that the cache holds for batch ",
-           "entry ", b, ", got ", length);
+    if (length < held || length > held + all) {
+      Fail("--key-lengths: expected from the ", held, " keys that the cache holds for batch entry ",
+           b, " to ", held + all, " with the new rows, got ", length);
     }
-    rows.push_back(std::min(all, length - held));
+    rows.push_back(length - held);
   }
   return rows;
+}
+
+// Copies the weights of a call, whose rows begin at `first`, to their place in those of all rows.
+// The added keys, which follow the call's `keys` columns, go after all `key_len` columns.
+void PlaceWeights(const TensorView& call, size_t first, size_t keys, size_t key_len,
+                  const TensorView& all) {
+  const float* from = call.data;
+  for (size_t b = 0; b < call.batch; ++b) {
+    for (size_t head = 0; head < call.heads; ++head) {
+      for (size_t row = first; row < first + call.rows; ++row, from += call.columns) {
+        float* to =
+            all.data + b * all.batch_stride + head * all.head_stride + row * all.row_stride;
+        std::copy_n(from, keys, to);
+        std::copy(from + keys, from + call.columns, to + key_len);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -110,16 +127,8 @@ void Stream(const Attention& layer, const ForwardArgs& args, const Masks& masks,
           TensorView(weights.data(), batch, all_weights.heads, rows, columns);
     }
     Check(layer.Forward(call));
-    for (size_t b = 0; all_weights.present() && b < batch; ++b) {
-      const size_t columns = call.attention_weights.columns;
-      for (size_t row = 0; row < all_weights.heads * rows; ++row) {
-        const size_t head = row / rows;
-        const float* from = weights.data() + (b * all_weights.heads * rows + row) * columns;
-        float* to = all_weights.data + b * all_weights.batch_stride +
-                    head * all_weights.head_stride + (first + row % rows) * all_weights.row_stride;
-        std::copy_n(from, keys, to);
-        std::copy(from + keys, from + columns, to + key_len);  // the added keys
-      }
+    if (all_weights.present()) {
+      PlaceWeights(call.attention_weights, first, keys, key_len, all_weights);
     }
     first += rows;
   } while (first < all_rows);

@@ -17,10 +17,10 @@ namespace heed::cli {
 // Positions of rows, from a file: [B, S] or [S] of int32 or int64.
 class RowPositions {
  public:
-  // An empty path: there are none.
+  // With an empty path there are no positions.
   RowPositions(const std::string& path, const CallShape& shape);
 
-  // Those of rows from `first` on, for args; they are valid until the next call.
+  // The positions of rows [first, first + rows), valid until the next call.
   Positions Of(size_t first, size_t rows);
 
  private:

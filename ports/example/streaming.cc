@@ -61,7 +61,7 @@ int main() {
   if (!Ok(heed::Weights::Open(file, &weights)) || !Begin(weights)) return 1;
 
   bool right = true;
-  double sums[kLayers] = {};  // of the rows that each layer has seen
+  double sums[kLayers] = {};  // sums[i] adds up the rows that layer i has seen
   for (size_t step = 0; step < kLen; ++step) {
     float row[kWidth];
     for (float& number : row) number = static_cast<float>(step % 7);

@@ -255,7 +255,8 @@ TEST_CASE("with a cache of a file, masks and attention weights have its keys and
   // Lengths are those at the end of the call, cached keys included.
   const std::string lengths =
       folder.Write("lengths.npy", Npy("<i8", {2}, NumberBytes({10, 4}, "<i8")));
-  run(4, 6, {"--load-cache", folder.Path("state"), "--stream", "2", "--key-lengths", lengths});
+  run(4, 6, {"--load-cache", folder.Path("state"), "--stream", "2", "--key-lengths", lengths,
+             "--save-cache", folder.Path("uneven")});
   const std::vector<float> y2 = ReadNpy(folder.Path("y2.npy")).Floats();
   for (size_t i = 0; i < 72; ++i) {
     CHECK(y2[i] == y.Floats()[48 + i]);
@@ -264,6 +265,10 @@ TEST_CASE("with a cache of a file, masks and attention weights have its keys and
   const std::string few = folder.Write("few.npy", Npy("<i8", {2}, NumberBytes({10, 3}, "<i8")));
   call.Wrong(kCausal + Words{"--load-cache", folder.Path("state"), "--key-lengths", few},
              {"--key-lengths", "4", "entry 1", "3"}, 1);
+  // An entry cannot have more keys than it held and the query's ten rows.
+  const std::string many = folder.Write("many.npy", Npy("<i8", {2}, NumberBytes({20, 15}, "<i8")));
+  call.Wrong(kCausal + Words{"--load-cache", folder.Path("uneven"), "--key-lengths", many},
+             {"--key-lengths", "entry 1", "4", "14", "15"}, 1);
 }
 
 TEST_CASE("a damaged or foreign cache is refused in a sentence, and nothing is written") {
@@ -323,6 +328,16 @@ TEST_CASE("options of caches that do not go together are wrong usage") {
   for (const std::string bad : {"-1", "1048577"}) {
     call.Wrong(kCausal + Words{"--stream=" + bad}, {"--stream", bad}, 1);
   }
+  const Words ring = {"--stream", "2", "--ring"};
+  call.Wrong(kCausal + ring, {"--ring", "--window"});
+  call.Wrong({"--ring", "--window", "2"}, {"--ring", "--stream"});
+  call.Wrong(ring + Words{"--window=-1,0"}, {"--ring", "--window with a left end"});
+  for (const std::string bad : {"0", "1048577", "9223372036854775807,0"}) {
+    call.Wrong(ring + Words{"--window", bad},
+               {"--ring", "1 to 1048576", bad.substr(0, bad.find(','))}, 1);
+  }
+  call.Wrong(ring + Words{"--window", "2", "--first-keys", "1048577"},
+             {"--ring", "--first-keys", "1048576", "1048577"}, 1);
   call.Wrong(kCausal + Words{"--first-keys", "2"}, {"--first-keys", "window"}, 1);
   call.Wrong({"--window", "2", "--first-keys=-1"}, {"--first-keys", "-1"}, 1);
   call.Wrong(stream + Words{"--save-cache", path}, {"query.npy"}, 1);

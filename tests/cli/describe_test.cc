@@ -296,6 +296,9 @@ TEST_CASE("size and info say what the library's size functions say") {
   const Words cached = {"--cache", "bf16", "--max-batch", "3", "--max-new-rows", "5"};
   const auto rows = wanted(Limits{3, 5, 0, 1, true}, KvCacheBytes(config, cache), 1);
   check(HeedOk(size + cached), rows);
+  cache.value_type = CacheType::kInt8;
+  check(HeedOk(size + cached + Words{"--value-cache", "int8"}),
+        wanted(Limits{3, 5, 0, 1, true}, KvCacheBytes(config, cache), 1));
   Random random(14);
   const Folder folder;
   const std::string path = WriteLayer(folder, NormalLayer(config, random));
@@ -316,7 +319,14 @@ TEST_CASE("sizes out of range are refused by name") {
     CheckError(Heed(size + Words{option, "x"}), 2, {option, "x"});
   }
   CheckError(Heed(size + Words{"--kv-heads", "3"}), 1, {"num_kv_heads", "3"});
-  CheckError(Heed(size + Words{"--max-new-rows", "3"}), 1, {"--max-new-rows", "--cache"});
+  CheckError(Heed(size + Words{"--max-new-rows", "3"}), 2, {"--max-new-rows", "--cache"});
+  CheckError(Heed(size + Words{"--value-cache", "f32"}), 2, {"--value-cache", "--cache"});
+  if (sizeof(size_t) == 8) {  // each part has its size, but not the stack
+    CheckError(Heed({"size", "--embed", "1048576", "--heads", "1", "--length", "1048576",
+                     "--layers", "1048576", "--max-batch", "1048576", "--cache", "f32",
+                     "--max-new-rows", "1"}),
+               1, {"a stack of 1048576 such layers", "addresses"});
+  }
   CheckError(Heed(size + Words{"--cache", "f32", "--max-new-rows", "101"}), 1,
              {"--max-new-rows", "100", "101"});
   CheckError(Heed(size + Words{"--cache", "f32", "--core", "int8"}), 1, {"--cache", "int8", "f32"});

@@ -70,7 +70,7 @@ TEST_CASE("files of other kinds are answered by one line that says what they are
   }
 }
 
-TEST_CASE("heed's own three kinds of file are told from each other") {
+TEST_CASE("heed's own four kinds of file are told from each other") {
   const Folder folder;
   Random random(172);
   const std::string packed = folder.Write("layer.heed", PackedFileBytes());
@@ -88,6 +88,15 @@ TEST_CASE("heed's own three kinds of file are told from each other") {
   refused({"run", packed, "--query", packed}, {packed, ".npy", "got a packed file"});
   refused({"pack", packed, "--list"}, {packed, "got a packed file", "heed info"});
   refused({"pack", array, "--list"}, {array, "got a NumPy array"});
+  const std::string cache = folder.Path("state");
+  HeedOk({"run", packed, "--query", array, "--save-cache", cache});
+  refused({"info", cache}, {cache, "got a cache of keys and values", "--load-cache"});
+  refused({"pack", cache, "--list"}, {cache, "got a cache"});
+  for (const auto& [path, kind] : {std::pair(packed, "a packed file"), std::pair(array, "a NumPy"),
+                                   std::pair(saved, "a safetensors file")}) {
+    refused({"run", packed, "--query", array, "--load-cache", path},
+            {path, "expected a cache that heed run --save-cache wrote", kind});
+  }
 }
 
 TEST_CASE("what only begins alike, or is nothing known, is not taken for another kind") {

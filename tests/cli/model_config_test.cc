@@ -194,14 +194,15 @@ TEST_CASE("a scaling that is not known, or lacks a number, is refused by name") 
   const Words theta = kTwo + Words{"--rope-theta", "10000", "--rope-scaling"};
   for (const std::string bad :
        {"linear", "dynamic:2", "longrope:2", "linear:", "linear:x", "linear:2,", "linear:2,3",
-        "linear:2,x=3", "llama3:2,beta_fast=3", "yarn:2,factor", "linear:2 ", "default:1",
-        "LINEAR:2", ":2"}) {
+        "linear:2,x=3", "linear:2,factor=2", "llama3:2,beta_fast=3", "yarn:2,factor", "linear:2 ",
+        "default:1", "LINEAR:2", ":2"}) {
     packer.Refused(theta + Words{bad}, "", {"--rope-scaling", "expected"});
   }
   for (const std::string bad :
        {"linear:0", "linear:-1", "linear:nan", "linear:inf", "llama3:8", "yarn:8",
         "llama3:8,low_freq_factor=4,original_max_position_embeddings=9",
-        "yarn:8,original_max_position_embeddings=9,beta_fast=1"}) {
+        "yarn:8,original_max_position_embeddings=9,beta_fast=1",
+        "yarn:8,original_max_position_embeddings=9,attention_factor=0"}) {
     packer.Refused(theta + Words{bad}, "", {"--rope-scaling", "expected a"});
   }
   packer.Refused(kTwo + Words{"--rope-theta", "1", "--rope-scaling",
@@ -276,6 +277,7 @@ TEST_CASE("frequencies of the file are taken, unless they contradict theta or ar
   packer.Refused(kTwo, "", {"inv_freq", "[8]", "[9]"},
                  {Floats("rotary_emb.inv_freq", {9}, std::vector<float>(9))});
   packer.Refused(kTwo + Words{"--rope-dims", "8"}, "", {"inv_freq", "[4]", "[8]"}, {tensor});
+  packer.Refused(kTwo + Words{"--rope-dims", "-2"}, "", {"--rope-dims", "16", "-2"}, {tensor});
   packer.Refused(kTwo, "", {"inv_freq", "[1, 8]"}, {Floats("rotary_emb.inv_freq", {1, 8}, own)});
   const float infinity = std::numeric_limits<float>::infinity();
   packer.Refused(kTwo, "", {"finite", "inf"},

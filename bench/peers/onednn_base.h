@@ -1,20 +1,21 @@
-// bench/peers/onednn_linear.h: what the layer and the step on oneDNN (2.6 or 3) share: its
-// interface in both versions, and projections as matrix products on weights that are reordered once
-// into the layout that the library asks for. In the int8 form they are products of bytes; scales
-// are applied outside of them, because 2.6 falls back to its slow reference where a product is to
-// apply scales of rows.
-#ifndef HEED_BENCH_PEERS_ONEDNN_LINEAR_H_
-#define HEED_BENCH_PEERS_ONEDNN_LINEAR_H_
+// bench/peers/onednn_base.h: the common part of the layer and the step on oneDNN (2.6 or 3): its
+// interface in both versions, the order of the products, and projections as matrix products on
+// weights that are reordered once into the layout that the library asks for. In the int8 form they
+// are products of bytes; scales are applied outside of them, because 2.6 falls back to its slow
+// reference where a product is to apply scales of rows.
+#ifndef HEED_BENCH_PEERS_ONEDNN_BASE_H_
+#define HEED_BENCH_PEERS_ONEDNN_BASE_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <dnnl.hpp>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "bench/aligned.h"
+#include "bench/peers/peers.h"
 #include "bench/peers/quantized.h"
-#include "bench/shapes.h"
 
 namespace heed::bench::onednn {
 
@@ -158,6 +159,74 @@ class Int8Linear : public Linear {
   std::vector<int32_t, AlignedAllocator<int32_t>> sums_;
 };
 
+// One product for q, k and v, those of attention with the softmax between them, and the output's.
+class Base : public Contestant {
+ public:
+  void Run(const float* x, float* y) override {
+    project_->Run(stream_, x, qkv_.data());
+    AppendKeys();
+    for (const Prepared* step : {&score_, &softmax_, &value_}) {
+      step->primitive.execute(stream_, step->args);
+    }
+    out_->Run(stream_, merged_.data(), y);
+    stream_.wait();
+  }
+  size_t Bytes() const override {
+    return project_->Bytes() + out_->Bytes() +
+           (qkv_.size() + scores_.size() + 3 * merged_.size()) * sizeof(float);
+  }
+
+  template <class AnyLinear>
+  void MakeProjections(const Problem& problem) {
+    project_ = std::make_unique<AnyLinear>(shape_, fused_.weight.data(), fused_.bias.data(),
+                                           static_cast<memory::dim>(fused_.columns));
+    out_ = std::make_unique<AnyLinear>(shape_, problem.tensors().out_weight,
+                                       fused_.out_bias.data(), memory::dim{shape_.embed_dim});
+    fused_.weight = {};  // oneDNN has its own copy
+  }
+
+ protected:
+  Base(const Problem& problem, size_t num_scores)
+      : shape_(problem.shape()),
+        fused_(problem),
+        qkv_(shape_.rows() * fused_.columns),
+        scores_(num_scores),
+        merged_(shape_.rows() * shape_.embed_dim),
+        stream_(Engine()) {}
+  // Puts the key and the value of a step beside the earlier ones.
+  virtual void AppendKeys() {}
+  // Makes attention of four matrices: q times k gives the scores, their softmax lies in their
+  // place, and scores times v gives `merged`. `attributes` are those of the first product.
+  void MakeAttention(const memory& q, const memory& k, const memory& v, const Desc& scores,
+                     const Desc& merged, const dnnl::primitive_attr& attributes) {
+    const memory score_memory = Wrap(scores, scores_.data());
+    score_ = {dnnl::matmul(Product(q.get_desc(), k.get_desc(), nullptr, scores, attributes)),
+              {{DNNL_ARG_SRC, q}, {DNNL_ARG_WEIGHTS, k}, {DNNL_ARG_DST, score_memory}}};
+    const int last_axis = static_cast<int>(scores.dims().size()) - 1;
+    softmax_ = {dnnl::softmax_forward(SoftmaxDesc(scores, last_axis)),
+                {{DNNL_ARG_SRC, score_memory}, {DNNL_ARG_DST, score_memory}}};
+    value_ = {dnnl::matmul(Product(scores, v.get_desc(), nullptr, merged, {})),
+              {{DNNL_ARG_SRC, score_memory},
+               {DNNL_ARG_WEIGHTS, v},
+               {DNNL_ARG_DST, Wrap(merged, merged_.data())}}};
+  }
+
+  Shape shape_;
+  FusedProjection fused_;
+  Floats qkv_, scores_, merged_;
+  dnnl::stream stream_;
+  std::unique_ptr<Linear> project_, out_;
+  Prepared score_, softmax_, value_;
+};
+
+// AnyBase: a class derived from Base. AnyLinear: FloatLinear or Int8Linear.
+template <class AnyBase, class AnyLinear>
+std::unique_ptr<Contestant> Make(const Problem& problem) {
+  auto layer = std::make_unique<AnyBase>(problem);
+  layer->template MakeProjections<AnyLinear>(problem);
+  return layer;
+}
+
 }  // namespace heed::bench::onednn
 
-#endif  // HEED_BENCH_PEERS_ONEDNN_LINEAR_H_
+#endif  // HEED_BENCH_PEERS_ONEDNN_BASE_H_
