@@ -4,8 +4,8 @@
 //
 // Few rows read the numbers as they lie. For more rows the keys, and then the values, become
 // kF32Blocks in scratch, and attend.cc does the rest: for 48 rows that takes 1.08 of the time of
-// kF32Blocks, where converting the numbers again for each four rows took 1.25 with bf16 and 1.42 with
-// bytes (AVX2, Zen 4). For 8 rows both take the same time.
+// kF32Blocks, where converting the numbers again for each four rows took 1.25 with bf16 and 1.42
+// with bytes (AVX2, Zen 4). For 8 rows both take the same time.
 #include "lib/kernels/ops.h"
 
 #undef HWY_TARGET_INCLUDE

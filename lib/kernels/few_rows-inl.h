@@ -5,12 +5,13 @@
 // has as many side by side as hide that: eight vectors, or the four of 16 lanes that a block of 64
 // keys fills. bf16 and bytes become floats in registers.
 //
-// Where a cache comes from memory, the order of reading decides. A row that reads a block of a cache
-// in the order in which it lies gets 27 GB/s, floats and bf16 without any prefetch, and further rows
-// find the block in the first-level cache; four rows at once, which leave registers for 16 columns,
-// read parts of lines that lie apart and get 6 to 9 GB/s (AVX2, Zen 4). So floats and bf16 go row by
-// row. Bytes take so long to convert that four rows share it, and that the hardware's prefetching
-// falls behind: a single row prefetches the same row of the next block, which takes 0.68 of the time.
+// Where a cache comes from memory, the order of reading decides. A row that reads a block of a
+// cache in the order in which it lies gets 27 GB/s, floats and bf16 without any prefetch, and
+// further rows find the block in the first-level cache. Four rows at once leave registers for 16
+// columns, read parts of lines that lie apart, and get 6 to 9 GB/s (AVX2, Zen 4). So floats and
+// bf16 go row by row. Bytes take so long to convert that four rows share it, and that the
+// hardware's prefetching falls behind: a single row prefetches the same row of the next block,
+// which takes 0.68 of the time.
 
 #if defined(HEED_LIB_KERNELS_FEW_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_LIB_KERNELS_FEW_ROWS_INL_H_

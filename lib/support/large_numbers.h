@@ -14,7 +14,7 @@ inline bool IsLargeValue(float value) { return !(__builtin_fabsf(value) < kLarge
 // Kernels call this when a tile has its probabilities. It finds the rows that see a large value for
 // the first time and multiplies their accumulators by the factor, and the probabilities of all rows
 // that have seen one. Value c of key j, c below num_values, lies at
-// c / 16 * value_panel_stride + j * key_stride + c % 16; in kBf16Blocks and kByteBlocks, which have
+// c / 16 * value_panel_stride + j * key_stride + c % 16; in the forms of caches, which have
 // num_values columns, where lib/support/cached_numbers.h says.
 void SpareLargeValues(const TileArgs& tile, size_t key_stride, size_t num_values);
 // It does the same for kInt8Blocks, where probability_scales take the factor.

@@ -8,7 +8,7 @@
 namespace heed {
 namespace {
 
-constexpr size_t kChunk = 64;  // columns converted at a time
+constexpr size_t kChunk = 32;  // columns converted at a time
 
 const float* RowOf(const PutArgs& args, size_t r) { return args.source + r * args.source_stride; }
 

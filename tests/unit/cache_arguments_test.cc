@@ -415,14 +415,14 @@ TEST_CASE("a memory of no entries or of no keys is empty, whatever the executor"
       CAPTURE(rows);
       CAPTURE(batch);
       const ConstTensorView key(call.x.data(), kBatch, kRows, kDim);
-      REQUIRE(call.runner->layer().Remember(key, {}, {}, &eager, &call.cache).ok());
-      CHECK(call.cache.length(1) == kRows);
+      REQUIRE(call.runner->layer().Remember(key, {}, {}, &eager, &call.owned.cache).ok());
+      CHECK(call.owned.cache.length(1) == kRows);
       const ConstTensorView part(call.x.data(), batch, rows, kDim);
-      const Status status = call.runner->layer().Remember(part, {}, {}, &eager, &call.cache);
+      const Status status = call.runner->layer().Remember(part, {}, {}, &eager, &call.owned.cache);
       CHECK_MESSAGE(status.ok(), Text(status));
       const size_t held = batch == 0 ? 0 : rows;
-      CHECK(call.cache.length(0) == held);
-      CHECK(call.cache.length(1) == held);
+      CHECK(call.owned.cache.length(0) == held);
+      CHECK(call.owned.cache.length(1) == held);
     }
   }
 }
@@ -432,14 +432,14 @@ TEST_CASE("a stride of a single entry or row of a memory's keys means nothing") 
   const Attention& layer = call.runner->layer();
   for (const size_t rows : {size_t{1}, kRows}) {
     ConstTensorView key(call.x.data(), 1, rows, kDim);
-    REQUIRE(layer.Remember(key, {}, {}, nullptr, &call.cache).ok());
-    const std::vector<std::byte> wanted = call.block.Copy();
-    REQUIRE(call.cache.Reset().ok());
+    REQUIRE(layer.Remember(key, {}, {}, nullptr, &call.owned.cache).ok());
+    const std::vector<std::byte> wanted = call.owned.block.Copy();
+    REQUIRE(call.owned.cache.Reset().ok());
     key.batch_stride = key.head_stride = SIZE_MAX - 3;
     if (rows == 1) key.row_stride = SIZE_MAX - 3;
-    const Status status = layer.Remember(key, {}, {}, nullptr, &call.cache);
+    const Status status = layer.Remember(key, {}, {}, nullptr, &call.owned.cache);
     CHECK_MESSAGE(status.ok(), Text(status));
-    CHECK(memcmp(call.block.data(), wanted.data(), wanted.size()) == 0);
+    CHECK(memcmp(call.owned.block.data(), wanted.data(), wanted.size()) == 0);
   }
 }
 
