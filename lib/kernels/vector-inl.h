@@ -40,7 +40,8 @@ HWY_INLINE const T* VectorOfPanels(const T* panels, size_t panel_stride, size_t 
 // one, are streams too short for the hardware's prefetchers: 1.0 to 1.6 times. Prefetching them
 // costs AVX-512 10 % with f32 and int8, AVX2 up to 8 % with int8 and int4, and gains nothing
 // elsewhere; fetching the first lines of the next projection gains nothing. A Zen 4 with AVX2 and
-// pages of 4 KB would rather read int8 panel after panel: 0.82 of the time of row768, 1.0 of row2048.
+// pages of 4 KB would rather read int8 panel after panel: that takes 0.82 of the time of row768 and
+// 1.0 of row2048.
 inline constexpr size_t kStreams = HEED_HAS_STREAMS ? 4 : 1;
 inline constexpr size_t kStreamVectors = kStreams * kVectorsPerPanelMax;
 
