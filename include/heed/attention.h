@@ -246,8 +246,10 @@ constexpr size_t PlanBytes(const AttentionConfig& config) {
 //   - q, which becomes the merged heads: 4 max_batch max_query_len num_heads head_dim bytes
 //   - k and v: 8 max_batch max_key_len num_kv_heads head_dim bytes, a quarter with an int8 core,
 //     both rounded up to blocks of 64 keys; nothing with Limits::cached
-//   - for each worker about 30 KB + 200 head_dim + 6 max_key_len bytes, and 200 head_dim more with
-//     rotary positions or norms
+//   - for each worker about 30 KB + 200 head_dim + 6 max_key_len bytes; 200 head_dim more with
+//     rotary positions, with norms, and with Limits::cached where heads share keys and
+//     max_query_len is above 1; 256 head_dim more with Limits::cached and an f32 core where
+//     max_query_len rows of the heads that share keys are more than 8
 //   - with integer weights query, key and value as integers, about a quarter of their own bytes
 //   - with rotary positions 4 rope_dims (max_batch max_query_len + max_key_len) bytes.
 constexpr size_t SharedWorkspaceBytes(const AttentionConfig& config, const Limits& limits) {
