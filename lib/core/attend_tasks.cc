@@ -20,17 +20,19 @@ constexpr size_t kSharedFloats = size_t{1} << 17;
 // Some rows of one batch entry, and the heads that are attended together: one, or the joined heads
 // of a group. Row r of head head + h is row h * rows + r of its tiles.
 struct Block {
-  size_t batch, head, heads;
+  size_t batch, head;
+  size_t joined_heads;
   size_t row_begin, rows;
 
-  size_t tile_rows() const { return heads * rows; }
+  size_t heads() const { return built::kCache ? joined_heads : 1; }
+  size_t tile_rows() const { return heads() * rows; }
 };
 
 Block BlockOf(const AttendPlan& plan, size_t batch, size_t query_block) {
   Block block;
   block.batch = batch;
   block.head = plan.head_begin;
-  block.heads = plan.joins_heads() ? plan.group : 1;
+  block.joined_heads = plan.joins_heads() ? plan.group : 1;
   const size_t rows = plan.query_block_rows();
   block.row_begin = query_block * rows;
   block.rows = Min(rows, plan.query_len - block.row_begin);
@@ -48,12 +50,12 @@ T* RowOf(const BasicTensorView<T>& tensor, const Block& block, size_t head) {
 }
 
 // True if the rows of a block's tiles are equally far from each other in the tensors of the call.
-bool IsStrided(const Block& block) { return block.heads == 1 || block.rows == 1; }
+bool IsStrided(const Block& block) { return block.heads() == 1 || block.rows == 1; }
 
 // That distance.
 template <typename T>
 size_t RowStride(const Block& block, const BasicTensorView<T>& tensor) {
-  return block.heads == 1 ? tensor.row_stride : tensor.head_stride;
+  return block.heads() == 1 ? tensor.row_stride : tensor.head_stride;
 }
 
 // Copies the query rows of one head, scaled.
@@ -87,7 +89,7 @@ void SetQuery(const AttendPlan& plan, const Block& block, const WorkerScratch& s
   }
   args->query = scratch.query();
   args->query_stride = plan.head_dim;
-  for (size_t h = 0; h < block.heads; ++h) {
+  for (size_t h = 0; h < block.heads(); ++h) {
     CopyQuery(plan, block, block.head + h, scratch.query() + h * block.rows * plan.head_dim);
   }
 }
@@ -143,8 +145,8 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
                            tile.key_begin / kKeyBlock);
   args->num_keys = tile.num_keys;
   args->visible = tile.visible;
-  if (block.heads > 1 && tile.visible != nullptr) {  // joined heads see the same keys
-    for (size_t h = 0; h < block.heads; ++h) {
+  if (block.heads() > 1 && tile.visible != nullptr) {  // joined heads see the same keys
+    for (size_t h = 0; h < block.heads(); ++h) {
       memcpy(joined_words + h * block.rows, tile.visible, block.rows * sizeof(uint64_t));
     }
     args->visible = joined_words;
@@ -153,7 +155,7 @@ void SetKeys(const AttendPlan& plan, const Block& block, const Tile& tile,
   if (bias.data == nullptr) return;
   args->bias = bias.data + block.batch * bias.batch_stride + block.head * bias.head_stride +
                block.row_begin * bias.query_stride + tile.key_begin * bias.key_stride;
-  args->bias_row_stride = block.heads > 1 ? bias.head_stride : bias.query_stride;
+  args->bias_row_stride = block.heads() > 1 ? bias.head_stride : bias.query_stride;
   args->bias_key_stride = bias.key_stride;
 }
 
@@ -233,7 +235,7 @@ void AttendHead(const AttendPlan& plan, const Block& block, const WorkerScratch&
     WriteProbabilities(plan, block, scratch, walk, &args);
   }
   finish.value_dim = plan.value_dim;
-  const bool is_strided = IsStrided(block);
+  const bool is_strided = !built::kCache || IsStrided(block);
   if (is_strided) {
     finish.output = RowOf(plan.output, block, block.head);
     finish.output_stride = RowStride(block, plan.output);
@@ -257,7 +259,7 @@ size_t AttendPlan::Split(size_t num_workers) {
   heads_per_task = 1;
   // With few rows of query, the heads of a group read each of their keys once, together. One block
   // of rows and more have so much to do with a key that reading it again costs little.
-  joins_group = group > 1 && group <= kQueryBlock && query_len < kQueryBlock &&
+  joins_group = built::kCache && group > 1 && group <= kQueryBlock && query_len < kQueryBlock &&
                 (query_len == 1 || (copies_query && masks.bias.data == nullptr)) &&
                 !probabilities.present() && !masks.differs_by_head();
   const size_t blocks = (batch_end - batch_begin) * num_query_blocks();
@@ -317,7 +319,8 @@ void AttendTask(const AttendPlan& plan, size_t task, const WorkerScratch& scratc
   }
   TileWalk walk(plan.masks, plan.kernels->mask_words, batch, block.row_begin, block.rows,
                 scratch.mask_words(), scratch.num_mask_blocks());
-  for (size_t h = 0; h < plan.heads_per_task; h += block.heads, block.head += block.heads) {
+  const size_t heads = block.heads();
+  for (size_t h = 0; h < plan.heads_per_task; h += heads, block.head += heads) {
     AttendHead(plan, block, scratch, &walk);
   }
 }

@@ -81,7 +81,8 @@ Status ProjectInputs(const Plan& plan, const CallRequest& request, const MaskPla
                      const KvTarget& target) {
   if (HasBackend(plan)) {
     HEED_RETURN_IF_ERROR(ProjectQueryByBackend(plan, request.query));
-    return request.has_memory ? Status() : ProjectKeysAndValues(plan, request, target);
+    if (request.has_memory) return Status();
+    return ProjectKvByBackend(plan, request.key, request.value, target, request.executor);
   }
   Projection jobs[] = {QueryJob(plan, request.query, masks),
                        KvJob(plan, request.key, target, KvSide::kKeys),

@@ -19,6 +19,7 @@
 #include "heed/weights.h"
 #include "lib/support/arithmetic.h"
 #include "lib/support/bits.h"
+#include "lib/support/built.h"
 #include "lib/support/matrix.h"
 
 namespace heed {
@@ -264,10 +265,11 @@ struct KernelTable {
   void (*quantize_rows)(const QuantizeArgs& args) = nullptr;
   // The same for the queries of kInt8Blocks: bytes have the target's own form (core_i8.h).
   void (*quantize_query)(const QuantizeArgs& args) = nullptr;
-  KvKernels kv[kNumKvForms];  // by Index(KvForm); empty where the form is not built in
+  // By Index(KvForm); empty where the form is not built in. The forms of caches are the last ones.
+  KvKernels kv[built::kCache ? kNumKvForms : Index(KvForm::kCacheF32)];
   // The kernels that attend to blocks with keys and values in these forms.
   const KvKernels& Attending(KvForm key_form, KvForm value_form) const {
-    const bool is_mixed = key_form != value_form;  // forms of caches, which share their kernels
+    const bool is_mixed = built::kCache && key_form != value_form;  // forms of caches, which share their kernels
     return kv[Index(is_mixed ? KvForm::kCacheF32 : key_form)];
   }
   void (*norm_rotate)(const NormRotateArgs& args) = nullptr;
