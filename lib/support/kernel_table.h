@@ -269,7 +269,8 @@ struct KernelTable {
   KvKernels kv[built::kCache ? kNumKvForms : Index(KvForm::kCacheF32)];
   // The kernels that attend to blocks with keys and values in these forms.
   const KvKernels& Attending(KvForm key_form, KvForm value_form) const {
-    const bool is_mixed = built::kCache && key_form != value_form;  // forms of caches, which share their kernels
+    // Forms of caches share their kernels.
+    const bool is_mixed = built::kCache && key_form != value_form;
     return kv[Index(is_mixed ? KvForm::kCacheF32 : key_form)];
   }
   void (*norm_rotate)(const NormRotateArgs& args) = nullptr;
